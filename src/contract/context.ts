@@ -1,0 +1,109 @@
+import type { Rid } from './envelope.ts'
+import type { FixRequest } from './errors.ts'
+import type { Json, JsonObject } from './json.ts'
+
+/** A value that may stand for `$1` in a statement. Objects go in as JSON text, cast in the statement. */
+export type Param = string | number | boolean | null
+
+/** One call of a write function in schema.sql: `swarm.do_<verb>(repo, args, proc)`. */
+export interface WriteCall {
+  /** The verb; `do_` and underscores make the function's name of it. */
+  readonly cmd: string
+  readonly repo: string
+  /** What the client asked for; part of the operation's identity. */
+  readonly args: JsonObject
+  /** What the process adds (its session, its own fence); not part of the operation's identity. */
+  readonly proc?: JsonObject
+  /** Operation key, unique per repo. */
+  readonly key: string
+  readonly rid?: Rid
+}
+
+export interface WriteReply {
+  readonly d: JsonObject
+  readonly replayed: boolean
+}
+
+/** What the commands need of a database. Implemented in `db`; every call has a deadline. */
+export interface Database {
+  /**
+   * Runs one write under its operation key. A refusal is thrown as SwarmError. A dead connection is settled by
+   * sending the same write again under the same key; past the deadline it is TIMEOUT with `ctx.outcome: "unknown"`.
+   */
+  write(call: WriteCall): Promise<WriteReply>
+  /** Runs appends as one statement; one settled result per call, in order. */
+  append(calls: readonly WriteCall[]): Promise<readonly PromiseSettledResult<WriteReply>[]>
+  /** Runs one read; rows as objects. Values that are not JSON (bigint, dates) must be cast in the statement. */
+  read<Row>(statement: string, params?: readonly Param[]): Promise<Row[]>
+  /** Runs `work` in one transaction; any throw rolls everything back. */
+  transaction<T>(work: (db: Database) => Promise<T>): Promise<T>
+  /** Runs trusted SQL of several statements (schema.sql), in one transaction. */
+  script(sql: string): Promise<void>
+  /** Tells waiting processes that something changed. After commit, throttled, never awaited by a reply. */
+  notify(repo: string): void
+  /** Resolves when somebody notified for this repo, or when `timeoutMs` passed, or when `signal` aborts. */
+  waitForChange(repo: string, timeoutMs: number, signal: AbortSignal): Promise<void>
+}
+
+/** A claim that this process made and still believes in. */
+export interface Holding {
+  readonly repo: string
+  readonly agent_id: number
+  readonly bead_id: string
+  readonly fence: number
+  readonly lease_ms: number
+  /** `performance.now()` of the claim, to stop renewing after max_hold_ms. */
+  readonly since: number
+}
+
+/** The claims of this process, so that it can fill in its own fence and renew its own leases. */
+export interface Holdings {
+  get(repo: string, agentId: number): Holding | undefined
+  set(holding: Holding): void
+  delete(repo: string, agentId: number): void
+  list(): readonly Holding[]
+}
+
+/** The working copy a process belongs to. */
+export interface Root {
+  /** Absolute path of the directory that holds `.swarm/`. */
+  readonly path: string
+  readonly config: SwarmConfig
+}
+
+/** `.swarm/config.toml` (and nothing else); see contract/config.ts for the schema. */
+export interface SwarmConfig {
+  readonly repo?: string | undefined
+  readonly database_url?: string | undefined
+  readonly [key: string]: unknown
+}
+
+/** Everything a command may use. All I/O that is not the database's comes in here. */
+export interface CommandContext {
+  readonly repo: string
+  /** Null outside a root; only commands with `needs: 'nothing'` see that. */
+  readonly root: Root | null
+  readonly cwd: string
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Connects on first use. */
+  readonly db: Database
+  readonly rid: Rid | undefined
+  /** The operation key of this request: `idem`, or one that swarm made. */
+  readonly key: string
+  readonly dry: boolean
+  /** Random id of this process. */
+  readonly session: string
+  readonly holdings: Holdings
+  /** True while this process renews the leases it takes (an open pipe). */
+  readonly renews: boolean
+  /** Aborted when the process was told to stop. */
+  readonly signal: AbortSignal
+  /** How requests are written for the reader of this reply. */
+  readonly render: (request: FixRequest) => string
+  /** Suggests the request to send next; only where it is not the documented flow. */
+  next(request: FixRequest): void
+  /** Marks this reply as the first reply of an earlier send. */
+  replayed(): void
+  /** Runs another request as a part of this one. Throws its error. `db` replaces the database (a transaction). */
+  execute(request: JsonObject, options?: { readonly db?: Database }): Promise<Json>
+}

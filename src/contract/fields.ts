@@ -1,0 +1,117 @@
+import { z } from 'zod'
+
+/** Field types shared by the verbs. A verb uses these and adds a description only where its meaning differs. */
+
+export const MAX_ID = 2_147_483_647
+
+export const agentId = z.int().min(1).max(MAX_ID).describe('number of the agent, from register')
+
+/** Text that says something: not empty, not only blanks. */
+export function text(max: number) {
+  return z
+    .string()
+    .min(1)
+    .max(max)
+    .regex(/\S/, { error: 'must not be blank' })
+}
+
+export const beadId = text(200).describe('id of the bead')
+export const stageName = text(64).describe('name of a stage of the workflow')
+export const fence = z.int().min(0).describe('the number that came with the claim')
+export const leaseMs = z
+  .int()
+  .min(1_000)
+  .max(86_400_000)
+  .describe('how long the claim lasts without a sign of life, in ms')
+export const waitMs = z
+  .int()
+  .min(0)
+  .max(600_000)
+  .describe('wait for up to this many ms instead of answering none at once')
+export const label = text(200)
+export const labels = z.array(label).max(64).describe('labels')
+export const metadata = z.record(z.string(), z.json()).describe('free JSON object, kept as given')
+export const role = text(64).describe('planner, test_writer, implementer, reviewer, or your own')
+export const priority = z
+  .union([
+    z.enum(['p0', 'p1', 'p2', 'p3', 'p4']),
+    z.int().min(0).max(4).transform((n) => PRIORITIES[n] ?? 'p2'),
+  ])
+  .describe('p0 (first) to p4, or 0 to 4')
+export const eventType = z
+  .string()
+  .regex(/^[a-z][a-z0-9_]{0,63}$/, { error: 'must be lower case letters, digits and _' })
+  .describe('kind of event, like progress or stage_completed')
+export const timestamp = z.iso.datetime({ offset: true }).describe('ISO 8601 time, UTC')
+
+export const PRIORITIES = ['p0', 'p1', 'p2', 'p3', 'p4'] as const
+export const BEAD_STATUSES = [
+  'pending',
+  'in_progress',
+  'completed',
+  'blocked',
+  'failed',
+  'deferred',
+  'cancelled',
+] as const
+export const AGENT_STATUSES = ['idle', 'working', 'waiting', 'error', 'done'] as const
+export const STAGE_STATUSES = ['started', 'passed', 'failed', 'error'] as const
+export const OUTCOMES = ['passed', 'failed', 'error'] as const
+export const TRANSITIONS = ['advance', 'retry', 'finalize', 'block', 'noop'] as const
+export const MESSAGE_TYPES = [
+  'contract_ready',
+  'implementation_ready',
+  'qa_complete',
+  'qa_failed',
+  'red_queen_failed',
+  'implementation_retry',
+  'artifact_available',
+  'stage_complete',
+  'stage_failed',
+  'blocking_issue',
+  'coordination',
+] as const
+export const ARTIFACT_TYPES = [
+  'contract_document',
+  'requirements',
+  'system_context',
+  'invariants',
+  'data_flow',
+  'implementation_plan',
+  'acceptance_criteria',
+  'error_handling',
+  'test_scenarios',
+  'validation_gates',
+  'success_metrics',
+  'implementation_code',
+  'modified_files',
+  'implementation_notes',
+  'test_output',
+  'test_results',
+  'coverage_report',
+  'validation_report',
+  'failure_details',
+  'adversarial_report',
+  'regression_report',
+  'quality_gate_report',
+  'stage_log',
+  'retry_packet',
+  'skill_invocation',
+  'error_message',
+  'feedback',
+] as const
+
+export const beadStatus = z.enum(BEAD_STATUSES)
+export const messageType = z.enum(MESSAGE_TYPES)
+export const artifactType = z.enum(ARTIFACT_TYPES)
+
+/** How long text may be. Beyond it a request is refused, never cut. */
+export const LIMITS = {
+  title: 500,
+  description: 262_144,
+  body: 262_144,
+  feedback: 65_536,
+  content: 524_288,
+  note: 4_096,
+  reason: 4_096,
+} as const

@@ -1,0 +1,1794 @@
+-- swarm: the whole database, readable top to bottom.
+--
+-- Idempotent: running it again changes nothing, running a newer one upgrades. Steps that change existing tables stand
+-- at the end, numbered. Rules that must be atomic with the data (claiming, readiness, transitions) live here, once;
+-- what is configuration (workflows, limits) is rows. Every function can be called from psql:
+--
+--   select swarm.run('my-repo', 'claim-next', '{"agent_id":1}', '{}', gen_random_uuid()::text, null);
+
+create schema if not exists swarm;
+
+-- Two processes that initialise at once would collide on the catalogues; the second waits, then finds all in place.
+select pg_advisory_xact_lock(hashtext('swarm:schema'));
+
+
+-- 1. Time and numbers ------------------------------------------------------------------------------------------------
+-- clock_timestamp(), never now(): now() stands still at the start of the transaction and would order a claim before
+-- the release that it waited for.
+
+create or replace function swarm.iso(t timestamptz) returns text language sql immutable parallel safe as
+$$ select to_char(t at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') $$;
+
+create sequence if not exists swarm.event_seq cache 1;
+create sequence if not exists swarm.lock_fence cache 1;
+create sequence if not exists swarm.made_bead_ids cache 1;
+
+-- The transaction's id is taken before the sequence number. Readers rely on it: whoever holds a smaller number than
+-- one they can see had its transaction id before, so waiting for transaction ids to end settles the gaps.
+create or replace function swarm.next_event_seq() returns bigint language sql volatile as
+$$ select case when pg_current_xact_id() is not null then nextval('swarm.event_seq') end $$;
+
+
+-- 2. Repos, agents, configuration ------------------------------------------------------------------------------------
+
+create table if not exists swarm.repos (
+  id          serial primary key,
+  repo_id     text not null unique,
+  name        text not null,
+  path        text,
+  created_at  timestamptz not null default clock_timestamp()
+);
+
+create table if not exists swarm.swarm_config (
+  id                           boolean primary key default true check (id),
+  max_agents                   integer not null default 12 check (max_agents >= 1),
+  max_implementation_attempts  integer not null default 3 check (max_implementation_attempts >= 1),
+  claim_label                  text not null default 'p0',
+  swarm_started_at             timestamptz,
+  swarm_status                 text not null default 'running'
+                               check (swarm_status in ('initializing', 'running', 'paused', 'complete', 'error')),
+  log_id                       text not null default substr(md5(gen_random_uuid()::text), 1, 8),
+  log_floor                    bigint not null default 0 check (log_floor >= 0),
+  schema_version               integer not null,
+  config                       jsonb not null default '{}'
+);
+
+insert into swarm.swarm_config (schema_version, swarm_started_at) values (1, clock_timestamp()) on conflict do nothing;
+
+create table if not exists swarm.workflows (
+  repo_id  text not null,
+  name     text not null,
+  primary key (repo_id, name)
+);
+
+-- role: who may do the stage; null means anybody. gate: a command as an array of words, never a shell line.
+-- on_pass and on_fail name a stage; null means the next one (after the last: done) and the stage itself.
+create table if not exists swarm.workflow_stages (
+  repo_id       text not null,
+  name          text not null,
+  stage         text not null check (stage <> 'done'),
+  position      integer not null check (position >= 1),
+  role          text[],
+  gate          jsonb check (jsonb_typeof(gate) = 'array'),
+  timeout_ms    integer not null default 3000 check (timeout_ms between 1 and 86400000),
+  on_pass       text,
+  on_fail       text,
+  max_attempts  integer check (max_attempts >= 1),
+  primary key (repo_id, name, stage),
+  unique (repo_id, name, position),
+  foreign key (repo_id, name) references swarm.workflows on delete cascade
+);
+
+create table if not exists swarm.agent_state (
+  repo_id                 text not null,
+  agent_id                integer not null check (agent_id >= 1),
+  name                    text,
+  role                    text,
+  host                    text,
+  bead_id                 text,
+  current_stage           text,
+  stage_started_at        timestamptz,
+  status                  text not null default 'idle' check (status in ('idle', 'working', 'waiting', 'error', 'done')),
+  last_update             timestamptz not null default clock_timestamp(),
+  implementation_attempt  integer not null default 0 check (implementation_attempt >= 0),
+  feedback                text,
+  created_at              timestamptz not null default clock_timestamp(),
+  primary key (repo_id, agent_id),
+  unique (repo_id, name)
+) with (fillfactor = 70);
+
+
+-- 3. Beads and who holds them ----------------------------------------------------------------------------------------
+-- A bead carries the number of its open blockers, so that readiness costs nothing to ask. The two partial indexes hold
+-- ready beads only and match the ORDER BY of a claim exactly, so that a claim costs the same at any backlog size.
+
+create table if not exists swarm.bead_backlog (
+  id                   bigint generated always as identity primary key,
+  repo_id              text not null,
+  bead_id              text not null check (bead_id <> ''),
+  title                text not null default '',
+  description          text not null default '',
+  priority             text collate "C" not null default 'p2' check (priority in ('p0', 'p1', 'p2', 'p3', 'p4')),
+  status               text not null default 'pending' check (status in
+                       ('pending', 'in_progress', 'completed', 'blocked', 'failed', 'deferred', 'cancelled')),
+  bead_type            text not null default 'task',
+  labels               text[] not null default '{}',
+  category             text,
+  lane                 text,
+  metadata             jsonb not null default '{}',
+  workflow             text not null default 'default',
+  stage                text not null,
+  attempt              integer not null default 1 check (attempt >= 1),
+  retry_count          integer not null default 0 check (retry_count >= 0),
+  feedback             text,
+  open_blockers        integer not null default 0 check (open_blockers >= 0),
+  fence                bigint not null default 0 check (fence >= 0),
+  attempts_from        bigint not null default 0,
+  verification_status  text not null default 'unverified' check (verification_status in ('unverified', 'claimed', 'verified')),
+  workspace            text,
+  commit_hash          text,
+  pr_url               text,
+  run_id               text,
+  wave                 integer,
+  created_at           timestamptz not null default clock_timestamp(),
+  updated_at           timestamptz not null default clock_timestamp(),
+  finished_at          timestamptz,
+  unique (repo_id, bead_id)
+) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+
+create index if not exists bead_ready on swarm.bead_backlog (repo_id, priority, created_at, id)
+  where status = 'pending' and open_blockers = 0;
+create index if not exists bead_ready_by_stage on swarm.bead_backlog (repo_id, workflow, stage, priority, created_at, id)
+  where status = 'pending' and open_blockers = 0;
+create index if not exists bead_by_status on swarm.bead_backlog (repo_id, status);
+
+-- bead_id waits for other_id when the kind is `blocks` (a dependency) or `parent-child` (the parent waits for its
+-- child). Other kinds are kept as links. No foreign key: a link may point to a bead that is imported later.
+create table if not exists swarm.bead_links (
+  repo_id   text not null,
+  bead_id   text not null,
+  other_id  text not null,
+  kind      text not null check (kind = replace(kind, '_', '-')),
+  primary key (repo_id, bead_id, other_id, kind)
+);
+create index if not exists bead_links_other on swarm.bead_links (repo_id, other_id);
+
+create table if not exists swarm.bead_claims (
+  repo_id           text not null,
+  bead_id           text not null,
+  claimed_by        integer not null check (claimed_by >= 1),
+  claimed_at        timestamptz not null,
+  heartbeat_at      timestamptz not null,
+  lease_expires_at  timestamptz not null,
+  status            text not null default 'in_progress' check (status in ('in_progress', 'completed', 'blocked')),
+  session           text,
+  fence             bigint not null check (fence >= 1),
+  lease_ms          integer not null check (lease_ms >= 1),
+  primary key (repo_id, bead_id)
+) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+
+create unique index if not exists one_bead_per_agent on swarm.bead_claims (repo_id, claimed_by) where status = 'in_progress';
+create index if not exists claims_by_lease on swarm.bead_claims (repo_id, lease_expires_at) where status = 'in_progress';
+
+
+-- 4. What was tried --------------------------------------------------------------------------------------------------
+-- Append-only tables have no foreign keys: the key-share lock of a foreign key would make SKIP LOCKED skip a ready bead.
+
+create table if not exists swarm.stage_history (
+  id              bigserial primary key,
+  repo_id         text not null,
+  agent_id        integer not null,
+  bead_id         text not null,
+  stage           text not null,
+  attempt_number  integer not null check (attempt_number >= 1),
+  status          text not null check (status in ('started', 'passed', 'failed', 'error')),
+  result          text,
+  feedback        text,
+  transcript      text,
+  fence           bigint not null,
+  session_id      text,
+  started_at      timestamptz not null,
+  completed_at    timestamptz,
+  duration_ms     bigint check (duration_ms >= 0)
+);
+create index if not exists stage_history_bead on swarm.stage_history (repo_id, bead_id, id);
+
+create table if not exists swarm.stage_artifacts (
+  id                bigserial primary key,
+  repo_id           text not null,
+  stage_history_id  bigint not null,
+  artifact_type     text not null check (artifact_type in (
+    'contract_document', 'requirements', 'system_context', 'invariants', 'data_flow', 'implementation_plan',
+    'acceptance_criteria', 'error_handling', 'test_scenarios', 'validation_gates', 'success_metrics',
+    'implementation_code', 'modified_files', 'implementation_notes', 'test_output', 'test_results', 'coverage_report',
+    'validation_report', 'failure_details', 'adversarial_report', 'regression_report', 'quality_gate_report',
+    'stage_log', 'retry_packet', 'skill_invocation', 'error_message', 'feedback')),
+  content           text not null,
+  content_hash      text not null,
+  metadata          jsonb not null default '{}',
+  trust             text not null default 'claimed' check (trust in ('claimed', 'verified')),
+  created_at        timestamptz not null default clock_timestamp(),
+  unique (stage_history_id, artifact_type, content_hash, trust)
+);
+
+create table if not exists swarm.agent_run_logs (
+  id           bigserial primary key,
+  repo_id      text not null,
+  agent_id     integer not null,
+  bead_id      text,
+  stage        text,
+  session_id   text,
+  iteration    integer,
+  log_content  text not null,
+  created_at   timestamptz not null default clock_timestamp()
+);
+
+
+-- 5. What was said ---------------------------------------------------------------------------------------------------
+-- Messages and broadcasts take their place in the stream from the event that they append: column seq.
+
+create table if not exists swarm.agent_messages (
+  id             bigserial primary key,
+  from_repo_id   text not null,
+  from_agent_id  integer not null check (from_agent_id >= 1),
+  to_repo_id     text not null,
+  to_agent_id    integer not null check (to_agent_id >= 1),
+  bead_id        text,
+  message_type   text not null check (message_type in (
+    'contract_ready', 'implementation_ready', 'qa_complete', 'qa_failed', 'red_queen_failed', 'implementation_retry',
+    'artifact_available', 'stage_complete', 'stage_failed', 'blocking_issue', 'coordination')),
+  subject        text not null default '',
+  body           text not null,
+  metadata       jsonb not null default '{}',
+  seq            bigint not null,
+  read           boolean not null default false,
+  read_at        timestamptz,
+  created_at     timestamptz not null default clock_timestamp()
+);
+create index if not exists messages_to on swarm.agent_messages (to_repo_id, to_agent_id, id);
+create index if not exists messages_unread on swarm.agent_messages (to_repo_id, to_agent_id, id) where not read;
+create index if not exists messages_from on swarm.agent_messages (from_repo_id, from_agent_id, id);
+
+create table if not exists swarm.message_receipts (
+  message_id    bigint not null,
+  agent_id      integer not null,
+  delivered_at  timestamptz,
+  read_at       timestamptz,
+  acked_at      timestamptz,
+  primary key (message_id, agent_id)
+);
+
+create table if not exists swarm.broadcast_log (
+  id          bigserial primary key,
+  repo_id     text not null,
+  from_agent  text not null,
+  msg         text not null,
+  seq         bigint not null,
+  created_at  timestamptz not null default clock_timestamp()
+);
+create index if not exists broadcasts_by_repo on swarm.broadcast_log (repo_id, id);
+
+create table if not exists swarm.broadcast_receipts (
+  broadcast_id  bigint not null,
+  agent_id      integer not null,
+  seen_at       timestamptz not null,
+  primary key (broadcast_id, agent_id)
+);
+
+create table if not exists swarm.resource_locks (
+  repo_id   text not null,
+  resource  text not null check (resource <> ''),
+  agent     text not null check (agent <> ''),
+  mode      text not null default 'exclusive' check (mode in ('exclusive', 'shared')),
+  fence     bigint not null,
+  since     timestamptz not null,
+  until_at  timestamptz not null,
+  primary key (repo_id, resource, agent)
+);
+
+
+-- 6. What happened ---------------------------------------------------------------------------------------------------
+
+create table if not exists swarm.execution_events (
+  seq                       bigint primary key default swarm.next_event_seq(),
+  schema_version            integer not null default 1 check (schema_version >= 1),
+  event_type                text not null,
+  entity_id                 text not null,
+  repo_id                   text not null,
+  bead_id                   text,
+  agent_id                  integer,
+  stage                     text,
+  causation_id              text,
+  run_id                    text,
+  session_id                text,
+  diagnostics_category      text,
+  diagnostics_retryable     boolean,
+  diagnostics_next_command  text,
+  diagnostics_detail        text,
+  payload                   jsonb not null default '{}',
+  created_at                timestamptz not null default clock_timestamp()
+);
+create index if not exists events_by_repo on swarm.execution_events (repo_id, seq);
+create index if not exists events_by_bead on swarm.execution_events (repo_id, bead_id, seq) where bead_id is not null;
+
+create table if not exists swarm.command_audit (
+  seq         bigserial primary key,
+  t           timestamptz not null default clock_timestamp(),
+  repo_id     text not null,
+  agent_id    integer,
+  cmd         text not null,
+  rid         text,
+  args        jsonb not null,
+  ok          boolean not null,
+  ms          double precision not null check (ms >= 0),
+  error_code  text,
+  changes     jsonb
+);
+
+-- Every write carries a key, inserted before anything else, with the reply beside it. Sent again under the same key, a
+-- write waits here for the first one to end, then gets its reply: that settles an outcome lost with a connection.
+create table if not exists swarm.operations (
+  repo_id     text not null,
+  key         text not null,
+  cmd         text not null,
+  body_hash   text not null,
+  reply       jsonb,
+  created_at  timestamptz not null default clock_timestamp(),
+  primary key (repo_id, key)
+) with (fillfactor = 60);
+create index if not exists operations_by_age on swarm.operations (created_at);
+
+create or replace function swarm.event_json(e swarm.execution_events) returns jsonb language sql stable as $$
+  select jsonb_strip_nulls(jsonb_build_object(
+      'sequence', e.seq, 'payload_version', e.schema_version, 'timestamp', swarm.iso(e.created_at),
+      'event_type', e.event_type, 'entity_id', e.entity_id, 'bead_id', e.bead_id, 'agent_id', e.agent_id,
+      'stage', e.stage, 'causation_id', e.causation_id, 'run_id', e.run_id, 'session_id', e.session_id,
+      'diagnostics', case when e.diagnostics_category is not null then jsonb_build_object(
+        'category', e.diagnostics_category, 'retryable', e.diagnostics_retryable,
+        'next_command', e.diagnostics_next_command, 'detail', e.diagnostics_detail) end))
+    || jsonb_build_object('payload', e.payload)
+$$;
+
+
+-- 7. One call per command --------------------------------------------------------------------------------------------
+-- swarm.run takes the operation key, calls swarm.do_<verb>(repo, args, proc), keeps the reply and writes the audit row,
+-- all in one transaction. `args` is what the client asked for and part of the operation's identity; `proc` is what the
+-- process added (its session, its own fence) and is not. A function answers {"d": {...}}, or {"refused": {...}}
+-- decided before its first write.
+
+create or replace function swarm.refused(
+  code text, msg text, area text default null, ctx jsonb default '{}', fix jsonb default null, needs jsonb default null
+) returns jsonb language sql immutable as $$
+  select jsonb_build_object('refused', jsonb_strip_nulls(
+    jsonb_build_object('code', code, 'area', area, 'msg', msg, 'fix', fix, 'needs', needs)) || jsonb_build_object('ctx', ctx))
+$$;
+
+-- Large texts are not kept twice: an audit row of more than 4 kB keeps the names and sizes of its fields.
+create or replace function swarm.audit_args(args jsonb) returns jsonb language sql stable as $$
+  select case when pg_column_size(args) <= 4096 then args else
+    (select jsonb_object_agg(key, case when pg_column_size(value) <= 256 then value
+                                       else to_jsonb(pg_column_size(value) || ' bytes') end) from jsonb_each(args)) end
+$$;
+
+create or replace function swarm.run(
+  p_repo text, p_cmd text, p_args jsonb, p_proc jsonb, p_key text, p_rid text default null
+) returns jsonb language plpgsql volatile as $$
+declare
+  v_start  timestamptz := clock_timestamp();
+  v_hash   text;
+  v_prior  swarm.operations;
+  v_reply  jsonb;
+begin
+  if p_cmd in ('record-event', 'send', 'broadcast') then
+    return swarm.append(jsonb_build_array(jsonb_build_object(
+      'repo', p_repo, 'cmd', p_cmd, 'args', p_args, 'proc', p_proc, 'key', p_key, 'rid', p_rid))) -> 0;
+  end if;
+  perform set_config('lock_timeout', '10s', true);
+  v_hash := md5(p_cmd || p_args::text);
+  insert into swarm.operations (repo_id, key, cmd, body_hash) values (p_repo, p_key, p_cmd, v_hash)
+    on conflict do nothing;
+  if not found then
+    select * into v_prior from swarm.operations where repo_id = p_repo and key = p_key;
+    return swarm.replay(v_prior, v_hash);
+  end if;
+  execute format('select swarm.%I($1, $2, $3)', 'do_' || replace(p_cmd, '-', '_'))
+    into v_reply using p_repo, p_args, p_proc;
+  if v_reply ? 'refused' then
+    delete from swarm.operations where repo_id = p_repo and key = p_key;
+  else
+    update swarm.operations set reply = v_reply where repo_id = p_repo and key = p_key;
+  end if;
+  insert into swarm.command_audit (repo_id, agent_id, cmd, rid, args, ok, ms, error_code)
+    values (p_repo, (p_args ->> 'agent_id')::integer, p_cmd, p_rid, swarm.audit_args(p_args), not v_reply ? 'refused',
+            extract(epoch from clock_timestamp() - v_start) * 1000, v_reply #>> '{refused,code}');
+  if random() < 0.002 then
+    perform swarm.forget_operations();
+  end if;
+  return v_reply;
+end $$;
+
+create or replace function swarm.replay(p_prior swarm.operations, p_hash text) returns jsonb language plpgsql stable as $$
+begin
+  if p_prior.key is null then
+    return swarm.refused('CONFLICT', 'the first send of this key was refused while this one waited; send it again', 'claim');
+  end if;
+  if p_prior.body_hash <> p_hash then
+    return swarm.refused('CONFLICT', format('the key %s was used for another request (%s)', p_prior.key, p_prior.cmd), 'claim',
+      jsonb_build_object('field', 'idem', 'idem', p_prior.key, 'cmd', p_prior.cmd, 'used_at', swarm.iso(p_prior.created_at)));
+  end if;
+  return p_prior.reply || jsonb_build_object('replayed', true);
+end $$;
+
+-- Operation keys are kept 24 hours unless configured otherwise.
+create or replace function swarm.forget_operations() returns void language sql volatile as $$
+  delete from swarm.operations where (repo_id, key) in (
+    select repo_id, key from swarm.operations
+    where created_at < clock_timestamp() - make_interval(secs => coalesce(
+      (select (config ->> 'operation_ttl_ms')::double precision / 1000 from swarm.swarm_config), 86400))
+    order by created_at limit 2000 for update skip locked)
+$$;
+
+create or replace function swarm.emit(
+  p_repo text, p_type text, p_entity text, p_bead text, p_agent integer, p_stage text, p_payload jsonb
+) returns void language sql volatile as $$
+  insert into swarm.execution_events (event_type, entity_id, repo_id, bead_id, agent_id, stage, payload)
+  values (p_type, p_entity, p_repo, p_bead, p_agent, p_stage, p_payload)
+$$;
+
+-- The default workflow. A failed check goes back to implement with feedback; three attempts, then the bead is blocked.
+create or replace function swarm.ensure_repo(p_repo text, p_path text default null) returns void language plpgsql volatile as $$
+begin
+  if exists (select from swarm.repos where repo_id = p_repo and (p_path is null or path is not null)) then
+    return;
+  end if;
+  insert into swarm.repos (repo_id, name, path) values (p_repo, p_repo, p_path)
+    on conflict (repo_id) do update set path = coalesce(swarm.repos.path, excluded.path);
+  insert into swarm.workflows (repo_id, name) values (p_repo, 'default') on conflict do nothing;
+  if not found then
+    return;
+  end if;
+  insert into swarm.workflow_stages (repo_id, name, stage, position, role, on_fail) values
+    (p_repo, 'default', 'contract',  1, '{planner,test_writer}', null),
+    (p_repo, 'default', 'implement', 2, '{implementer}', null),
+    (p_repo, 'default', 'qa',        3, '{reviewer}', 'implement'),
+    (p_repo, 'default', 'red-queen', 4, '{reviewer}', 'implement')
+    on conflict do nothing;
+end $$;
+
+create or replace function swarm.first_stage(p_repo text, p_workflow text) returns text language sql stable as $$
+  select stage from swarm.workflow_stages where repo_id = p_repo and name = p_workflow order by position limit 1
+$$;
+
+create or replace function swarm.unknown_agent(p_repo text, p_agent integer) returns jsonb language sql stable as $$
+  select swarm.refused('NOTFOUND', format('no agent %s in repo %s', p_agent, p_repo), null,
+    jsonb_build_object('field', 'agent_id', 'got', p_agent),
+    case when p_agent <= 100 then jsonb_build_object('cmd', 'register', 'count', p_agent)
+         else jsonb_build_object('cmd', 'register') end)
+$$;
+
+-- The id that was probably meant: the same ignoring case, else one that contains it or is contained in it.
+create or replace function swarm.unknown_bead(p_repo text, p_bead text, p_request jsonb default null) returns jsonb
+language plpgsql stable as $$
+declare
+  v_near text;
+begin
+  select bead_id into v_near from swarm.bead_backlog
+    where repo_id = p_repo and (lower(bead_id) = lower(btrim(p_bead)) or replace(lower(bead_id), '_', '-') = replace(lower(btrim(p_bead)), '_', '-'))
+    order by bead_id limit 1;
+  if v_near is null and length(p_bead) >= 3 then
+    select bead_id into v_near from swarm.bead_backlog
+      where repo_id = p_repo and (bead_id like p_bead || '%' or bead_id like '%' || p_bead or p_bead like bead_id || '%')
+      order by length(bead_id), bead_id limit 1;
+  end if;
+  return swarm.refused('NOTFOUND', format('no bead %s in repo %s', p_bead, p_repo), null,
+    jsonb_strip_nulls(jsonb_build_object('field', 'bead_id', 'got', p_bead, 'nearest', v_near)),
+    case when v_near is not null and p_request is not null then p_request || jsonb_build_object('bead_id', v_near)
+         else jsonb_build_object('cmd', 'beads') end);
+end $$;
+
+
+-- 8. Agents ----------------------------------------------------------------------------------------------------------
+
+create or replace function swarm.do_register(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
+declare
+  v_ids   integer[] := '{}';
+  v_id    integer;
+  v_role  text := a ->> 'role';
+  v_new   integer[] := '{}';
+begin
+  perform pg_advisory_xact_lock(hashtext('swarm:register:' || p_repo));
+  perform swarm.ensure_repo(p_repo);
+  if a ? 'count' then
+    for v_id in 1 .. (a ->> 'count')::integer loop
+      insert into swarm.agent_state (repo_id, agent_id, role, host) values (p_repo, v_id, v_role, p ->> 'host')
+        on conflict (repo_id, agent_id) do nothing;
+      if found then
+        v_new := v_new || v_id;
+      elsif v_role is not null then
+        update swarm.agent_state set role = v_role where repo_id = p_repo and agent_id = v_id and role is distinct from v_role;
+      end if;
+      v_ids := v_ids || v_id;
+    end loop;
+  else
+    select agent_id into v_id from swarm.agent_state where repo_id = p_repo and name = a ->> 'name';
+    if v_id is null then
+      select coalesce(max(agent_id), 0) + 1 into v_id from swarm.agent_state where repo_id = p_repo;
+      insert into swarm.agent_state (repo_id, agent_id, name, role, host) values (p_repo, v_id, a ->> 'name', v_role, p ->> 'host');
+      v_new := v_new || v_id;
+    elsif v_role is not null then
+      update swarm.agent_state set role = v_role where repo_id = p_repo and agent_id = v_id and role is distinct from v_role;
+    end if;
+    v_ids := v_ids || v_id;
+  end if;
+  foreach v_id in array v_new loop
+    perform swarm.emit(p_repo, 'agent_registered', 'agent:' || v_id, null, v_id, null,
+      jsonb_strip_nulls(jsonb_build_object('name', a ->> 'name', 'role', v_role)));
+  end loop;
+  return jsonb_build_object('d', jsonb_build_object('agent_ids', to_jsonb(v_ids)));
+end $$;
+
+
+-- 9. Readiness -------------------------------------------------------------------------------------------------------
+-- open_blockers = number of distinct beads this one waits for that exist and are neither completed nor cancelled.
+-- Whoever adds a link holds the repo's advisory lock and its blockers FOR SHARE; whoever finishes a bead locks the bead
+-- first and reads its dependants in a later statement. So one of the two always sees the other.
+
+create or replace function swarm.is_open(p_status text) returns boolean language sql immutable parallel safe as
+$$ select p_status not in ('completed', 'cancelled') $$;
+
+create or replace function swarm.blocking(p_kind text) returns boolean language sql immutable parallel safe as
+$$ select p_kind in ('blocks', 'parent-child') $$;
+
+create or replace function swarm.count_blockers(p_repo text, p_bead text) returns integer language sql stable as $$
+  select count(distinct l.other_id)::integer
+  from swarm.bead_links l join swarm.bead_backlog o on o.repo_id = l.repo_id and o.bead_id = l.other_id
+  where l.repo_id = p_repo and l.bead_id = p_bead and swarm.blocking(l.kind) and swarm.is_open(o.status)
+$$;
+
+-- Applies a finished (-1) or reopened (+1) blocker to those who wait for it, in id order.
+create or replace function swarm.shift_dependants(p_repo text, p_bead text, p_delta integer) returns integer
+language plpgsql volatile as $$
+declare
+  v_ids bigint[];
+begin
+  select array_agg(id) into v_ids from (
+    select b.id from swarm.bead_backlog b
+    where b.repo_id = p_repo and b.bead_id in (
+      select l.bead_id from swarm.bead_links l where l.repo_id = p_repo and l.other_id = p_bead and swarm.blocking(l.kind))
+    order by b.id for no key update) locked;
+  if v_ids is null then
+    return 0;
+  end if;
+  update swarm.bead_backlog set open_blockers = open_blockers + p_delta where id = any(v_ids);
+  return cardinality(v_ids);
+end $$;
+
+create or replace function swarm.lock_links(p_repo text) returns void language sql volatile as
+$$ select pg_advisory_xact_lock(hashtext('swarm:links:' || p_repo)) $$;
+
+-- Locks the beads somebody is about to wait for, in id order, so that none of them finishes unseen.
+create or replace function swarm.lock_blockers(p_repo text, p_beads text[]) returns void language plpgsql volatile as $$
+begin
+  perform 1 from swarm.bead_backlog where repo_id = p_repo and bead_id = any(p_beads) order by id for share;
+end $$;
+
+-- The cycle that the new edges (rows of {bead, other}) would close, as the list of beads along it, or null.
+create or replace function swarm.find_cycle(p_repo text, p_edges jsonb) returns text[] language plpgsql stable as $$
+declare
+  v_start  text;
+  v_came   jsonb := '{}';
+  v_layer  text[];
+  v_next   text[];
+  v_path   text[];
+  v_step   record;
+begin
+  with recursive edge as (
+    select e ->> 'bead' as bead, e ->> 'other' as other from jsonb_array_elements(p_edges) e
+  ), walk as (
+    select bead as start, other as node from edge
+    union
+    select w.start, x.other from walk w cross join lateral (
+      select l.other_id as other from swarm.bead_links l
+        where l.repo_id = p_repo and l.bead_id = w.node and swarm.blocking(l.kind)
+      union all
+      select e.other from edge e where e.bead = w.node) x
+  )
+  select start into v_start from walk where node = start limit 1;
+  if v_start is null then
+    return null;
+  end if;
+  v_layer := array[v_start];
+  while v_layer <> '{}' and not v_came ? v_start loop
+    v_next := '{}';
+    for v_step in
+      select n as bead, l.other_id as other from unnest(v_layer) n
+        join swarm.bead_links l on l.repo_id = p_repo and l.bead_id = n and swarm.blocking(l.kind)
+      union
+      select e ->> 'bead', e ->> 'other' from jsonb_array_elements(p_edges) e where e ->> 'bead' = any(v_layer)
+    loop
+      if not v_came ? v_step.other then
+        v_came := v_came || jsonb_build_object(v_step.other, v_step.bead);
+        v_next := v_next || v_step.other;
+      end if;
+    end loop;
+    v_layer := v_next;
+  end loop;
+  v_path := array[v_start];
+  loop
+    v_path := (v_came ->> v_path[1]) || v_path;
+    exit when v_path[1] = v_start;
+  end loop;
+  return v_path;
+end $$;
+
+create or replace function swarm.refused_cycle(p_cycle text[]) returns jsonb language sql stable as $$
+  select swarm.refused('CONFLICT', 'these dependencies form a cycle: ' || array_to_string(p_cycle, ' -> '), 'claim',
+    jsonb_build_object('field', 'depends_on', 'cycle', to_jsonb(p_cycle)))
+$$;
+
+create or replace function swarm.texts(p_array jsonb) returns text[] language sql immutable as
+$$ select coalesce(array_agg(t order by n), '{}') from jsonb_array_elements_text(p_array) with ordinality as x(t, n) $$;
+
+create or replace function swarm.do_enqueue(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
+declare
+  v_beads   jsonb := '[]';
+  v_bead    jsonb;
+  v_at      integer := 0;
+  v_id      text;
+  v_old     swarm.bead_backlog;
+  v_differs text[];
+  v_missing text;
+  v_edges   jsonb;
+  v_cycle   text[];
+  v_ids     text[] := '{}';
+  v_made    integer := 0;
+  v_stage   text;
+  v_flow    text;
+begin
+  perform swarm.lock_links(p_repo);
+  perform swarm.ensure_repo(p_repo);
+  for v_bead in select * from jsonb_array_elements(a -> 'beads') loop
+    v_id := v_bead ->> 'bead_id';
+    if v_id is null then
+      loop
+        v_id := 'bead-' || nextval('swarm.made_bead_ids');
+        exit when not exists (select from swarm.bead_backlog where repo_id = p_repo and bead_id = v_id);
+      end loop;
+    end if;
+    if v_id = any(v_ids) then
+      return swarm.refused('INVALID', format('bead %s stands twice in this request', v_id), 'request',
+        jsonb_build_object('kind', 'InvalidValue', 'field', format('beads[%s].bead_id', v_at), 'got', v_id));
+    end if;
+    v_ids := v_ids || v_id;
+    v_flow := coalesce(v_bead ->> 'workflow', 'default');
+    v_stage := swarm.first_stage(p_repo, v_flow);
+    if v_stage is null then
+      return swarm.refused('NOTFOUND', format('no workflow %s in repo %s', v_flow, p_repo), null,
+        jsonb_build_object('field', format('beads[%s].workflow', v_at), 'got', v_flow), jsonb_build_object('cmd', 'workflows'));
+    end if;
+    select * into v_old from swarm.bead_backlog where repo_id = p_repo and bead_id = v_id;
+    if v_old.id is not null then
+      v_differs := array_remove(array[
+        case when v_bead ->> 'title' <> v_old.title then 'title' end,
+        case when v_bead ->> 'description' <> v_old.description then 'description' end,
+        case when v_bead ->> 'priority' <> v_old.priority then 'priority' end,
+        case when v_bead ->> 'bead_type' <> v_old.bead_type then 'bead_type' end,
+        case when v_bead ? 'labels' and not (swarm.texts(v_bead -> 'labels') @> v_old.labels
+          and v_old.labels @> swarm.texts(v_bead -> 'labels')) then 'labels' end,
+        case when v_bead ? 'metadata' and v_bead -> 'metadata' <> v_old.metadata then 'metadata' end,
+        case when v_bead ? 'depends_on' and coalesce((select array_agg(distinct d order by d) from unnest(swarm.texts(v_bead -> 'depends_on')) d), '{}')
+          <> coalesce((select array_agg(distinct other_id order by other_id) from swarm.bead_links
+               where repo_id = p_repo and bead_id = v_id and kind = 'blocks'), '{}') then 'depends_on' end], null);
+      if v_differs <> '{}' then
+        return swarm.refused('EXISTS', format('bead %s exists and differs in %s', v_id, array_to_string(v_differs, ', ')), null,
+          jsonb_build_object('field', format('beads[%s]', v_at), 'bead_id', v_id, 'differs', to_jsonb(v_differs)),
+          jsonb_build_object('cmd', 'update', 'bead_id', v_id)
+            || (select jsonb_object_agg(f, v_bead -> f) from unnest(v_differs) f));
+      end if;
+    else
+      v_beads := v_beads || jsonb_build_array(v_bead || jsonb_build_object('bead_id', v_id, 'workflow', v_flow, 'stage', v_stage, 'at', v_at));
+    end if;
+    v_at := v_at + 1;
+  end loop;
+
+  select jsonb_agg(jsonb_build_object('bead', b ->> 'bead_id', 'other', d, 'at', b -> 'at')) into v_edges
+    from jsonb_array_elements(v_beads) b, jsonb_array_elements_text(b -> 'depends_on') d;
+  if v_edges is not null then
+    select e ->> 'other', (e ->> 'at')::integer into v_missing, v_at from jsonb_array_elements(v_edges) e
+      where not (e ->> 'other' = any(v_ids))
+        and not exists (select from swarm.bead_backlog where repo_id = p_repo and bead_id = e ->> 'other') limit 1;
+    if v_missing is not null then
+      return swarm.refused('NOTFOUND', format('no bead %s in repo %s to depend on', v_missing, p_repo), null,
+        jsonb_build_object('field', format('beads[%s].depends_on', v_at), 'got', v_missing),
+        jsonb_build_object('cmd', 'beads'));
+    end if;
+    perform swarm.lock_blockers(p_repo, array(select e ->> 'other' from jsonb_array_elements(v_edges) e));
+    v_cycle := swarm.find_cycle(p_repo, v_edges);
+    if v_cycle is not null then
+      return swarm.refused_cycle(v_cycle);
+    end if;
+  end if;
+
+  for v_bead in select * from jsonb_array_elements(v_beads) loop
+    perform swarm.insert_bead(p_repo, v_bead);
+    v_made := v_made + 1;
+  end loop;
+  if v_edges is not null then
+    insert into swarm.bead_links (repo_id, bead_id, other_id, kind)
+      select p_repo, e ->> 'bead', e ->> 'other', 'blocks' from jsonb_array_elements(v_edges) e on conflict do nothing;
+    update swarm.bead_backlog b set open_blockers = swarm.count_blockers(p_repo, b.bead_id)
+      where b.repo_id = p_repo and b.bead_id in (select e ->> 'bead' from jsonb_array_elements(v_edges) e);
+  end if;
+  return jsonb_build_object('d', jsonb_build_object('bead_ids', to_jsonb(v_ids), 'added', v_made));
+end $$;
+
+-- Inserts one bead that is known not to exist; links that wait for it already begin to count.
+create or replace function swarm.insert_bead(p_repo text, b jsonb) returns void language plpgsql volatile as $$
+declare
+  v_status text := coalesce(b ->> 'status', 'pending');
+begin
+  insert into swarm.bead_backlog (repo_id, bead_id, title, description, priority, status, bead_type, labels, metadata,
+      workflow, stage, created_at, finished_at)
+    values (p_repo, b ->> 'bead_id', coalesce(b ->> 'title', ''), coalesce(b ->> 'description', ''),
+      coalesce(b ->> 'priority', 'p2'), v_status, coalesce(b ->> 'bead_type', 'task'),
+      swarm.texts(coalesce(b -> 'labels', '[]')), coalesce(b -> 'metadata', '{}'),
+      b ->> 'workflow', case when v_status = 'completed' then 'done' else b ->> 'stage' end,
+      coalesce((b ->> 'created_at')::timestamptz, clock_timestamp()),
+      case when v_status in ('completed', 'cancelled') then coalesce((b ->> 'finished_at')::timestamptz, clock_timestamp()) end);
+  if swarm.is_open(v_status) then
+    perform swarm.shift_dependants(p_repo, b ->> 'bead_id', 1);
+  end if;
+  perform swarm.emit(p_repo, 'bead_enqueued', b ->> 'bead_id', b ->> 'bead_id', null, null,
+    jsonb_build_object('priority', coalesce(b ->> 'priority', 'p2'), 'status', v_status));
+end $$;
+
+-- Import: beads from a tracker, then their links. A bead that is there already keeps its status and progress; what
+-- describes it is brought up to date. Links whose other bead is unknown are kept and count once it arrives.
+create or replace function swarm.do_import(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
+declare
+  b           jsonb;
+  l           jsonb;
+  v_old       swarm.bead_backlog;
+  v_cycle     text[];
+  v_problems  jsonb := '[]';
+  v_added     integer := 0;
+  v_updated   integer := 0;
+  v_reopened  integer := 0;
+  v_same      integer := 0;
+  v_links     integer := 0;
+  v_stage     text;
+begin
+  perform swarm.lock_links(p_repo);
+  perform swarm.ensure_repo(p_repo);
+  v_stage := swarm.first_stage(p_repo, 'default');
+  for b in select * from jsonb_array_elements(a -> 'beads') loop
+    select * into v_old from swarm.bead_backlog where repo_id = p_repo and bead_id = b ->> 'bead_id' for no key update;
+    if v_old.id is null then
+      perform swarm.insert_bead(p_repo, b || jsonb_build_object('workflow', 'default', 'stage', v_stage));
+      v_added := v_added + 1;
+      continue;
+    end if;
+    if (a ->> 'reopen')::boolean and v_old.status = 'completed' and b ->> 'status' = 'pending' then
+      perform swarm.reopen_bead(v_old, v_stage, null);
+      v_reopened := v_reopened + 1;
+    end if;
+    if (v_old.title, v_old.description, v_old.priority, v_old.bead_type, v_old.labels, v_old.metadata)
+       is distinct from (b ->> 'title', b ->> 'description', b ->> 'priority', b ->> 'bead_type', swarm.texts(b -> 'labels'), b -> 'metadata') then
+      update swarm.bead_backlog set title = b ->> 'title', description = b ->> 'description', priority = b ->> 'priority',
+          bead_type = b ->> 'bead_type', labels = swarm.texts(b -> 'labels'), metadata = b -> 'metadata',
+          updated_at = clock_timestamp()
+        where id = v_old.id;
+      perform swarm.emit(p_repo, 'bead_updated', v_old.bead_id, v_old.bead_id, null, null, '{"by": "import"}');
+      v_updated := v_updated + 1;
+    else
+      v_same := v_same + 1;
+    end if;
+  end loop;
+  for l in select * from jsonb_array_elements(a -> 'links') loop
+    if exists (select from swarm.bead_links where repo_id = p_repo and bead_id = l ->> 'bead_id'
+               and other_id = l ->> 'other_id' and kind = l ->> 'kind') then
+      continue;
+    end if;
+    if swarm.blocking(l ->> 'kind') then
+      v_cycle := swarm.find_cycle(p_repo, jsonb_build_array(jsonb_build_object('bead', l ->> 'bead_id', 'other', l ->> 'other_id')));
+      if v_cycle is not null then
+        v_problems := v_problems || jsonb_build_object('line', l -> 'line', 'kind', 'cycle', 'msg',
+          'this dependency is left out, it closes the cycle ' || array_to_string(v_cycle, ' -> '));
+        continue;
+      end if;
+      if not exists (select from swarm.bead_backlog where repo_id = p_repo and bead_id = l ->> 'other_id')
+         or not exists (select from swarm.bead_backlog where repo_id = p_repo and bead_id = l ->> 'bead_id') then
+        v_problems := v_problems || jsonb_build_object('line', l -> 'line', 'kind', 'unresolved', 'msg',
+          format('%s waits for %s, and one of them is not here; the link counts once it is', l ->> 'bead_id', l ->> 'other_id'));
+      end if;
+    end if;
+    perform swarm.add_link(p_repo, l ->> 'bead_id', l ->> 'other_id', l ->> 'kind');
+    v_links := v_links + 1;
+  end loop;
+  if (a ->> 'strict')::boolean and v_problems <> '[]' then
+    -- Found only after the first write: the one refusal that raises, so that everything is rolled back.
+    raise exception using errcode = 'SW001', message = 'refused', detail = swarm.refused('INVALID',
+      format('nothing was imported: %s problems, the first on line %s', jsonb_array_length(v_problems), v_problems -> 0 ->> 'line'),
+      'request', jsonb_build_object('problems', v_problems))::text;
+  end if;
+  return jsonb_build_object('d', jsonb_build_object('added', v_added, 'updated', v_updated, 'unchanged', v_same,
+    'reopened', v_reopened, 'links', v_links, 'problems', v_problems));
+end $$;
+
+-- Caller holds the links lock. The blocker is locked before its status is read, in a statement of its own.
+create or replace function swarm.add_link(p_repo text, p_bead text, p_other text, p_kind text) returns void
+language plpgsql volatile as $$
+begin
+  perform swarm.lock_blockers(p_repo, array[p_other]);
+  if swarm.blocking(p_kind)
+     and not exists (select from swarm.bead_links where repo_id = p_repo and bead_id = p_bead and other_id = p_other and swarm.blocking(kind))
+     and exists (select from swarm.bead_backlog where repo_id = p_repo and bead_id = p_other and swarm.is_open(status)) then
+    update swarm.bead_backlog set open_blockers = open_blockers + 1 where repo_id = p_repo and bead_id = p_bead;
+  end if;
+  insert into swarm.bead_links (repo_id, bead_id, other_id, kind) values (p_repo, p_bead, p_other, p_kind) on conflict do nothing;
+end $$;
+
+create or replace function swarm.drop_link(p_repo text, p_bead text, p_other text, p_kind text) returns void
+language plpgsql volatile as $$
+begin
+  perform swarm.lock_blockers(p_repo, array[p_other]);
+  delete from swarm.bead_links where repo_id = p_repo and bead_id = p_bead and other_id = p_other and kind = p_kind;
+  if found and swarm.blocking(p_kind)
+     and not exists (select from swarm.bead_links where repo_id = p_repo and bead_id = p_bead and other_id = p_other and swarm.blocking(kind))
+     and exists (select from swarm.bead_backlog where repo_id = p_repo and bead_id = p_other and swarm.is_open(status)) then
+    update swarm.bead_backlog set open_blockers = open_blockers - 1 where repo_id = p_repo and bead_id = p_bead;
+  end if;
+end $$;
+
+
+-- 10. Claiming -------------------------------------------------------------------------------------------------------
+
+-- Ends the claim on a bead that the caller has locked: the running attempt is closed as `error` with the reason, the
+-- agent is free again. Does not touch the bead.
+create or replace function swarm.end_claim(b swarm.bead_backlog, p_reason text) returns integer language plpgsql volatile as $$
+declare
+  v_agent integer;
+begin
+  delete from swarm.bead_claims where repo_id = b.repo_id and bead_id = b.bead_id and status = 'in_progress'
+    returning claimed_by into v_agent;
+  if v_agent is null then
+    return null;
+  end if;
+  update swarm.stage_history set status = 'error', result = p_reason, completed_at = clock_timestamp(),
+      duration_ms = greatest(0, extract(epoch from clock_timestamp() - started_at) * 1000)
+    where repo_id = b.repo_id and bead_id = b.bead_id and status = 'started';
+  update swarm.agent_state set bead_id = null, current_stage = null, stage_started_at = null, status = 'idle',
+      last_update = clock_timestamp()
+    where repo_id = b.repo_id and agent_id = v_agent and bead_id = b.bead_id;
+  return v_agent;
+end $$;
+
+-- Up to 100 expired beads go back to pending. Nothing is waited for: whoever holds a lock on one is dealing with it.
+create or replace function swarm.expire_leases(p_repo text) returns integer language plpgsql volatile as $$
+declare
+  c        record;
+  b        swarm.bead_backlog;
+  v_ended  integer := 0;
+begin
+  for c in
+    select bead_id, claimed_by from swarm.bead_claims
+    where repo_id = p_repo and status = 'in_progress' and lease_expires_at < clock_timestamp()
+    order by lease_expires_at limit 100
+  loop
+    perform 1 from swarm.agent_state where repo_id = p_repo and agent_id = c.claimed_by for no key update skip locked;
+    continue when not found;
+    select * into b from swarm.bead_backlog where repo_id = p_repo and bead_id = c.bead_id for no key update skip locked;
+    continue when not found;
+    perform 1 from swarm.bead_claims where repo_id = p_repo and bead_id = c.bead_id and claimed_by = c.claimed_by
+      and status = 'in_progress' and lease_expires_at < clock_timestamp() for update;
+    continue when not found;
+    perform swarm.end_claim(b, 'lease_expired');
+    update swarm.bead_backlog set status = 'pending', updated_at = clock_timestamp() where id = b.id;
+    perform swarm.emit(p_repo, 'lease_expired', b.bead_id, b.bead_id, c.claimed_by, b.stage, jsonb_build_object('fence', b.fence));
+    v_ended := v_ended + 1;
+  end loop;
+  return v_ended;
+end $$;
+
+-- Number of the attempt that would start now: tries of this stage since the bead was (re)opened, not counting those
+-- that ended without an outcome, plus one.
+create or replace function swarm.next_attempt(b swarm.bead_backlog, p_stage text) returns integer language sql stable as $$
+  select 1 + count(*)::integer from swarm.stage_history h
+  where h.repo_id = b.repo_id and h.bead_id = b.bead_id and h.stage = p_stage and h.fence > b.attempts_from
+    and h.status <> 'started' and h.result not in ('lease_expired', 'released', 'cancelled', 'noop')
+$$;
+
+create or replace function swarm.may_do(p_repo text, p_workflow text, p_stage text, p_role text) returns boolean language sql stable as $$
+  select p_role is null or exists (select from swarm.workflow_stages
+    where repo_id = p_repo and name = p_workflow and stage = p_stage and (role is null or p_role = any(role)))
+$$;
+
+-- Gives a locked bead to an agent: a new fence, a new claim, a started attempt of its current stage. Two events.
+create or replace function swarm.give_bead(b swarm.bead_backlog, p_agent integer, p_session text, p_lease_ms integer)
+returns swarm.bead_backlog language plpgsql volatile as $$
+declare
+  v_now  timestamptz := clock_timestamp();
+begin
+  b.attempt := swarm.next_attempt(b, b.stage);
+  update swarm.bead_backlog set status = 'in_progress', fence = fence + 1, attempt = b.attempt, updated_at = v_now
+    where id = b.id returning * into b;
+  insert into swarm.bead_claims (repo_id, bead_id, claimed_by, claimed_at, heartbeat_at, lease_expires_at, session, fence, lease_ms)
+    values (b.repo_id, b.bead_id, p_agent, v_now, v_now, v_now + make_interval(secs => p_lease_ms / 1000.0), p_session, b.fence, p_lease_ms)
+    on conflict (repo_id, bead_id) do update set claimed_by = excluded.claimed_by, claimed_at = v_now, heartbeat_at = v_now,
+      lease_expires_at = excluded.lease_expires_at, status = 'in_progress', session = excluded.session,
+      fence = excluded.fence, lease_ms = excluded.lease_ms;
+  insert into swarm.stage_history (repo_id, agent_id, bead_id, stage, attempt_number, status, fence, session_id, started_at)
+    values (b.repo_id, p_agent, b.bead_id, b.stage, b.attempt, 'started', b.fence, p_session, v_now);
+  update swarm.agent_state set bead_id = b.bead_id, current_stage = b.stage, stage_started_at = v_now, status = 'working',
+      last_update = v_now, feedback = b.feedback,
+      implementation_attempt = case when b.stage = 'implement' then b.attempt else implementation_attempt end
+    where repo_id = b.repo_id and agent_id = p_agent;
+  insert into swarm.execution_events (event_type, entity_id, repo_id, bead_id, agent_id, stage, session_id, payload) values
+    ('bead_claimed', b.bead_id, b.repo_id, b.bead_id, p_agent, b.stage, p_session,
+      jsonb_build_object('fence', b.fence, 'lease_ms', p_lease_ms)),
+    ('stage_started', b.bead_id, b.repo_id, b.bead_id, p_agent, b.stage, p_session, jsonb_build_object('attempt', b.attempt));
+  return b;
+end $$;
+
+create or replace function swarm.claim_json(b swarm.bead_backlog, p_lease_ms integer, p_held boolean) returns jsonb language sql stable as $$
+  select jsonb_build_object('d', jsonb_strip_nulls(jsonb_build_object('stage', b.stage, 'attempt', b.attempt, 'feedback', b.feedback,
+      'fence', b.fence, 'lease_ms', p_lease_ms, 'held', p_held)) || jsonb_build_object(
+    'bead', jsonb_build_object('bead_id', b.bead_id, 'title', b.title, 'description', b.description,
+                               'priority', b.priority, 'labels', to_jsonb(b.labels))))
+$$;
+
+-- Why a claim found nothing. Counts stop at 10,000: nobody acts differently beyond, and counting must stay cheap.
+create or replace function swarm.none_json(p_repo text, p_filtered boolean) returns jsonb language plpgsql stable as $$
+declare
+  v_pending  integer;
+  v_working  integer;
+  v_reason   text;
+begin
+  select count(*) into v_pending from (select from swarm.bead_backlog where repo_id = p_repo and status = 'pending' limit 10000) x;
+  select count(*) into v_working from (select from swarm.bead_backlog where repo_id = p_repo and status = 'in_progress' limit 10000) x;
+  v_reason := case
+    when (select swarm_status from swarm.swarm_config) = 'paused' then 'paused'
+    when p_filtered and exists (select from swarm.bead_backlog where repo_id = p_repo and status = 'pending' and open_blockers = 0) then 'no_match'
+    when v_working > 0 then 'waiting'
+    when v_pending > 0 or exists (select from swarm.bead_backlog where repo_id = p_repo and status in ('blocked', 'failed')) then 'blocked'
+    else 'empty' end;
+  return jsonb_build_object('d', jsonb_build_object('bead', null, 'reason', v_reason, 'pending', v_pending, 'in_progress', v_working));
+end $$;
+
+-- The first ready bead the agent may do, locked. The planner is held to the ready indexes: with statistics from an
+-- emptier table it would choose to sort. When every ready bead is locked by somebody, wait for the first of them rather
+-- than answer that there is none.
+create or replace function swarm.pick_bead(p_repo text, p_role text, p_labels text[], p_types text[])
+returns swarm.bead_backlog language plpgsql volatile
+set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off as $$
+declare
+  b     swarm.bead_backlog;
+  v_id  bigint;
+begin
+  for i in 1 .. 20 loop
+    if p_role is null and p_labels is null and p_types is null then
+      select * into b from swarm.bead_backlog x
+        where x.repo_id = p_repo and x.status = 'pending' and x.open_blockers = 0
+        order by x.priority, x.created_at, x.id limit 1 for no key update skip locked;
+    elsif p_role is null then
+      select * into b from swarm.bead_backlog x
+        where x.repo_id = p_repo and x.status = 'pending' and x.open_blockers = 0
+          and (p_labels is null or x.labels @> p_labels) and (p_types is null or x.bead_type = any(p_types))
+        order by x.priority, x.created_at, x.id limit 1 for no key update skip locked;
+    else
+      for v_id in
+        select c.id from swarm.workflow_stages s cross join lateral (
+          select x.id, x.priority, x.created_at from swarm.bead_backlog x
+          where x.repo_id = p_repo and x.workflow = s.name and x.stage = s.stage and x.status = 'pending' and x.open_blockers = 0
+            and (p_labels is null or x.labels @> p_labels) and (p_types is null or x.bead_type = any(p_types))
+          order by x.priority, x.created_at, x.id limit 64) c
+        where s.repo_id = p_repo and (s.role is null or p_role = any(s.role))
+        order by c.priority, c.created_at, c.id limit 64
+      loop
+        select * into b from swarm.bead_backlog x where x.id = v_id and x.status = 'pending' and x.open_blockers = 0
+          and swarm.may_do(p_repo, x.workflow, x.stage, p_role) for no key update skip locked;
+        exit when b.id is not null;
+      end loop;
+    end if;
+    if b.id is not null then
+      return b;
+    end if;
+    select x.id into v_id from swarm.bead_backlog x
+      where x.repo_id = p_repo and x.status = 'pending' and x.open_blockers = 0
+        and (p_labels is null or x.labels @> p_labels) and (p_types is null or x.bead_type = any(p_types))
+        and swarm.may_do(p_repo, x.workflow, x.stage, p_role)
+      order by x.priority, x.created_at, x.id limit 1;
+    if v_id is null then
+      return null;
+    end if;
+    select * into b from swarm.bead_backlog x where x.id = v_id and x.status = 'pending' and x.open_blockers = 0
+      and swarm.may_do(p_repo, x.workflow, x.stage, p_role) for no key update;
+    if b.id is not null then
+      return b;
+    end if;
+  end loop;
+  return null;
+end $$;
+
+create or replace function swarm.do_claim_next(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
+declare
+  v_agent    swarm.agent_state;
+  b          swarm.bead_backlog;
+  c          swarm.bead_claims;
+  v_session  text := p ->> 'session';
+  v_lease    integer := coalesce((a ->> 'lease_ms')::integer, (p ->> 'lease_ms')::integer, 900000);
+  v_labels   text[] := case when a ? 'labels' then swarm.texts(a -> 'labels') end;
+  v_types    text[] := case when a ? 'bead_types' then swarm.texts(a -> 'bead_types') end;
+begin
+  select * into v_agent from swarm.agent_state where repo_id = p_repo and agent_id = (a ->> 'agent_id')::integer for no key update;
+  if not found then
+    return swarm.unknown_agent(p_repo, (a ->> 'agent_id')::integer);
+  end if;
+  perform swarm.expire_leases(p_repo);
+
+  select * into c from swarm.bead_claims where repo_id = p_repo and claimed_by = v_agent.agent_id and status = 'in_progress';
+  if found then
+    select * into b from swarm.bead_backlog where repo_id = p_repo and bead_id = c.bead_id for no key update;
+    select * into c from swarm.bead_claims where repo_id = p_repo and bead_id = b.bead_id and claimed_by = v_agent.agent_id and status = 'in_progress';
+    if found then
+      if c.session is distinct from v_session then
+        update swarm.bead_backlog set fence = fence + 1, updated_at = clock_timestamp() where id = b.id returning * into b;
+        update swarm.stage_history set fence = b.fence, session_id = v_session
+          where repo_id = p_repo and bead_id = b.bead_id and status = 'started';
+        insert into swarm.execution_events (event_type, entity_id, repo_id, bead_id, agent_id, stage, session_id, payload) values
+          ('bead_claimed', b.bead_id, p_repo, b.bead_id, v_agent.agent_id, b.stage, v_session,
+           jsonb_build_object('fence', b.fence, 'lease_ms', v_lease, 'held', true));
+      end if;
+      update swarm.bead_claims set session = v_session, fence = b.fence, lease_ms = v_lease, heartbeat_at = clock_timestamp(),
+          lease_expires_at = clock_timestamp() + make_interval(secs => v_lease / 1000.0)
+        where repo_id = p_repo and bead_id = b.bead_id;
+      return swarm.claim_json(b, v_lease, true);
+    end if;
+  end if;
+
+  if (select swarm_status from swarm.swarm_config) <> 'paused' then
+    b := swarm.pick_bead(p_repo, v_agent.role, v_labels, v_types);
+    if b.id is not null then
+      b := swarm.give_bead(b, v_agent.agent_id, v_session, v_lease);
+      return swarm.claim_json(b, v_lease, false);
+    end if;
+  end if;
+  if (a ->> 'require')::boolean then
+    return swarm.refused('NOTFOUND', 'there is no bead to claim', null,
+      swarm.none_json(p_repo, v_agent.role is not null or v_labels is not null or v_types is not null) -> 'd' - 'bead',
+      jsonb_build_object('cmd', 'status'));
+  end if;
+  return swarm.none_json(p_repo, v_agent.role is not null or v_labels is not null or v_types is not null);
+end $$;
+
+-- Renewal by the process that holds the claim: compare and set on fence and unexpired lease, nothing else is touched.
+create or replace function swarm.renew_lease(p_repo text, p_agent integer, p_bead text, p_fence bigint) returns boolean
+language plpgsql volatile as $$
+begin
+  update swarm.bead_claims set heartbeat_at = clock_timestamp(),
+      lease_expires_at = clock_timestamp() + make_interval(secs => lease_ms / 1000.0)
+    where repo_id = p_repo and bead_id = p_bead and claimed_by = p_agent and fence = p_fence and status = 'in_progress'
+      and lease_expires_at > clock_timestamp();
+  return found;
+end $$;
+
+
+-- 11. Working --------------------------------------------------------------------------------------------------------
+-- A holder's write names its agent and, when it knows it, the fence of its claim. Absent, the bead is the held one.
+
+-- Locks agent and bead for a holder's write. Answers {"refused"} or {"bead_id"}.
+create or replace function swarm.hold(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
+declare
+  v_agent  integer := (a ->> 'agent_id')::integer;
+  v_bead   text := coalesce(a ->> 'bead_id', p ->> 'bead_id');
+  v_fence  bigint := coalesce((a ->> 'fence')::bigint, (p ->> 'fence')::bigint);
+  b        swarm.bead_backlog;
+  c        swarm.bead_claims;
+  v_again  jsonb := jsonb_build_object('cmd', 'claim-next', 'agent_id', v_agent);
+begin
+  perform 1 from swarm.agent_state where repo_id = p_repo and agent_id = v_agent for no key update;
+  if not found then
+    return swarm.unknown_agent(p_repo, v_agent);
+  end if;
+  if v_bead is null then
+    select bead_id into v_bead from swarm.bead_claims where repo_id = p_repo and claimed_by = v_agent and status = 'in_progress';
+    if v_bead is null then
+      return swarm.refused('CONFLICT', format('agent %s holds no bead', v_agent), 'claim',
+        jsonb_build_object('agent_id', v_agent), v_again);
+    end if;
+  end if;
+  select * into b from swarm.bead_backlog where repo_id = p_repo and bead_id = v_bead for no key update;
+  if not found then
+    return swarm.unknown_bead(p_repo, v_bead, a || jsonb_build_object('cmd', p ->> 'cmd'));
+  end if;
+  select * into c from swarm.bead_claims where repo_id = p_repo and bead_id = v_bead and status = 'in_progress';
+  if c.claimed_by is distinct from v_agent then
+    return swarm.refused('CONFLICT', case
+        when c.claimed_by is not null then format('bead %s is held by agent %s now', v_bead, c.claimed_by)
+        else format('agent %s does not hold bead %s (it is %s)', v_agent, v_bead, b.status) end, 'claim',
+      jsonb_strip_nulls(jsonb_build_object('bead_id', v_bead, 'holder', c.claimed_by, 'status', b.status, 'fence', v_fence, 'current_fence', b.fence)),
+      v_again);
+  end if;
+  if v_fence <> b.fence then
+    return swarm.refused('CONFLICT', format('fence %s of bead %s is old, it is %s now: another process of agent %s took over', v_fence, v_bead, b.fence, v_agent),
+      'claim', jsonb_build_object('bead_id', v_bead, 'fence', v_fence, 'current_fence', b.fence), v_again);
+  end if;
+  return jsonb_build_object('bead_id', v_bead);
+end $$;
+
+create or replace function swarm.renew_held(p_repo text, p_bead text, p_lease_ms integer) returns integer language plpgsql volatile as $$
+declare
+  v_lease integer;
+begin
+  update swarm.bead_claims set lease_ms = coalesce(p_lease_ms, lease_ms), heartbeat_at = clock_timestamp(),
+      lease_expires_at = clock_timestamp() + make_interval(secs => coalesce(p_lease_ms, lease_ms) / 1000.0)
+    where repo_id = p_repo and bead_id = p_bead and status = 'in_progress' returning lease_ms into v_lease;
+  return v_lease;
+end $$;
+
+-- Content is stored once per attempt, type and trust.
+create or replace function swarm.store_artifact(
+  p_repo text, p_history bigint, p_type text, p_content text, p_metadata jsonb, p_trust text
+) returns boolean language plpgsql volatile as $$
+begin
+  insert into swarm.stage_artifacts (repo_id, stage_history_id, artifact_type, content, content_hash, metadata, trust)
+    values (p_repo, p_history, p_type, p_content, encode(sha256(convert_to(p_content, 'UTF8')), 'hex'), p_metadata, p_trust)
+    on conflict do nothing;
+  return found;
+end $$;
+
+create or replace function swarm.do_complete_stage(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
+declare
+  v_hold        jsonb := swarm.hold(p_repo, a, p || '{"cmd": "complete-stage"}');
+  v_agent       integer := (a ->> 'agent_id')::integer;
+  v_outcome     text := a ->> 'outcome';
+  b             swarm.bead_backlog;
+  s             swarm.workflow_stages;
+  t             swarm.workflow_stages;
+  v_history     swarm.stage_history;
+  v_transition  text;
+  v_target      text;
+  v_attempt     integer;
+  v_kept        boolean := false;
+  v_now         timestamptz;
+  v_lease       integer;
+  e             jsonb;
+  v_trust       text := case when (p ->> 'verified')::boolean then 'verified' else 'claimed' end;
+begin
+  if v_hold ? 'refused' then
+    return v_hold;
+  end if;
+  v_now := clock_timestamp();
+  select * into b from swarm.bead_backlog where repo_id = p_repo and bead_id = v_hold ->> 'bead_id';
+  if a ->> 'stage' <> b.stage then
+    return swarm.refused('CONFLICT', format('bead %s is at stage %s, not %s', b.bead_id, b.stage, a ->> 'stage'), 'stage',
+      jsonb_build_object('field', 'stage', 'got', a ->> 'stage', 'current', b.stage),
+      a || jsonb_build_object('cmd', 'complete-stage', 'stage', b.stage));
+  end if;
+  select * into s from swarm.workflow_stages where repo_id = p_repo and name = b.workflow and stage = b.stage;
+  select * into v_history from swarm.stage_history
+    where repo_id = p_repo and bead_id = b.bead_id and status = 'started' order by id desc limit 1;
+  if v_outcome = 'passed' and s.gate is not null and v_trust <> 'verified' and not exists (
+      select from swarm.stage_artifacts where stage_history_id = v_history.id and trust = 'verified' and (metadata ->> 'exit_code')::integer = 0) then
+    return swarm.refused('CONFLICT', format('stage %s has a gate: it passes only when swarm has run it', b.stage), 'stage',
+      jsonb_build_object('stage', b.stage, 'gate', s.gate), jsonb_build_object('cmd', 'run-once', 'agent_id', v_agent));
+  end if;
+
+  if v_outcome = 'passed' then
+    v_target := coalesce(s.on_pass, (select stage from swarm.workflow_stages
+      where repo_id = p_repo and name = b.workflow and position > s.position order by position limit 1), 'done');
+    v_transition := case when v_target = 'done' then 'finalize' else 'advance' end;
+  else
+    v_target := case when v_outcome = 'failed' then coalesce(s.on_fail, b.stage) else b.stage end;
+    v_transition := 'retry';
+  end if;
+
+  update swarm.stage_history set status = v_outcome, result = v_transition, feedback = a ->> 'feedback', completed_at = v_now,
+      duration_ms = greatest(0, extract(epoch from v_now - started_at) * 1000)
+    where id = v_history.id;
+  b.attempt := swarm.next_attempt(b, v_target);
+  if v_transition = 'retry' then
+    select * into t from swarm.workflow_stages where repo_id = p_repo and name = b.workflow and stage = v_target;
+    if b.attempt > coalesce(t.max_attempts, (select max_implementation_attempts from swarm.swarm_config)) then
+      v_transition := 'block';
+      update swarm.stage_history set result = 'block' where id = v_history.id;
+    end if;
+  end if;
+  v_attempt := case when v_transition in ('finalize', 'block') then v_history.attempt_number else b.attempt end;
+
+  for e in select * from jsonb_array_elements(a -> 'artifacts') loop
+    if swarm.store_artifact(p_repo, v_history.id, e ->> 'artifact_type', e ->> 'content', coalesce(e -> 'metadata', '{}'), 'claimed') then
+      perform swarm.emit(p_repo, 'artifact_stored', b.bead_id, b.bead_id, v_agent, b.stage,
+        jsonb_build_object('artifact_type', e ->> 'artifact_type', 'trust', 'claimed'));
+    end if;
+  end loop;
+  for e in select * from jsonb_array_elements(a -> 'evidence') loop
+    if swarm.store_artifact(p_repo, v_history.id, 'quality_gate_report', coalesce(e ->> 'output', ''), e - 'output', v_trust) then
+      perform swarm.emit(p_repo, 'artifact_stored', b.bead_id, b.bead_id, v_agent, b.stage,
+        jsonb_build_object('artifact_type', 'quality_gate_report', 'trust', v_trust));
+    end if;
+    b.commit_hash := coalesce(e ->> 'commit', b.commit_hash);
+  end loop;
+  if v_outcome = 'passed' and (v_trust = 'verified' or s.gate is not null) then
+    b.verification_status := 'verified';
+  elsif v_outcome = 'passed' and a ? 'evidence' and b.verification_status = 'unverified' then
+    b.verification_status := 'claimed';
+  end if;
+
+  insert into swarm.execution_events (event_type, entity_id, repo_id, bead_id, agent_id, stage, session_id, payload) values
+    ('stage_completed', b.bead_id, p_repo, b.bead_id, v_agent, b.stage, p ->> 'session', jsonb_strip_nulls(jsonb_build_object(
+       'outcome', v_outcome, 'attempt', v_history.attempt_number, 'feedback', left(a ->> 'feedback', 500)))),
+    ('transition_' || case v_transition when 'block' then 'blocked' else v_transition end, b.bead_id, p_repo, b.bead_id, v_agent, b.stage,
+       p ->> 'session', jsonb_build_object('from', b.stage, 'to', case v_transition when 'block' then 'blocked' else v_target end));
+
+  b.feedback := case when v_outcome = 'passed' then null else a ->> 'feedback' end;
+  if v_transition in ('finalize', 'block') then
+    update swarm.bead_backlog set status = case v_transition when 'finalize' then 'completed' else 'blocked' end,
+        stage = case v_transition when 'finalize' then 'done' else v_target end, attempt = v_attempt, feedback = b.feedback,
+        verification_status = b.verification_status, commit_hash = b.commit_hash, updated_at = v_now,
+        finished_at = case v_transition when 'finalize' then v_now end
+      where id = b.id;
+    update swarm.bead_claims set status = case v_transition when 'finalize' then 'completed' else 'blocked' end, heartbeat_at = v_now
+      where repo_id = p_repo and bead_id = b.bead_id;
+    update swarm.agent_state set bead_id = null, current_stage = null, stage_started_at = null, status = 'idle', feedback = null, last_update = v_now
+      where repo_id = p_repo and agent_id = v_agent;
+    if v_transition = 'finalize' then
+      perform swarm.shift_dependants(p_repo, b.bead_id, -1);
+    end if;
+  else
+    v_kept := swarm.may_do(p_repo, b.workflow, v_target, (select role from swarm.agent_state where repo_id = p_repo and agent_id = v_agent));
+    update swarm.bead_backlog set status = case when v_kept then 'in_progress' else 'pending' end, stage = v_target, attempt = v_attempt,
+        retry_count = retry_count + (v_transition = 'retry')::integer, feedback = b.feedback,
+        verification_status = b.verification_status, commit_hash = b.commit_hash, updated_at = v_now
+      where id = b.id;
+    if v_kept then
+      v_lease := swarm.renew_held(p_repo, b.bead_id, null);
+      insert into swarm.stage_history (repo_id, agent_id, bead_id, stage, attempt_number, status, fence, session_id, started_at)
+        values (p_repo, v_agent, b.bead_id, v_target, v_attempt, 'started', b.fence, p ->> 'session', v_now);
+      update swarm.agent_state set current_stage = v_target, stage_started_at = v_now, feedback = b.feedback, last_update = v_now,
+          implementation_attempt = case when v_target = 'implement' then v_attempt else implementation_attempt end
+        where repo_id = p_repo and agent_id = v_agent;
+      insert into swarm.execution_events (event_type, entity_id, repo_id, bead_id, agent_id, stage, session_id, payload) values
+        ('stage_started', b.bead_id, p_repo, b.bead_id, v_agent, v_target, p ->> 'session', jsonb_build_object('attempt', v_attempt));
+    else
+      perform swarm.end_claim(b, v_transition);
+    end if;
+  end if;
+  return jsonb_build_object('d', jsonb_build_object('transition', v_transition,
+    'stage', case v_transition when 'finalize' then 'done' else v_target end, 'attempt', v_attempt, 'kept', v_kept));
+end $$;
+
+create or replace function swarm.do_heartbeat(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
+declare
+  v_agent  integer := (a ->> 'agent_id')::integer;
+  v_hold   jsonb;
+  v_lease  integer;
+  v_bead   text := coalesce(a ->> 'bead_id', p ->> 'bead_id');
+begin
+  if v_bead is null and not exists (select from swarm.bead_claims
+      where repo_id = p_repo and claimed_by = v_agent and status = 'in_progress') then
+    update swarm.agent_state set last_update = clock_timestamp() where repo_id = p_repo and agent_id = v_agent;
+    if not found then
+      return swarm.unknown_agent(p_repo, v_agent);
+    end if;
+  else
+    v_hold := swarm.hold(p_repo, a, p || '{"cmd": "heartbeat"}');
+    if v_hold ? 'refused' then
+      return v_hold;
+    end if;
+    v_bead := v_hold ->> 'bead_id';
+    v_lease := swarm.renew_held(p_repo, v_bead, (a ->> 'lease_ms')::integer);
+    update swarm.agent_state set last_update = clock_timestamp() where repo_id = p_repo and agent_id = v_agent;
+  end if;
+  if a ? 'note' then
+    perform swarm.emit(p_repo, 'progress', coalesce(v_bead, 'agent:' || v_agent), v_bead, v_agent,
+      (select stage from swarm.bead_backlog where repo_id = p_repo and bead_id = v_bead),
+      jsonb_build_object('phase', 'executing', 'note', a ->> 'note'));
+  end if;
+  return jsonb_build_object('d', jsonb_strip_nulls(jsonb_build_object('bead_id', v_bead, 'lease_ms', v_lease)));
+end $$;
+
+create or replace function swarm.do_release(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
+declare
+  v_hold  jsonb := swarm.hold(p_repo, a, p || '{"cmd": "release"}');
+  v_to    text := coalesce(a ->> 'to', 'pending');
+  b       swarm.bead_backlog;
+begin
+  if v_hold ? 'refused' then
+    return v_hold;
+  end if;
+  select * into b from swarm.bead_backlog where repo_id = p_repo and bead_id = v_hold ->> 'bead_id';
+  perform swarm.end_claim(b, 'released');
+  update swarm.bead_backlog set status = v_to, updated_at = clock_timestamp(),
+      feedback = case when v_to = 'blocked' then coalesce(a ->> 'reason', feedback) else feedback end
+    where id = b.id;
+  perform swarm.emit(p_repo, 'bead_released', b.bead_id, b.bead_id, (a ->> 'agent_id')::integer, b.stage,
+    jsonb_strip_nulls(jsonb_build_object('to', v_to, 'reason', a ->> 'reason', 'fence', b.fence)));
+  return jsonb_build_object('d', jsonb_build_object('bead_id', b.bead_id, 'status', v_to));
+end $$;
+
+-- Repeats a stage: the running attempt ends without an outcome and a new one of the named stage begins. Back or again, never ahead.
+create or replace function swarm.do_start_stage(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
+declare
+  v_hold   jsonb := swarm.hold(p_repo, a, p || '{"cmd": "start-stage"}');
+  v_agent  integer := (a ->> 'agent_id')::integer;
+  b        swarm.bead_backlog;
+  v_stage  text;
+  v_here   integer;
+  v_there  integer;
+begin
+  if v_hold ? 'refused' then
+    return v_hold;
+  end if;
+  select * into b from swarm.bead_backlog where repo_id = p_repo and bead_id = v_hold ->> 'bead_id';
+  v_stage := coalesce(a ->> 'stage', b.stage);
+  select position into v_here from swarm.workflow_stages where repo_id = p_repo and name = b.workflow and stage = b.stage;
+  select position into v_there from swarm.workflow_stages where repo_id = p_repo and name = b.workflow and stage = v_stage;
+  if v_there is null or v_there > v_here then
+    return swarm.refused('CONFLICT', format('bead %s is at stage %s; only this stage or an earlier one can be started again, not %s', b.bead_id, b.stage, v_stage),
+      'stage', jsonb_build_object('field', 'stage', 'got', v_stage, 'current', b.stage),
+      a || jsonb_build_object('cmd', 'start-stage', 'stage', b.stage));
+  end if;
+  update swarm.stage_history set status = 'error', result = 'noop', completed_at = clock_timestamp(),
+      duration_ms = greatest(0, extract(epoch from clock_timestamp() - started_at) * 1000)
+    where repo_id = p_repo and bead_id = b.bead_id and status = 'started';
+  b.attempt := swarm.next_attempt(b, v_stage);
+  update swarm.bead_backlog set stage = v_stage, attempt = b.attempt, updated_at = clock_timestamp() where id = b.id;
+  insert into swarm.stage_history (repo_id, agent_id, bead_id, stage, attempt_number, status, fence, session_id, started_at)
+    values (p_repo, v_agent, b.bead_id, v_stage, b.attempt, 'started', b.fence, p ->> 'session', clock_timestamp());
+  perform swarm.renew_held(p_repo, b.bead_id, null);
+  update swarm.agent_state set current_stage = v_stage, stage_started_at = clock_timestamp(), last_update = clock_timestamp()
+    where repo_id = p_repo and agent_id = v_agent;
+  insert into swarm.execution_events (event_type, entity_id, repo_id, bead_id, agent_id, stage, session_id, payload) values
+    ('transition_noop', b.bead_id, p_repo, b.bead_id, v_agent, b.stage, p ->> 'session', jsonb_build_object('from', b.stage, 'to', v_stage)),
+    ('stage_started', b.bead_id, p_repo, b.bead_id, v_agent, v_stage, p ->> 'session', jsonb_build_object('attempt', b.attempt));
+  return jsonb_build_object('d', jsonb_build_object('bead_id', b.bead_id, 'stage', v_stage, 'attempt', b.attempt));
+end $$;
+
+
+-- 12. Steering the backlog -------------------------------------------------------------------------------------------
+
+-- Gives a named bead to a named agent; its process picks it up with claim-next.
+create or replace function swarm.do_assign(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
+declare
+  v_agent  integer := (a ->> 'agent_id')::integer;
+  v_lease  integer := coalesce((a ->> 'lease_ms')::integer, 900000);
+  b        swarm.bead_backlog;
+  v_held   text;
+  v_role   text;
+begin
+  select role into v_role from swarm.agent_state where repo_id = p_repo and agent_id = v_agent for no key update;
+  if not found then
+    return swarm.unknown_agent(p_repo, v_agent);
+  end if;
+  select bead_id into v_held from swarm.bead_claims where repo_id = p_repo and claimed_by = v_agent and status = 'in_progress';
+  if v_held is not null then
+    return swarm.refused('CONFLICT', format('agent %s already holds bead %s', v_agent, v_held), 'claim',
+      jsonb_build_object('agent_id', v_agent, 'bead_id', v_held), jsonb_build_object('cmd', 'release', 'agent_id', v_agent, 'bead_id', v_held));
+  end if;
+  select * into b from swarm.bead_backlog where repo_id = p_repo and bead_id = a ->> 'bead_id' for no key update;
+  if not found then
+    return swarm.unknown_bead(p_repo, a ->> 'bead_id', a || '{"cmd": "assign"}');
+  end if;
+  if b.status <> 'pending' or b.open_blockers > 0 then
+    return swarm.refused('CONFLICT', case when b.status <> 'pending' then format('bead %s is %s, not pending', b.bead_id, b.status)
+        else format('bead %s waits for %s other beads', b.bead_id, b.open_blockers) end, 'claim',
+      jsonb_build_object('bead_id', b.bead_id, 'status', b.status, 'open_blockers', b.open_blockers),
+      jsonb_build_object('cmd', 'show', 'bead_id', b.bead_id));
+  end if;
+  if not swarm.may_do(p_repo, b.workflow, b.stage, v_role) then
+    return swarm.refused('CONFLICT', format('stage %s of bead %s is not for role %s', b.stage, b.bead_id, v_role), 'stage',
+      jsonb_build_object('stage', b.stage, 'role', v_role), jsonb_build_object('cmd', 'workflows'));
+  end if;
+  b := swarm.give_bead(b, v_agent, null, v_lease);
+  return jsonb_build_object('d', jsonb_build_object('bead_id', b.bead_id, 'agent_id', v_agent, 'stage', b.stage,
+    'attempt', b.attempt, 'fence', b.fence, 'lease_ms', v_lease));
+end $$;
+
+create or replace function swarm.do_update(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
+declare
+  b          swarm.bead_backlog;
+  v_id       text := a ->> 'bead_id';
+  v_old      text[];
+  v_new      text[];
+  v_other    text;
+  v_cycle    text[];
+  v_changed  text[];
+  v_status   text := a ->> 'status';
+begin
+  if a ? 'depends_on' then
+    perform swarm.lock_links(p_repo);
+    v_new := swarm.texts(a -> 'depends_on');
+    v_old := array(select other_id from swarm.bead_links where repo_id = p_repo and bead_id = v_id and kind = 'blocks');
+    perform swarm.lock_blockers(p_repo, v_new || v_old);
+  end if;
+  select * into b from swarm.bead_backlog where repo_id = p_repo and bead_id = v_id for no key update;
+  if not found then
+    return swarm.unknown_bead(p_repo, v_id, a || '{"cmd": "update"}');
+  end if;
+  if v_status is not null and b.status = 'completed' then
+    return swarm.refused('CONFLICT', format('bead %s is completed', v_id), 'claim', jsonb_build_object('status', b.status),
+      jsonb_build_object('cmd', 'reopen', 'bead_id', v_id));
+  end if;
+  if a ? 'depends_on' then
+    foreach v_other in array v_new loop
+      if not exists (select from swarm.bead_backlog where repo_id = p_repo and bead_id = v_other) then
+        return swarm.refused('NOTFOUND', format('no bead %s in repo %s to depend on', v_other, p_repo), null,
+          jsonb_build_object('field', 'depends_on', 'got', v_other), jsonb_build_object('cmd', 'beads'));
+      end if;
+      if not v_other = any(v_old) then
+        v_cycle := swarm.find_cycle(p_repo, jsonb_build_array(jsonb_build_object('bead', v_id, 'other', v_other)));
+        if v_cycle is not null then
+          return swarm.refused_cycle(v_cycle);
+        end if;
+      end if;
+    end loop;
+    if not (v_old @> v_new and v_new @> v_old) then
+      v_changed := array['depends_on'];
+    end if;
+  end if;
+  v_changed := v_changed || array_remove(array[
+    case when a ->> 'title' <> b.title then 'title' end, case when a ->> 'description' <> b.description then 'description' end,
+    case when a ->> 'priority' <> b.priority then 'priority' end,
+    case when a ? 'bead_type' and a ->> 'bead_type' <> b.bead_type then 'bead_type' end,
+    case when a ? 'labels' and swarm.texts(a -> 'labels') <> b.labels then 'labels' end,
+    case when a ? 'metadata' and a -> 'metadata' <> b.metadata then 'metadata' end,
+    case when v_status <> b.status then 'status' end], null);
+  if v_changed = '{}' or v_changed is null then
+    return jsonb_build_object('d', jsonb_build_object('bead_id', v_id, 'changed', '[]'::jsonb));
+  end if;
+
+  if a ? 'depends_on' then
+    foreach v_other in array v_old loop
+      if not v_other = any(v_new) then
+        perform swarm.drop_link(p_repo, v_id, v_other, 'blocks');
+      end if;
+    end loop;
+    foreach v_other in array v_new loop
+      perform swarm.add_link(p_repo, v_id, v_other, 'blocks');
+    end loop;
+  end if;
+  if v_status <> b.status then
+    perform swarm.end_claim(b, case v_status when 'cancelled' then 'cancelled' else 'released' end);
+    if swarm.is_open(b.status) <> swarm.is_open(v_status) then
+      perform swarm.shift_dependants(p_repo, v_id, case when swarm.is_open(v_status) then 1 else -1 end);
+    end if;
+  end if;
+  update swarm.bead_backlog set title = coalesce(a ->> 'title', title), description = coalesce(a ->> 'description', description),
+      priority = coalesce(a ->> 'priority', priority), bead_type = coalesce(a ->> 'bead_type', bead_type),
+      labels = case when a ? 'labels' then swarm.texts(a -> 'labels') else labels end,
+      metadata = coalesce(a -> 'metadata', metadata), status = coalesce(v_status, status), updated_at = clock_timestamp(),
+      finished_at = case when v_status is null then finished_at when v_status = 'cancelled' then clock_timestamp() end
+    where id = b.id;
+  perform swarm.emit(p_repo, 'bead_updated', v_id, v_id, (a ->> 'agent_id')::integer, b.stage,
+    jsonb_strip_nulls(jsonb_build_object('changed', to_jsonb(v_changed), 'status', v_status)));
+  return jsonb_build_object('d', jsonb_build_object('bead_id', v_id, 'changed', to_jsonb(v_changed)));
+end $$;
+
+create or replace function swarm.do_cancel(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
+declare
+  b        swarm.bead_backlog;
+  v_agent  integer;
+begin
+  select * into b from swarm.bead_backlog where repo_id = p_repo and bead_id = a ->> 'bead_id' for no key update;
+  if not found then
+    return swarm.unknown_bead(p_repo, a ->> 'bead_id', a || '{"cmd": "cancel"}');
+  end if;
+  if b.status = 'cancelled' then
+    return jsonb_build_object('d', jsonb_build_object('bead_id', b.bead_id, 'status', 'cancelled', 'was', 'cancelled'));
+  end if;
+  if b.status = 'completed' then
+    return swarm.refused('CONFLICT', format('bead %s is completed', b.bead_id), 'claim', jsonb_build_object('status', b.status),
+      jsonb_build_object('cmd', 'show', 'bead_id', b.bead_id));
+  end if;
+  v_agent := swarm.end_claim(b, 'cancelled');
+  update swarm.bead_backlog set status = 'cancelled', updated_at = clock_timestamp(), finished_at = clock_timestamp(),
+    feedback = coalesce(a ->> 'reason', feedback) where id = b.id;
+  perform swarm.shift_dependants(p_repo, b.bead_id, -1);
+  perform swarm.emit(p_repo, 'state_change', b.bead_id, b.bead_id, v_agent, b.stage,
+    jsonb_strip_nulls(jsonb_build_object('from', b.status, 'to', 'cancelled', 'reason', a ->> 'reason')));
+  return jsonb_build_object('d', jsonb_build_object('bead_id', b.bead_id, 'status', 'cancelled', 'was', b.status));
+end $$;
+
+-- Back to pending at a stage, with fresh attempts. The caller has locked the bead.
+create or replace function swarm.reopen_bead(b swarm.bead_backlog, p_stage text, p_feedback text) returns void language plpgsql volatile as $$
+begin
+  perform swarm.end_claim(b, 'cancelled');
+  update swarm.bead_backlog set status = 'pending', stage = p_stage, attempt = 1, retry_count = 0, attempts_from = fence,
+      feedback = p_feedback, finished_at = null, verification_status = 'unverified', updated_at = clock_timestamp()
+    where id = b.id;
+  delete from swarm.bead_claims where repo_id = b.repo_id and bead_id = b.bead_id;
+  if not swarm.is_open(b.status) then
+    perform swarm.shift_dependants(b.repo_id, b.bead_id, 1);
+  end if;
+  perform swarm.emit(b.repo_id, 'state_change', b.bead_id, b.bead_id, null, p_stage,
+    jsonb_build_object('from', b.status, 'to', 'pending'));
+end $$;
+
+create or replace function swarm.do_reopen(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
+declare
+  b        swarm.bead_backlog;
+  v_stage  text;
+begin
+  select * into b from swarm.bead_backlog where repo_id = p_repo and bead_id = a ->> 'bead_id' for no key update;
+  if not found then
+    return swarm.unknown_bead(p_repo, a ->> 'bead_id', a || '{"cmd": "reopen"}');
+  end if;
+  v_stage := coalesce(a ->> 'stage', case when b.stage = 'done' or not swarm.is_open(b.status)
+    then swarm.first_stage(p_repo, b.workflow) else b.stage end);
+  if not exists (select from swarm.workflow_stages where repo_id = p_repo and name = b.workflow and stage = v_stage) then
+    return swarm.refused('CONFLICT', format('workflow %s has no stage %s', b.workflow, v_stage), 'stage',
+      jsonb_build_object('field', 'stage', 'got', v_stage), jsonb_build_object('cmd', 'reopen', 'bead_id', b.bead_id));
+  end if;
+  if b.status in ('pending', 'in_progress') then
+    return swarm.refused('CONFLICT', format('bead %s is %s already', b.bead_id, b.status), 'claim',
+      jsonb_build_object('status', b.status), jsonb_build_object('cmd', 'show', 'bead_id', b.bead_id));
+  end if;
+  perform swarm.reopen_bead(b, v_stage, a ->> 'feedback');
+  return jsonb_build_object('d', jsonb_build_object('bead_id', b.bead_id, 'status', 'pending', 'stage', v_stage, 'was', b.status));
+end $$;
+
+
+-- 13. Appends: events, messages, broadcasts --------------------------------------------------------------------------
+-- They contend for no row, so lines that are already waiting travel as one statement. Each call appends one event; a
+-- message or broadcast takes its place in the stream from it. One reply per call, in order.
+
+create or replace function swarm.append(p_calls jsonb) returns jsonb language plpgsql volatile as $$
+declare
+  v_start    timestamptz := clock_timestamp();
+  v_calls    jsonb;
+  v_replies  jsonb;
+begin
+  perform set_config('lock_timeout', '10s', true);
+  -- 1. take the keys
+  with input as (
+    select n, c, md5((c ->> 'cmd') || (c -> 'args')::text) as hash from jsonb_array_elements(p_calls) with ordinality as x(c, n)
+  ), fresh as (
+    insert into swarm.operations (repo_id, key, cmd, body_hash)
+      select c ->> 'repo', c ->> 'key', c ->> 'cmd', hash from input order by n on conflict do nothing returning repo_id, key
+  )
+  select jsonb_agg(i.c || jsonb_build_object('n', i.n, 'hash', i.hash, 'fresh', f.key is not null) order by i.n) into v_calls
+    from input i left join fresh f on f.repo_id = i.c ->> 'repo' and f.key = i.c ->> 'key';
+
+  -- 2. decide: replayed, refused, or who receives it
+  select jsonb_agg(case
+      when not (c ->> 'fresh')::boolean then c || swarm.replay(
+        (select o from swarm.operations o where o.repo_id = c ->> 'repo' and o.key = c ->> 'key'), c ->> 'hash')
+      when c ->> 'cmd' = 'send' then c || swarm.address(c ->> 'repo', c -> 'args')
+      when c ->> 'cmd' = 'broadcast' then c || swarm.check_sender(c ->> 'repo', c #>> '{args,from}')
+      else c end order by (c ->> 'n')::integer) into v_calls
+    from jsonb_array_elements(v_calls) c;
+
+  -- 3. append: rows are numbered in the order of the lines
+  with input as (
+    select c, c -> 'args' as a, (c ->> 'n')::integer as n from jsonb_array_elements(v_calls) c
+    where (c ->> 'fresh')::boolean and not c ? 'refused'
+  ), events as (
+    insert into swarm.execution_events (event_type, entity_id, repo_id, bead_id, agent_id, stage, causation_id, run_id, session_id,
+        diagnostics_category, diagnostics_retryable, diagnostics_next_command, diagnostics_detail, payload, schema_version, created_at)
+      select
+        case c ->> 'cmd' when 'send' then 'message_sent' when 'broadcast' then 'broadcast_sent' else a ->> 'event_type' end,
+        case c ->> 'cmd' when 'send' then 'agent:' || (a ->> 'agent_id') when 'broadcast' then 'agent:' || (a ->> 'from') else a ->> 'entity_id' end,
+        c ->> 'repo', a ->> 'bead_id',
+        case c ->> 'cmd' when 'broadcast' then substring(a ->> 'from' from '^[0-9]{1,9}$')::integer else (a ->> 'agent_id')::integer end,
+        a ->> 'stage', a ->> 'causation_id', a ->> 'run_id', coalesce(a ->> 'session_id', c #>> '{proc,session}'),
+        a #>> '{diagnostics,category}', (a #>> '{diagnostics,retryable}')::boolean, a #>> '{diagnostics,next_command}', a #>> '{diagnostics,detail}',
+        case c ->> 'cmd' when 'send' then jsonb_build_object('to', c -> 'to', 'message_type', a -> 'message_type', 'subject', coalesce(a -> 'subject', '""'))
+          when 'broadcast' then '{}' else coalesce(a -> 'payload', '{}') end,
+        coalesce((a ->> 'payload_version')::integer, 1), coalesce((a ->> 'timestamp')::timestamptz, clock_timestamp())
+      from input order by n returning seq
+  ), placed as (
+    select i.n, i.c, i.a, e.seq from (select *, row_number() over (order by n) as k from input) i
+      join (select seq, row_number() over (order by seq) as k from events) e on e.k = i.k
+  )
+  select coalesce(jsonb_agg(c || jsonb_build_object('seq', seq)), '[]') || coalesce((select jsonb_agg(x) from jsonb_array_elements(v_calls) x
+      where not (x ->> 'fresh')::boolean or x ? 'refused'), '[]')
+    into v_calls from placed;
+  with placed as (
+    select c, c -> 'args' as a, (c ->> 'seq')::bigint as seq, (c ->> 'n')::integer as n from jsonb_array_elements(v_calls) c where c ? 'seq'
+  ), messages as (
+    insert into swarm.agent_messages (from_repo_id, from_agent_id, to_repo_id, to_agent_id, bead_id, message_type, subject, body, metadata, seq)
+      select c ->> 'repo', (a ->> 'agent_id')::integer, c ->> 'repo', t::integer, a ->> 'bead_id', a ->> 'message_type',
+        coalesce(a ->> 'subject', ''), a ->> 'body', coalesce(a -> 'metadata', '{}'), seq
+      from placed, jsonb_array_elements_text(c -> 'to') t where c ->> 'cmd' = 'send' order by n, t::integer
+      returning id, seq
+  ), broadcasts as (
+    insert into swarm.broadcast_log (repo_id, from_agent, msg, seq)
+      select c ->> 'repo', a ->> 'from', a ->> 'msg', seq from placed where c ->> 'cmd' = 'broadcast' order by n
+      returning id, seq
+  )
+  select jsonb_agg(p.c || jsonb_build_object('reply', jsonb_build_object('d', case p.c ->> 'cmd'
+      when 'send' then jsonb_build_object('message_ids', (select jsonb_agg(m.id order by m.id) from messages m where m.seq = p.seq), 'sequence', p.seq)
+      when 'broadcast' then jsonb_build_object('broadcast_id', (select b.id from broadcasts b where b.seq = p.seq), 'sequence', p.seq)
+      else jsonb_build_object('sequence', p.seq) end)))
+    into v_replies from placed p;
+
+  -- 4. keep the replies, free the keys of refused calls, write the audit
+  update swarm.operations o set reply = r -> 'reply' from jsonb_array_elements(v_replies) r
+    where o.repo_id = r ->> 'repo' and o.key = r ->> 'key';
+  delete from swarm.operations o using jsonb_array_elements(v_calls) c
+    where (c ->> 'fresh')::boolean and c ? 'refused' and o.repo_id = c ->> 'repo' and o.key = c ->> 'key';
+  insert into swarm.command_audit (repo_id, agent_id, cmd, rid, args, ok, ms, error_code)
+    select c ->> 'repo', (c #>> '{args,agent_id}')::integer, c ->> 'cmd', c ->> 'rid', swarm.audit_args(c -> 'args'), not c ? 'refused',
+      extract(epoch from clock_timestamp() - v_start) * 1000, c #>> '{refused,code}'
+    from jsonb_array_elements(v_calls) c where (c ->> 'fresh')::boolean;
+  if random() < 0.002 then
+    perform swarm.forget_operations();
+  end if;
+
+  return (select jsonb_agg(reply order by n) from (
+    select (c ->> 'n')::integer as n, case when c ? 'refused' then jsonb_build_object('refused', c -> 'refused')
+      else jsonb_build_object('d', c -> 'd', 'replayed', true) end as reply
+      from jsonb_array_elements(v_calls) c where not c ? 'seq'
+    union all
+    select (r ->> 'n')::integer, r -> 'reply' from jsonb_array_elements(v_replies) r) x);
+end $$;
+
+create or replace function swarm.check_sender(p_repo text, p_from text) returns jsonb language sql stable as $$
+  select case when p_from ~ '^[0-9]{1,9}$' and not exists (select from swarm.agent_state where repo_id = p_repo and agent_id = p_from::integer)
+    then swarm.unknown_agent(p_repo, p_from::integer) else '{}' end
+$$;
+
+-- Whom a message goes to: an agent, everybody with a role (but the sender), or several of both.
+create or replace function swarm.address(p_repo text, a jsonb) returns jsonb language plpgsql stable as $$
+declare
+  v_from     integer := (a ->> 'agent_id')::integer;
+  v_to       integer[];
+  v_unknown  jsonb;
+  v_wanted   jsonb := case when jsonb_typeof(a -> 'to') = 'array' then a -> 'to' else jsonb_build_array(a -> 'to') end;
+begin
+  if not exists (select from swarm.agent_state where repo_id = p_repo and agent_id = v_from) then
+    return swarm.unknown_agent(p_repo, v_from);
+  end if;
+  select array_agg(distinct s.agent_id) into v_to from jsonb_array_elements(v_wanted) w
+    join swarm.agent_state s on s.repo_id = p_repo and (to_jsonb(s.agent_id) = w or (to_jsonb(s.role) = w and s.agent_id <> v_from) or to_jsonb(s.name) = w);
+  select w into v_unknown from jsonb_array_elements(v_wanted) w where not exists (
+    select from swarm.agent_state s where s.repo_id = p_repo and (to_jsonb(s.agent_id) = w or (to_jsonb(s.role) = w and s.agent_id <> v_from) or to_jsonb(s.name) = w)) limit 1;
+  if v_unknown is not null then
+    return swarm.refused('NOTFOUND', format('no agent and no other agent with the role or name %s in repo %s', v_unknown, p_repo), null,
+      jsonb_build_object('field', 'to', 'got', v_unknown),
+      case when jsonb_typeof(v_unknown) = 'number' and (v_unknown::text)::integer <= 100
+        then jsonb_build_object('cmd', 'register', 'count', v_unknown)
+        when jsonb_typeof(v_unknown) = 'string' then jsonb_build_object('cmd', 'register', 'role', v_unknown)
+        else jsonb_build_object('cmd', 'agents') end);
+  end if;
+  return jsonb_build_object('to', to_jsonb(v_to));
+end $$;
+
+-- Unread first, oldest first; read unless peeked. Broadcasts of the last day that this agent has not seen come along.
+create or replace function swarm.do_inbox(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
+declare
+  v_agent       integer := (a ->> 'agent_id')::integer;
+  v_limit       integer := coalesce((a ->> 'limit')::integer, 20);
+  v_unread      boolean := coalesce((a ->> 'unread')::boolean, true);
+  v_ids         bigint[];
+  v_broadcasts  bigint[];
+  v_now         timestamptz;
+  v_since       timestamptz;
+  v_messages    jsonb;
+begin
+  select created_at into v_since from swarm.agent_state where repo_id = p_repo and agent_id = v_agent for no key update;
+  if not found then
+    return swarm.unknown_agent(p_repo, v_agent);
+  end if;
+  v_now := clock_timestamp();
+  v_ids := case when v_unread
+    then array(select id from swarm.agent_messages where to_repo_id = p_repo and to_agent_id = v_agent and not read order by id limit v_limit)
+    else array(select id from swarm.agent_messages where to_repo_id = p_repo and to_agent_id = v_agent order by id desc limit v_limit) end;
+  v_broadcasts := array(select l.id from swarm.broadcast_log l
+    where l.repo_id = p_repo and l.created_at >= greatest(v_since, v_now - interval '1 day') and l.from_agent <> v_agent::text
+      and (not v_unread or not exists (select from swarm.broadcast_receipts r where r.broadcast_id = l.id and r.agent_id = v_agent))
+    order by l.id limit v_limit);
+  select coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('message_id', m.id, 'from', m.from_agent_id, 'message_type', m.message_type,
+      'subject', nullif(m.subject, ''), 'bead_id', m.bead_id)) || jsonb_build_object('body', m.body)
+      || case when m.metadata <> '{}' then jsonb_build_object('metadata', m.metadata) else '{}' end
+      || jsonb_build_object('at', swarm.iso(m.created_at)) order by m.id), '[]')
+    into v_messages from swarm.agent_messages m where m.id = any(v_ids);
+  if not coalesce((a ->> 'peek')::boolean, false) then
+    update swarm.agent_messages set read = true, read_at = v_now where id = any(v_ids) and not read;
+    insert into swarm.message_receipts (message_id, agent_id, delivered_at, read_at) select m, v_agent, v_now, v_now from unnest(v_ids) m
+      on conflict (message_id, agent_id) do update set read_at = coalesce(swarm.message_receipts.read_at, v_now);
+    insert into swarm.broadcast_receipts (broadcast_id, agent_id, seen_at) select b, v_agent, v_now from unnest(v_broadcasts) b
+      on conflict do nothing;
+  end if;
+  return jsonb_build_object('d', jsonb_build_object('messages', v_messages,
+    'broadcasts', coalesce((select jsonb_agg(jsonb_build_object('broadcast_id', l.id, 'from', l.from_agent, 'msg', l.msg, 'at', swarm.iso(l.created_at)) order by l.id)
+      from swarm.broadcast_log l where l.id = any(v_broadcasts)), '[]'),
+    'unread', (select count(*) from swarm.agent_messages where to_repo_id = p_repo and to_agent_id = v_agent and not read)));
+end $$;
+
+create or replace function swarm.do_ack(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
+declare
+  v_agent   integer := (a ->> 'agent_id')::integer;
+  v_wanted  bigint[] := array(select t::bigint from jsonb_array_elements_text(a -> 'message_ids') t);
+  v_other   record;
+begin
+  if not exists (select from swarm.agent_state where repo_id = p_repo and agent_id = v_agent) then
+    return swarm.unknown_agent(p_repo, v_agent);
+  end if;
+  select w as id, m.to_agent_id into v_other from unnest(v_wanted) w left join swarm.agent_messages m on m.id = w and m.to_repo_id = p_repo
+    where m.to_agent_id is distinct from v_agent limit 1;
+  if found then
+    return swarm.refused(case when v_other.to_agent_id is null then 'NOTFOUND' else 'CONFLICT' end,
+      case when v_other.to_agent_id is null then format('no message %s in repo %s', v_other.id, p_repo)
+        else format('message %s is for agent %s, not for agent %s', v_other.id, v_other.to_agent_id, v_agent) end,
+      case when v_other.to_agent_id is null then null else 'claim' end,
+      jsonb_build_object('field', 'message_ids', 'got', v_other.id), jsonb_build_object('cmd', 'inbox', 'agent_id', v_agent, 'unread', false));
+  end if;
+  insert into swarm.message_receipts (message_id, agent_id, delivered_at, read_at, acked_at)
+    select w, v_agent, clock_timestamp(), clock_timestamp(), clock_timestamp() from unnest(v_wanted) w
+    on conflict (message_id, agent_id) do update set read_at = coalesce(swarm.message_receipts.read_at, clock_timestamp()),
+      acked_at = coalesce(swarm.message_receipts.acked_at, clock_timestamp());
+  update swarm.agent_messages set read = true, read_at = clock_timestamp() where id = any(v_wanted) and not read;
+  return jsonb_build_object('d', jsonb_build_object('acked', to_jsonb(v_wanted)));
+end $$;
+
+
+-- 14. Locks on resources ---------------------------------------------------------------------------------------------
+
+create or replace function swarm.do_lock(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
+declare
+  v_resource  text := a ->> 'resource';
+  v_agent     text := a ->> 'agent';
+  v_mode      text := coalesce(a ->> 'mode', 'exclusive');
+  v_ttl       integer := coalesce((a ->> 'ttl_ms')::integer, 60000);
+  v_now       timestamptz;
+  v_other     swarm.resource_locks;
+  v_mine      swarm.resource_locks;
+  v_sender    jsonb := swarm.check_sender(p_repo, a ->> 'agent');
+begin
+  if v_sender ? 'refused' then
+    return v_sender;
+  end if;
+  perform pg_advisory_xact_lock(hashtext('swarm:lock:' || p_repo || ':' || v_resource));
+  v_now := clock_timestamp();
+  select * into v_other from swarm.resource_locks where repo_id = p_repo and resource = v_resource and agent <> v_agent
+    and until_at > v_now and (mode = 'exclusive' or v_mode = 'exclusive') order by until_at desc limit 1;
+  if found then
+    return swarm.refused('BUSY', format('%s is locked by %s', v_resource, v_other.agent), null,
+      jsonb_build_object('resource', v_resource, 'holder', v_other.agent, 'mode', v_other.mode, 'until_at', swarm.iso(v_other.until_at),
+        'remaining_ms', ceil(extract(epoch from v_other.until_at - v_now) * 1000)::bigint),
+      a || jsonb_build_object('cmd', 'lock'));
+  end if;
+  select * into v_mine from swarm.resource_locks where repo_id = p_repo and resource = v_resource and agent = v_agent and until_at > v_now;
+  delete from swarm.resource_locks where repo_id = p_repo and resource = v_resource and until_at <= v_now and agent <> v_agent;
+  insert into swarm.resource_locks (repo_id, resource, agent, mode, fence, since, until_at)
+    values (p_repo, v_resource, v_agent, v_mode, nextval('swarm.lock_fence'), v_now, v_now + make_interval(secs => v_ttl / 1000.0))
+    on conflict (repo_id, resource, agent) do update set mode = excluded.mode, until_at = excluded.until_at,
+      fence = case when v_mine.agent is null then excluded.fence else swarm.resource_locks.fence end,
+      since = case when v_mine.agent is null then excluded.since else swarm.resource_locks.since end
+    returning * into v_other;
+  perform swarm.emit(p_repo, case when v_mine.agent is null then 'lock_acquired' else 'lock_renewed' end, 'resource:' || v_resource, null,
+    substring(v_agent from '^[0-9]{1,9}$')::integer, null,
+    jsonb_build_object('resource', v_resource, 'mode', v_mode, 'ttl_ms', v_ttl, 'fence', v_other.fence));
+  return jsonb_build_object('d', jsonb_build_object('resource', v_resource, 'agent', v_agent, 'mode', v_mode, 'fence', v_other.fence,
+    'until_at', swarm.iso(v_other.until_at), 'renewed', v_mine.agent is not null));
+end $$;
+
+create or replace function swarm.do_unlock(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
+declare
+  v_resource  text := a ->> 'resource';
+  v_agent     text := a ->> 'agent';
+  v_other     swarm.resource_locks;
+begin
+  perform pg_advisory_xact_lock(hashtext('swarm:lock:' || p_repo || ':' || v_resource));
+  select * into v_other from swarm.resource_locks where repo_id = p_repo and resource = v_resource and agent = v_agent and until_at > clock_timestamp();
+  if not found then
+    select * into v_other from swarm.resource_locks where repo_id = p_repo and resource = v_resource and until_at > clock_timestamp() order by until_at desc limit 1;
+    if found then
+      return swarm.refused('CONFLICT', format('%s is locked by %s, not by %s', v_resource, v_other.agent, v_agent), 'claim',
+        jsonb_build_object('resource', v_resource, 'holder', v_other.agent), jsonb_build_object('cmd', 'locks'));
+    end if;
+    return swarm.refused('NOTFOUND', format('%s is not locked', v_resource), null,
+      jsonb_build_object('field', 'resource', 'got', v_resource), jsonb_build_object('cmd', 'locks'));
+  end if;
+  delete from swarm.resource_locks where repo_id = p_repo and resource = v_resource and agent = v_agent;
+  perform swarm.emit(p_repo, 'lock_released', 'resource:' || v_resource, null, substring(v_agent from '^[0-9]{1,9}$')::integer, null,
+    jsonb_build_object('resource', v_resource, 'fence', v_other.fence));
+  return jsonb_build_object('d', jsonb_build_object('resource', v_resource, 'agent', v_agent, 'held_ms',
+    floor(extract(epoch from clock_timestamp() - v_other.since) * 1000)::bigint));
+end $$;
+
+
+-- 15. Steps that change existing tables ------------------------------------------------------------------------------
+-- Numbered; a step runs when the database's schema_version is below its number, then sets it. Version 1 is the above.

@@ -354,7 +354,8 @@ $$;
 -- swarm.run takes the operation key, calls swarm.do_<verb>(repo, args, proc), keeps the reply and writes the audit row,
 -- all in one transaction. `args` is what the client asked for and part of the operation's identity; `proc` is what the
 -- process added (its session, its own fence) and is not. A function answers {"d": {...}}, or {"refused": {...}}
--- decided before its first write.
+-- decided before its first write. An answer that says that nothing happened is "transient": its key stays free, so
+-- that a waiting request can ask again under the same key.
 
 create or replace function swarm.refused(
   code text, msg text, area text default null, ctx jsonb default '{}', fix jsonb default null, needs jsonb default null
@@ -393,7 +394,10 @@ begin
   end if;
   execute format('select swarm.%I($1, $2, $3)', 'do_' || replace(p_cmd, '-', '_'))
     into v_reply using p_repo, p_args, p_proc;
-  if v_reply ? 'refused' then
+  if v_reply ? 'transient' then
+    delete from swarm.operations where repo_id = p_repo and key = p_key;
+    return v_reply - 'transient';
+  elsif v_reply ? 'refused' then
     delete from swarm.operations where repo_id = p_repo and key = p_key;
   else
     update swarm.operations set reply = v_reply where repo_id = p_repo and key = p_key;
@@ -952,7 +956,8 @@ begin
     when v_working > 0 then 'waiting'
     when v_pending > 0 or exists (select from swarm.bead_backlog where repo_id = p_repo and status in ('blocked', 'failed')) then 'blocked'
     else 'empty' end;
-  return jsonb_build_object('d', jsonb_build_object('bead', null, 'reason', v_reason, 'pending', v_pending, 'in_progress', v_working));
+  return jsonb_build_object('transient', true, 'd',
+    jsonb_build_object('bead', null, 'reason', v_reason, 'pending', v_pending, 'in_progress', v_working));
 end $$;
 
 -- The first ready bead the agent may do, locked. The planner is held to the ready indexes: with statistics from an
@@ -1009,6 +1014,13 @@ begin
   end loop;
   return null;
 end $$;
+
+-- Whether asking for a bead now may find one: a cheap look for those who wait.
+create or replace function swarm.claimable(p_repo text, p_agent integer) returns boolean language sql stable as $$
+  select exists (select from swarm.bead_backlog where repo_id = p_repo and status = 'pending' and open_blockers = 0)
+    or exists (select from swarm.bead_claims where repo_id = p_repo and status = 'in_progress'
+               and (claimed_by = p_agent or lease_expires_at < clock_timestamp()))
+$$;
 
 create or replace function swarm.do_claim_next(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
 declare
@@ -1691,7 +1703,8 @@ begin
     insert into swarm.broadcast_receipts (broadcast_id, agent_id, seen_at) select b, v_agent, v_now from unnest(v_broadcasts) b
       on conflict do nothing;
   end if;
-  return jsonb_build_object('d', jsonb_build_object('messages', v_messages,
+  return case when v_ids = '{}' and v_broadcasts = '{}' then '{"transient": true}' else '{}' end::jsonb
+    || jsonb_build_object('d', jsonb_build_object('messages', v_messages,
     'broadcasts', coalesce((select jsonb_agg(jsonb_build_object('broadcast_id', l.id, 'from', l.from_agent, 'msg', l.msg, 'at', swarm.iso(l.created_at)) order by l.id)
       from swarm.broadcast_log l where l.id = any(v_broadcasts)), '[]'),
     'unread', (select count(*) from swarm.agent_messages where to_repo_id = p_repo and to_agent_id = v_agent and not read)));
@@ -1790,5 +1803,48 @@ begin
 end $$;
 
 
--- 15. Steps that change existing tables ------------------------------------------------------------------------------
+-- 15. Looking --------------------------------------------------------------------------------------------------------
+
+-- One bead as people see it: without its text in lists, with it when asked for.
+create or replace function swarm.bead_json(b swarm.bead_backlog, p_full boolean) returns jsonb language sql stable as $$
+  select jsonb_strip_nulls(jsonb_build_object('bead_id', b.bead_id, 'title', b.title, 'status', b.status, 'priority', b.priority,
+      'stage', b.stage, 'attempt', b.attempt, 'open_blockers', b.open_blockers, 'bead_type', b.bead_type, 'labels', to_jsonb(b.labels)))
+    || case when not p_full then '{}'::jsonb else jsonb_strip_nulls(jsonb_build_object('description', b.description, 'workflow', b.workflow,
+      'retry_count', b.retry_count, 'feedback', b.feedback, 'fence', b.fence, 'verification_status', b.verification_status,
+      'commit_hash', b.commit_hash, 'pr_url', b.pr_url, 'created_at', swarm.iso(b.created_at), 'updated_at', swarm.iso(b.updated_at),
+      'finished_at', swarm.iso(b.finished_at))) || jsonb_build_object('metadata', b.metadata) end
+$$;
+
+create or replace function swarm.claim_row_json(c swarm.bead_claims) returns jsonb language sql volatile as $$
+  select jsonb_build_object('bead_id', c.bead_id, 'agent_id', c.claimed_by, 'fence', c.fence, 'claimed_at', swarm.iso(c.claimed_at),
+    'heartbeat_at', swarm.iso(c.heartbeat_at), 'lease_expires_at', swarm.iso(c.lease_expires_at),
+    'remaining_ms', greatest(0, ceil(extract(epoch from c.lease_expires_at - clock_timestamp()) * 1000))::bigint)
+$$;
+
+create or replace function swarm.show_bead(p_repo text, p_bead text) returns jsonb language plpgsql volatile as $$
+declare
+  b  swarm.bead_backlog;
+begin
+  select * into b from swarm.bead_backlog where repo_id = p_repo and bead_id = p_bead;
+  if not found then
+    return swarm.unknown_bead(p_repo, p_bead, '{"cmd": "show"}');
+  end if;
+  return jsonb_build_object(
+    'bead', swarm.bead_json(b, true),
+    'claim', (select swarm.claim_row_json(c) from swarm.bead_claims c where c.repo_id = p_repo and c.bead_id = p_bead and c.status = 'in_progress'),
+    'blockers', coalesce((select jsonb_agg(jsonb_strip_nulls(jsonb_build_object('bead_id', l.other_id, 'kind', l.kind, 'status', o.status,
+          'open', swarm.blocking(l.kind) and coalesce(swarm.is_open(o.status), false))) order by l.other_id)
+        from swarm.bead_links l left join swarm.bead_backlog o on o.repo_id = l.repo_id and o.bead_id = l.other_id
+        where l.repo_id = p_repo and l.bead_id = p_bead), '[]'),
+    'attempts', coalesce((select jsonb_agg(jsonb_strip_nulls(jsonb_build_object('stage', h.stage, 'attempt', h.attempt_number, 'agent_id', h.agent_id,
+          'status', h.status, 'result', h.result, 'feedback', h.feedback, 'started_at', swarm.iso(h.started_at), 'duration_ms', h.duration_ms)) order by h.id)
+        from swarm.stage_history h where h.repo_id = p_repo and h.bead_id = p_bead), '[]'),
+    'artifacts', coalesce((select jsonb_agg(jsonb_build_object('artifact_id', a.id, 'stage', h.stage, 'attempt', h.attempt_number,
+          'artifact_type', a.artifact_type, 'trust', a.trust, 'bytes', octet_length(a.content)) order by a.id)
+        from swarm.stage_artifacts a join swarm.stage_history h on h.id = a.stage_history_id
+        where h.repo_id = p_repo and h.bead_id = p_bead), '[]'));
+end $$;
+
+
+-- 16. Steps that change existing tables ------------------------------------------------------------------------------
 -- Numbered; a step runs when the database's schema_version is below its number, then sets it. Version 1 is the above.

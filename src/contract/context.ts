@@ -1,3 +1,4 @@
+import type { SwarmConfig } from './config.ts'
 import type { Rid } from './envelope.ts'
 import type { FixRequest } from './errors.ts'
 import type { Json, JsonObject } from './json.ts'
@@ -71,11 +72,12 @@ export interface Root {
   readonly config: SwarmConfig
 }
 
-/** `.swarm/config.toml` (and nothing else); see contract/config.ts for the schema. */
-export interface SwarmConfig {
-  readonly repo?: string | undefined
-  readonly database_url?: string | undefined
-  readonly [key: string]: unknown
+/** How a part of a request runs. */
+export interface ExecuteOptions {
+  /** Instead of the request's own database: a transaction. */
+  readonly db?: Database
+  /** Instead of the process's own holdings: those of a transaction that may still be rolled back. */
+  readonly holdings?: Holdings
 }
 
 /** Everything a command may use. All I/O that is not the database's comes in here. */
@@ -104,6 +106,6 @@ export interface CommandContext {
   next(request: FixRequest): void
   /** Marks this reply as the first reply of an earlier send. */
   replayed(): void
-  /** Runs another request as a part of this one. Throws its error. `db` replaces the database (a transaction). */
-  execute(request: JsonObject, options?: { readonly db?: Database }): Promise<Json>
+  /** Runs another request as a part of this one and answers its `d`. Throws its error. */
+  execute(request: JsonObject, options?: ExecuteOptions): Promise<Json>
 }

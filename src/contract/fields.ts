@@ -115,3 +115,7 @@ export const LIMITS = {
   note: 4_096,
   reason: 4_096,
 } as const
+
+/** An agent by number, or anybody else by name: an operator, a script. */
+export const who = z.union([agentId, text(64)]).describe('number of the agent, or a name for who is none')
+export const resource = text(500).describe('what is locked: a path, a port, any name')

@@ -1,0 +1,107 @@
+import { z } from 'zod'
+import { defineCommand } from '../contract/command.ts'
+import type { CommandContext } from '../contract/context.ts'
+import { agentId, label, leaseMs, text, waitMs } from '../contract/fields.ts'
+import { waitUntil } from './shared/wait.ts'
+import { write } from './shared/write.ts'
+
+const LEASE_RENEWED_MS = 60_000
+const LEASE_MS = 900_000
+
+const output = z.object({
+  bead: z
+    .object({
+      bead_id: z.string(),
+      title: z.string(),
+      description: z.string(),
+      priority: z.string(),
+      labels: z.array(z.string()),
+    })
+    .nullable(),
+  stage: z.string().optional(),
+  attempt: z.int().optional(),
+  feedback: z.string().optional().describe('what was wrong with the last attempt'),
+  fence: z.int().optional(),
+  lease_ms: z.int().optional(),
+  held: z.boolean().optional().describe('true when the agent held it already'),
+  reason: z.enum(['empty', 'waiting', 'blocked', 'no_match', 'paused', 'shutdown']).optional(),
+  pending: z.int().optional(),
+  in_progress: z.int().optional(),
+})
+type Claim = z.output<typeof output>
+
+export default defineCommand({
+  name: 'claim-next',
+  group: 'loop',
+  summary: 'take the first ready bead; it starts its current stage',
+  input: z.strictObject({
+    agent_id: agentId,
+    labels: z.array(label).min(1).max(64).optional().describe('only beads with all of these labels'),
+    bead_types: z.array(text(64)).min(1).max(64).optional().describe('only beads of one of these types'),
+    lease_ms: leaseMs.optional().describe('60,000 when this process renews it, else 900,000'),
+    wait_ms: waitMs.optional(),
+    require: z.boolean().optional().describe('answer NOTFOUND instead of a null bead'),
+  }),
+  output,
+  effect: 'write',
+  errors: ['NOTFOUND'],
+  examples: [
+    {
+      given: [
+        { cmd: 'register', count: 1 },
+        { cmd: 'enqueue', beads: [{ bead_id: 'api', title: 'Write the API' }] },
+      ],
+      in: { cmd: 'claim-next', agent_id: 1 },
+      out: {
+        bead: { bead_id: 'api', title: 'Write the API', description: '', priority: 'p2', labels: [] },
+        stage: 'contract',
+        attempt: 1,
+        fence: 1,
+        lease_ms: '$int',
+        held: false,
+      },
+    },
+    {
+      given: [{ cmd: 'register', count: 1 }],
+      in: { cmd: 'claim-next', agent_id: 1 },
+      out: { bead: null, reason: 'empty', pending: 0, in_progress: 0 },
+    },
+  ],
+  waits: (input) => (input.wait_ms ?? 0) > 0,
+  async run(ctx, input): Promise<Claim> {
+    const { wait_ms = 0, require, ...args } = input
+    const claim = (last: boolean) => claimOnce(ctx, last && require ? { ...args, require } : args)
+    const first = await claim(wait_ms === 0)
+    if (first.bead || wait_ms === 0) return first
+    const waited = await waitUntil(ctx, wait_ms, async (last) => {
+      if (!last && !(await mayFind(ctx, input.agent_id))) return undefined
+      const again = await claim(last)
+      return again.bead || last ? again : undefined
+    })
+    return waited ?? { ...first, reason: 'shutdown' }
+  },
+  async dry(ctx, input) {
+    const d = await ctx.execute({ cmd: 'next', agent_id: input.agent_id })
+    return [`claim ${JSON.stringify(d)}`]
+  },
+})
+
+async function claimOnce(ctx: CommandContext, args: { readonly agent_id: number; readonly require?: boolean }): Promise<Claim> {
+  const claim = await write<Claim>(ctx, 'claim-next', args, { lease_ms: ctx.renews ? LEASE_RENEWED_MS : LEASE_MS })
+  if (claim.bead && claim.fence !== undefined && claim.lease_ms !== undefined) {
+    ctx.holdings.set({
+      repo: ctx.repo,
+      agent_id: args.agent_id,
+      bead_id: claim.bead.bead_id,
+      fence: claim.fence,
+      lease_ms: claim.lease_ms,
+      since: performance.now(),
+    })
+  }
+  return claim
+}
+
+async function mayFind(ctx: CommandContext, agent: number): Promise<boolean> {
+  const [row] = await ctx.db.read<{ may: boolean }>('select swarm.claimable($1, $2::integer) as may', [ctx.repo, agent])
+  return row?.may ?? false
+}

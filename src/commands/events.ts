@@ -1,0 +1,51 @@
+import { z } from 'zod'
+import { defineCommand } from '../contract/command.ts'
+import { agentId, beadId, eventType, stageName } from '../contract/fields.ts'
+import { eventRow } from '../contract/events.ts'
+import { readEvents } from '../db/events.ts'
+
+export default defineCommand({
+  name: 'events',
+  group: 'loop',
+  summary: 'what happened since a cursor, in order and without gaps',
+  input: z.strictObject({
+    after: z
+      .union([z.int().min(0), z.string().regex(/^[0-9a-z]{1,32}:\d{1,18}$/, { error: 'must be <log_id>:<seq>' })])
+      .optional()
+      .describe('sequence number, or the cursor of the last answer; 0 by default'),
+    limit: z.int().min(1).max(10_000).optional().describe('200 by default'),
+    bead_id: beadId.optional(),
+    agent_id: agentId.optional(),
+    event_type: eventType.optional(),
+    stage: stageName.optional(),
+  }),
+  output: z.object({
+    events: z.array(eventRow),
+    cursor: z.string().describe('give it as `after` next time'),
+    more: z.boolean().describe('true when the limit cut the answer'),
+  }),
+  effect: 'read',
+  errors: ['CONFLICT'],
+  examples: [
+    {
+      given: [{ cmd: 'enqueue', beads: [{ bead_id: 'api', title: 'Write the API' }] }],
+      in: { cmd: 'events', bead_id: 'api' },
+      out: {
+        events: [
+          {
+            sequence: '$int',
+            payload_version: 1,
+            timestamp: '$time',
+            event_type: 'bead_enqueued',
+            entity_id: 'api',
+            bead_id: 'api',
+            payload: { priority: 'p2', status: 'pending' },
+          },
+        ],
+        cursor: '$string',
+        more: false,
+      },
+    },
+  ],
+  run: (ctx, input) => readEvents(ctx.db, { ...input, repo: ctx.repo, limit: input.limit ?? 200 }),
+})

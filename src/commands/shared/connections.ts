@@ -1,0 +1,43 @@
+import type { CommandContext, Database, Holdings, Root } from '../../contract/context.ts'
+import { openDatabase } from '../../db/database.ts'
+import { resolveTarget, type TargetRequest } from '../../db/target.ts'
+import { createHoldings } from './holdings.ts'
+
+/** One database with the claims that this process holds in it. */
+export interface Connection {
+  readonly db: Database
+  readonly holdings: Holdings
+}
+
+export interface Connections {
+  /** The connection a request asks for; opened on first use of its database. */
+  get(request: TargetRequest, env: CommandContext['env'], root: Root | null): Connection
+  all(): readonly Connection[]
+  close(): Promise<void>
+}
+
+/** The databases one process talks to, each with connections of its own. */
+export function createConnections(session: string): Connections {
+  const open = new Map<string, Connection & { close(): Promise<void> }>()
+  return {
+    get(request, env, root) {
+      const target = resolveTarget(request, env, root)
+      const known = open.get(target.key)
+      if (known) return known
+      const db = openDatabase(target.open, {
+        connectTimeoutMs: target.connectTimeoutMs,
+        session,
+        ...(root?.config.statement_timeout_ms ? { statementTimeoutMs: root.config.statement_timeout_ms } : {}),
+        ...(target.listenUrl ? { listenUrl: target.listenUrl } : {}),
+      })
+      const connection = { db, holdings: createHoldings(), close: () => db.close() }
+      open.set(target.key, connection)
+      return connection
+    },
+    all: () => [...open.values()],
+    async close() {
+      await Promise.all([...open.values()].map((connection) => connection.close()))
+      open.clear()
+    },
+  }
+}

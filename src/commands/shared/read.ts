@@ -1,0 +1,12 @@
+import type { CommandContext, Param } from '../../contract/context.ts'
+import { refusalToError } from '../../db/refusal.ts'
+
+/** Calls a read function of schema.sql that answers one JSON value, or a refusal, which is thrown. */
+export async function readFunction<D>(ctx: CommandContext, name: string, ...params: readonly Param[]): Promise<D> {
+  const places = params.map((_, at) => `$${at + 1}`).join(', ')
+  const [row] = await ctx.db.read<{ d: D }>(`select swarm.${name}(${places}) as d`, params)
+  const d = row?.d
+  if (typeof d === 'object' && d !== null && 'refused' in d) throw refusalToError(d.refused)
+  // the shape is that of the database function, checked against the output schema by the tests
+  return d as D
+}

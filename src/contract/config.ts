@@ -1,0 +1,31 @@
+import { z } from 'zod'
+import { stageName, text } from './fields.ts'
+
+const stage = z.strictObject({
+  name: stageName,
+  roles: z.array(text(64)).optional().describe('who may do it; anybody when absent'),
+  gate: z.array(z.string()).min(1).optional().describe('command and arguments whose exit code decides'),
+  timeout_ms: z.int().min(1).max(86_400_000).optional().describe('how long the gate may run; 3,000 by default'),
+  on_pass: stageName.optional().describe('the next stage; the following one by default'),
+  on_fail: stageName.optional().describe('where a failure goes back to; the stage itself by default'),
+  max_attempts: z.int().min(1).max(1_000).optional(),
+})
+
+/** `.swarm/config.toml`. Every key is optional; unknown keys are refused. */
+export const configSchema = z.strictObject({
+  repo: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$/, { error: 'must be letters, digits and . _ / -' })
+    .optional(),
+  database_url: z.string().optional(),
+  listen_url: z.string().optional(),
+  connect_timeout_ms: z.int().min(100).max(30_000).optional(),
+  statement_timeout_ms: z.int().min(100).max(3_600_000).optional(),
+  max_line_bytes: z.int().min(1_024).max(67_108_864).optional(),
+  max_hold_ms: z.int().min(1_000).optional(),
+  idle_stop_ms: z.int().min(1_000).optional(),
+  workflows: z.record(text(64), z.strictObject({ stages: z.array(stage).min(1) })).optional(),
+})
+
+export type SwarmConfig = z.output<typeof configSchema>
+export type StageConfig = z.output<typeof stage>

@@ -1,0 +1,57 @@
+import { z } from 'zod'
+
+/** What went wrong and what to do, in and out: these four keys, nothing else. */
+export const diagnostics = z.strictObject({
+  category: z.string().min(1).max(64),
+  retryable: z.boolean(),
+  next_command: z.string().max(4_096).optional(),
+  detail: z.string().max(4_096).optional(),
+})
+
+/** A row of the event log as it is sent. Absent values are left out. */
+export const eventRow = z.object({
+  sequence: z.int(),
+  payload_version: z.int(),
+  timestamp: z.string().describe('ISO 8601, UTC'),
+  event_type: z.string(),
+  entity_id: z.string(),
+  bead_id: z.string().optional(),
+  agent_id: z.int().optional(),
+  stage: z.string().optional(),
+  causation_id: z.string().optional(),
+  run_id: z.string().optional(),
+  session_id: z.string().optional(),
+  diagnostics: diagnostics.optional(),
+  payload: z.json(),
+})
+export type EventRow = z.output<typeof eventRow>
+
+export const SEVERITIES = ['debug', 'info', 'warning', 'error', 'critical'] as const
+export type Severity = (typeof SEVERITIES)[number]
+
+/** Severity of the event types that are not `info`. */
+const SEVERITY: Readonly<Record<string, Severity>> = {
+  activity: 'debug',
+  progress: 'debug',
+  lock_acquired: 'debug',
+  lock_renewed: 'debug',
+  lock_released: 'debug',
+  agent_status: 'debug',
+  transition_noop: 'debug',
+  artifact_stored: 'debug',
+  lease_expired: 'warning',
+  transition_retry: 'warning',
+  message_overdue: 'warning',
+  agent_stuck: 'warning',
+  rate_limited: 'warning',
+  budget_warning: 'warning',
+  transition_blocked: 'error',
+  agent_failed: 'error',
+  budget_exceeded: 'error',
+  meltdown: 'critical',
+}
+
+/** How much an event matters; types that nobody declared are `info`. */
+export function severityOf(eventType: string): Severity {
+  return SEVERITY[eventType] ?? 'info'
+}

@@ -1,0 +1,100 @@
+import type { Database, Param } from '../contract/context.ts'
+import { SwarmError } from '../contract/errors.ts'
+import type { EventRow } from '../contract/events.ts'
+import { settledSequence } from './horizon.ts'
+
+export interface EventQuery {
+  readonly repo: string
+  readonly after?: number | string | undefined
+  readonly limit: number
+  readonly bead_id?: string | undefined
+  readonly agent_id?: number | undefined
+  readonly event_type?: string | undefined
+  readonly stage?: string | undefined
+}
+
+export interface EventPage {
+  readonly events: EventRow[]
+  readonly cursor: string
+  readonly more: boolean
+}
+
+/**
+ * The events after a cursor, up to where the log is final, so that a reader who goes on from the returned cursor misses none.
+ * A cursor of another log or below the retention floor is CONFLICT.
+ */
+export async function readEvents(db: Database, query: EventQuery): Promise<EventPage> {
+  const log = await readLog(db)
+  const after = startOf(query.after ?? 0, log)
+  const settled = await settledSequence(db)
+  const upTo = settled ?? (await contiguousUpTo(db, after))
+  const filters: [string, Param | undefined][] = [
+    ['bead_id', query.bead_id],
+    ['agent_id', query.agent_id],
+    ['event_type', query.event_type],
+    ['stage', query.stage],
+  ]
+  const params: Param[] = [query.repo, after, upTo, query.limit + 1]
+  const where = filters.flatMap(([column, value]) => {
+    if (value === undefined) return []
+    params.push(value)
+    return [`and e.${column} = $${params.length}${column === 'agent_id' ? '::integer' : ''}`]
+  })
+  const rows = await db.read<{ event: EventRow }>(
+    `select swarm.event_json(e) as event from swarm.execution_events e
+     where e.repo_id = $1 and e.seq > $2::bigint and e.seq <= $3::bigint ${where.join(' ')}
+     order by e.seq limit $4::integer`,
+    params,
+  )
+  const more = rows.length > query.limit
+  const events = rows.slice(0, query.limit).map((row) => row.event)
+  const last = more ? (events.at(-1)?.sequence ?? after) : Math.max(upTo, after)
+  return { events, cursor: `${log.id}:${last}`, more }
+}
+
+interface Log {
+  readonly id: string
+  readonly floor: number
+}
+
+async function readLog(db: Database): Promise<Log> {
+  const [row] = await db.read<Log>('select log_id as id, log_floor::float8 as floor from swarm.swarm_config')
+  if (!row) throw new SwarmError('DEPENDENCY', 'the database has no swarm configuration', { fix: { cmd: 'init-db' } })
+  return row
+}
+
+/** Reads a cursor: a bare number, or `<log_id>:<seq>` of this log. */
+function startOf(after: number | string, log: Log): number {
+  const [id, seq] = typeof after === 'number' ? [log.id, after] : splitCursor(after)
+  const fix = { cmd: 'events', after: log.floor }
+  if (id !== log.id) {
+    throw new SwarmError('CONFLICT', `this cursor is of the log ${id}, the log here is ${log.id}`, {
+      ctx: { field: 'after', got: String(after), log_id: log.id },
+      fix,
+    })
+  }
+  if (seq > 0 && seq < log.floor) {
+    throw new SwarmError('CONFLICT', `events up to ${log.floor} have been removed; this cursor is at ${seq}`, {
+      ctx: { field: 'after', got: String(after), log_floor: log.floor },
+      fix,
+    })
+  }
+  return seq
+}
+
+function splitCursor(cursor: string): [string, number] {
+  const [id = '', seq = '0'] = cursor.split(':')
+  return [id, Number(seq)]
+}
+
+/** How far the numbers go on without a gap from `after`, over all repos, within the next 10,000 rows. */
+async function contiguousUpTo(db: Database, after: number): Promise<number> {
+  const [row] = await db.read<{ last: number }>(
+    `select coalesce(max(seq), $1::bigint)::float8 as last from (
+       select seq, $1::bigint + row_number() over (order by seq) as expected from (
+         select seq from swarm.execution_events where seq > $1::bigint order by seq limit 10000) x) y
+     where seq = expected`,
+    [after],
+  )
+  return row?.last ?? after
+}

@@ -1,0 +1,62 @@
+import { readFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { parse, TomlError } from 'smol-toml'
+import { configSchema, type SwarmConfig } from '../contract/config.ts'
+import type { Root } from '../contract/context.ts'
+import { SwarmError } from '../contract/errors.ts'
+import { findRoot, SWARM_DIR } from './find.ts'
+
+export const CONFIG_FILE = 'config.toml'
+
+/** Finds the root and reads its configuration; null outside a root. A wrong configuration is INVALID, exit 2. */
+export function loadRoot(cwd: string, env: Readonly<Record<string, string | undefined>>): Root | null {
+  const path = findRoot(cwd, env)
+  return path ? { path, config: readConfig(join(path, SWARM_DIR, CONFIG_FILE)) } : null
+}
+
+/** Reads `.swarm/config.toml`; an absent file is an empty configuration. */
+export function readConfig(file: string): SwarmConfig {
+  let source: string
+  try {
+    source = readFileSync(file, 'utf8')
+  } catch {
+    return {}
+  }
+  return parseConfig(source, file)
+}
+
+/** Parses and checks a configuration. Unknown keys and wrong values are refused by name; values are not echoed. */
+export function parseConfig(source: string, file: string): SwarmConfig {
+  let value: unknown
+  try {
+    value = parse(source)
+  } catch (error) {
+    const where = error instanceof TomlError ? ` on line ${error.line}` : ''
+    throw invalid(file, `is not TOML${where}`, {})
+  }
+  const result = configSchema.safeParse(value)
+  if (result.success) return result.data
+  const issue = result.error.issues[0]
+  if (issue?.code === 'unrecognized_keys') {
+    const at = [...issue.path, issue.keys[0] ?? ''].map(String).join('.')
+    const valid = issue.path.length === 0 ? Object.keys(configSchema.shape) : []
+    throw invalid(file, `has the unknown key ${at}`, { kind: 'UnknownField', field: at, ...(valid.length ? { valid } : {}) })
+  }
+  const field = issue?.path.map(String).join('.') ?? ''
+  throw invalid(file, `has a wrong value at ${field}: ${issue?.message ?? 'unknown'}`, { kind: 'InvalidValue', field })
+}
+
+/** The tenant of a root: configured, else the directory's name made safe. */
+export function repoOf(root: Root): string {
+  return root.config.repo ?? slug(basename(root.path))
+}
+
+/** A repo id made of any text. */
+export function slug(text: string): string {
+  const safe = text.replace(/[^A-Za-z0-9._-]+/g, '-').replace(/^[^A-Za-z0-9]+/, '').slice(0, 128)
+  return safe || 'repo'
+}
+
+function invalid(file: string, problem: string, ctx: Record<string, string | string[]>): SwarmError {
+  return new SwarmError('INVALID', `${SWARM_DIR}/${basename(file)} ${problem}`, { area: 'configuration', ctx: { ...ctx, file } })
+}

@@ -873,10 +873,11 @@ declare
   c        record;
   b        swarm.bead_backlog;
   v_ended  integer := 0;
+  v_now    timestamptz := clock_timestamp();  -- a variable: compared with the function itself no index would be used
 begin
   for c in
     select bead_id, claimed_by from swarm.bead_claims
-    where repo_id = p_repo and status = 'in_progress' and lease_expires_at < clock_timestamp()
+    where repo_id = p_repo and status = 'in_progress' and lease_expires_at < v_now
     order by lease_expires_at limit 100
   loop
     perform 1 from swarm.agent_state where repo_id = p_repo and agent_id = c.claimed_by for no key update skip locked;
@@ -965,7 +966,7 @@ end $$;
 -- than answer that there is none.
 create or replace function swarm.pick_bead(p_repo text, p_role text, p_labels text[], p_types text[])
 returns swarm.bead_backlog language plpgsql volatile
-set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off as $$
+set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off set jit = off as $$
 declare
   b     swarm.bead_backlog;
   v_id  bigint;
@@ -1016,11 +1017,14 @@ begin
 end $$;
 
 -- Whether asking for a bead now may find one: a cheap look for those who wait.
-create or replace function swarm.claimable(p_repo text, p_agent integer) returns boolean language sql stable as $$
-  select exists (select from swarm.bead_backlog where repo_id = p_repo and status = 'pending' and open_blockers = 0)
-    or exists (select from swarm.bead_claims where repo_id = p_repo and status = 'in_progress'
-               and (claimed_by = p_agent or lease_expires_at < clock_timestamp()))
-$$;
+create or replace function swarm.claimable(p_repo text, p_agent integer) returns boolean language plpgsql volatile as $$
+declare
+  v_now timestamptz := clock_timestamp();
+begin
+  return exists (select from swarm.bead_backlog where repo_id = p_repo and status = 'pending' and open_blockers = 0)
+    or exists (select from swarm.bead_claims where repo_id = p_repo and status = 'in_progress' and lease_expires_at < v_now)
+    or exists (select from swarm.bead_claims where repo_id = p_repo and status = 'in_progress' and claimed_by = p_agent);
+end $$;
 
 create or replace function swarm.do_claim_next(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
 declare

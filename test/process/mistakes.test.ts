@@ -36,8 +36,16 @@ const MISTAKES: readonly Mistake[] = [
   { name: 'message for msg', send: { cmd: 'broadcast', from: 1, message: 'hello' } },
   { name: 'text for body', send: { cmd: 'send', agent_id: 1, to: 2, text: 'hello' } },
   { name: 'recipient for to', send: { cmd: 'send', agent_id: 1, recipient: 2, body: 'hello' } },
-  { name: 'result for outcome', given: claimed, send: { cmd: 'complete-stage', agent_id: 1, result: 'passed' } },
-  { name: 'status for outcome', given: claimed, send: { cmd: 'complete-stage', agent_id: 1, status: 'passed' } },
+  {
+    name: 'result for outcome',
+    given: claimed,
+    send: { cmd: 'complete-stage', agent_id: 1, result: 'passed' },
+  },
+  {
+    name: 'status for outcome',
+    given: claimed,
+    send: { cmd: 'complete-stage', agent_id: 1, status: 'passed' },
+  },
   { name: 'ttl for ttl_ms', send: { cmd: 'lock', resource: 'r1', agent: 1, ttl: 5_000 } },
   { name: 'a field that no verb has', send: { cmd: 'status', frobnicate: true } },
   { name: 'beads misspelt', send: { cmd: 'enqueue', bead: [bead] } },
@@ -51,8 +59,16 @@ const MISTAKES: readonly Mistake[] = [
   { name: 'beads as JSON text', send: { cmd: 'enqueue', beads: JSON.stringify([bead]) } },
   { name: 'one label instead of a list', send: { cmd: 'claim-next', agent_id: 1, labels: 'x' } },
   { name: 'outcome pass', given: claimed, send: { cmd: 'complete-stage', agent_id: 1, outcome: 'pass' } },
-  { name: 'outcome success', given: claimed, send: { cmd: 'complete-stage', agent_id: 1, outcome: 'success' } },
-  { name: 'outcome in capitals', given: claimed, send: { cmd: 'complete-stage', agent_id: 1, outcome: 'PASSED' } },
+  {
+    name: 'outcome success',
+    given: claimed,
+    send: { cmd: 'complete-stage', agent_id: 1, outcome: 'success' },
+  },
+  {
+    name: 'outcome in capitals',
+    given: claimed,
+    send: { cmd: 'complete-stage', agent_id: 1, outcome: 'PASSED' },
+  },
   { name: 'priority in capitals', send: { cmd: 'enqueue', beads: [{ title: 't', priority: 'P1' }] } },
   { name: 'priority high', send: { cmd: 'enqueue', beads: [{ title: 't', priority: 'high' }] } },
   { name: 'limit too large', send: { cmd: 'events', limit: 1_000_000 } },
@@ -60,17 +76,27 @@ const MISTAKES: readonly Mistake[] = [
   { name: 'a duration with a unit', send: { cmd: 'claim-next', agent_id: 1, lease_ms: '90s' } },
   { name: 'a null field', send: { cmd: 'claim-next', agent_id: 1, labels: null } },
   { name: 'a lease too short', send: { cmd: 'claim-next', agent_id: 1, lease_ms: 5 } },
-  { name: 'message type with a dash', send: { cmd: 'send', agent_id: 1, to: 2, body: 'x', message_type: 'contract-ready' } },
+  {
+    name: 'message type with a dash',
+    send: { cmd: 'send', agent_id: 1, to: 2, body: 'x', message_type: 'contract-ready' },
+  },
   { name: 'read with idem', send: { cmd: 'status', idem: 'k' } },
   // state
   { name: 'an agent that is not registered', send: { cmd: 'claim-next', agent_id: 9 } },
   { name: 'a recipient that is not registered', send: { cmd: 'send', agent_id: 1, to: 9, body: 'hello' } },
   { name: 'completing without holding', send: { cmd: 'complete-stage', agent_id: 1, outcome: 'passed' } },
-  { name: 'the wrong stage', given: claimed, send: { cmd: 'complete-stage', agent_id: 1, outcome: 'passed', stage: 'qa' } },
+  {
+    name: 'the wrong stage',
+    given: claimed,
+    send: { cmd: 'complete-stage', agent_id: 1, outcome: 'passed', stage: 'qa' },
+  },
   { name: 'an old fence', given: claimed, send: { cmd: 'heartbeat', agent_id: 1, bead_id: 'api', fence: 0 } },
   { name: 'a bead id in capitals', send: { cmd: 'show', bead_id: 'API' } },
   { name: 'a bead id cut short', send: { cmd: 'show', bead_id: 'doc' } },
-  { name: 'enqueue of one that differs', send: { cmd: 'enqueue', beads: [{ bead_id: 'api', title: 'Another title' }] } },
+  {
+    name: 'enqueue of one that differs',
+    send: { cmd: 'enqueue', beads: [{ bead_id: 'api', title: 'Another title' }] },
+  },
   { name: 'reopening a bead that is open', send: { cmd: 'reopen', bead_id: 'api' } },
   { name: 'unlocking what is not locked', send: { cmd: 'unlock', resource: 'nothing', agent: 1 } },
 ]
@@ -84,7 +110,13 @@ test(`at least nine in ten of ${MISTAKES.length} mistakes are mended by sending 
     const repo = `mistake-${at}`
     const before: readonly JsonObject[] = [
       { cmd: 'register', count: 2 },
-      { cmd: 'enqueue', beads: [{ bead_id: 'api', title: 'Write the API', priority: 'p0' }, { bead_id: 'docs-api', title: 'Document it' }] },
+      {
+        cmd: 'enqueue',
+        beads: [
+          { bead_id: 'api', title: 'Write the API', priority: 'p0' },
+          { bead_id: 'docs-api', title: 'Document it' },
+        ],
+      },
       ...(mistake.given ?? []),
     ]
     for (const request of before) await pipe.ok({ ...request, repo })
@@ -99,10 +131,13 @@ test(`at least nine in ten of ${MISTAKES.length} mistakes are mended by sending 
     }
     // only the tenant is added where the fix does not carry it: the default of a real session
     const again = await pipe.send({ repo, ...JSON.parse(wrong.fix) })
-    if (!again.ok) failed.push(`${mistake.name}: fix ${wrong.fix} answered ${again.err.code} ${again.err.msg}`)
+    if (!again.ok)
+      failed.push(`${mistake.name}: fix ${wrong.fix} answered ${again.err.code} ${again.err.msg}`)
   }
   await pipe.close()
-  process.stderr.write(`mended ${MISTAKES.length - failed.length} of ${MISTAKES.length} mistakes\n${failed.map((f) => `  not: ${f}\n`).join('')}`)
+  process.stderr.write(
+    `mended ${MISTAKES.length - failed.length} of ${MISTAKES.length} mistakes\n${failed.map((f) => `  not: ${f}\n`).join('')}`,
+  )
   expect(MISTAKES.length).toBeGreaterThanOrEqual(50)
   expect(MISTAKES.length - failed.length).toBeGreaterThanOrEqual(Math.ceil(MISTAKES.length * 0.9))
 }, 120_000)

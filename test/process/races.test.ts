@@ -58,7 +58,8 @@ describe('one backlog, many processes', () => {
       bead_id: `b${n}`,
       title: `bead ${n}`,
       priority: pick(['p0', 'p1', 'p2', 'p3', 'p4'], random),
-      depends_on: n > 10 && random() < 0.4 ? [`b${Math.floor(random() * n)}`, `b${Math.floor(random() * n)}`] : [],
+      depends_on:
+        n > 10 && random() < 0.4 ? [`b${Math.floor(random() * n)}`, `b${Math.floor(random() * n)}`] : [],
     }))
     await first.ok({ cmd: 'enqueue', beads })
 
@@ -71,8 +72,12 @@ describe('one backlog, many processes', () => {
       where repo_id = ${repo} and event_type = 'transition_finalize' group by bead_id`
     expect(finals).toHaveLength(500)
     expect(finals.filter((row) => row.times !== 1)).toEqual([])
-    expect(await database.sql`select 1 from swarm.bead_backlog where repo_id = ${repo} and status <> 'completed'`).toHaveLength(0)
-    expect(await database.sql`select 1 from swarm.bead_claims where repo_id = ${repo} and status = 'in_progress'`).toHaveLength(0)
+    expect(
+      await database.sql`select 1 from swarm.bead_backlog where repo_id = ${repo} and status <> 'completed'`,
+    ).toHaveLength(0)
+    expect(
+      await database.sql`select 1 from swarm.bead_claims where repo_id = ${repo} and status = 'in_progress'`,
+    ).toHaveLength(0)
     expect(await wrongCounts(repo)).toEqual([])
     // nobody claimed a bead while one it waits for was still open
     const early = await database.sql`
@@ -84,46 +89,61 @@ describe('one backlog, many processes', () => {
 })
 
 describe('open blockers', () => {
-  test.each([1, 2, 3])('equal a recount after finishing, linking, reopening and importing at once (%i)', async (round) => {
-    const seed = seedOfRun(`links ${round}`) + round
-    const repo = `links-${round}`
-    const ids = Array.from({ length: 24 }, (_, n) => `b${n}`)
-    const first = open(repo)
-    await first.ok({ cmd: 'register', count: 4 })
-    await first.ok({ cmd: 'enqueue', beads: ids.map((bead_id) => ({ bead_id, title: bead_id })) })
+  test.each([1, 2, 3])(
+    'equal a recount after finishing, linking, reopening and importing at once (%i)',
+    async (round) => {
+      const seed = seedOfRun(`links ${round}`) + round
+      const repo = `links-${round}`
+      const ids = Array.from({ length: 24 }, (_, n) => `b${n}`)
+      const first = open(repo)
+      await first.ok({ cmd: 'register', count: 4 })
+      await first.ok({ cmd: 'enqueue', beads: ids.map((bead_id) => ({ bead_id, title: bead_id })) })
 
-    const act = async (pipe: Pipe, agentId: number) => {
-      const random = seeded(seed * 31 + agentId)
-      const codes: string[] = []
-      for (let n = 0; n < 120; n++) {
-        const bead_id = pick(ids, random)
-        const roll = random()
-        const request: JsonObject =
-          roll < 0.35
-            ? { cmd: 'claim-next', agent_id: agentId }
-            : roll < 0.6
-              ? { cmd: 'update', bead_id, depends_on: [...new Set([pick(ids, random), pick(ids, random)])].filter((id) => id !== bead_id) }
-              : roll < 0.75
-                ? { cmd: 'reopen', bead_id }
-                : roll < 0.85
-                  ? { cmd: 'cancel', bead_id }
-                  : { cmd: 'enqueue', beads: [{ bead_id: `x${agentId}-${n}`, title: 'new', depends_on: [bead_id] }] }
-        const envelope = await pipe.send(request)
-        if (!envelope.ok) codes.push(envelope.err.code)
-        else if (request.cmd === 'claim-next' && (envelope.d as unknown as Claim).bead) {
-          for (let kept = true; kept; ) {
-            const done = await pipe.send({ cmd: 'complete-stage', agent_id: agentId, outcome: 'passed' })
-            kept = done.ok && (done.d as unknown as Completed).kept
+      const act = async (pipe: Pipe, agentId: number) => {
+        const random = seeded(seed * 31 + agentId)
+        const codes: string[] = []
+        for (let n = 0; n < 120; n++) {
+          const bead_id = pick(ids, random)
+          const roll = random()
+          const request: JsonObject =
+            roll < 0.35
+              ? { cmd: 'claim-next', agent_id: agentId }
+              : roll < 0.6
+                ? {
+                    cmd: 'update',
+                    bead_id,
+                    depends_on: [...new Set([pick(ids, random), pick(ids, random)])].filter(
+                      (id) => id !== bead_id,
+                    ),
+                  }
+                : roll < 0.75
+                  ? { cmd: 'reopen', bead_id }
+                  : roll < 0.85
+                    ? { cmd: 'cancel', bead_id }
+                    : {
+                        cmd: 'enqueue',
+                        beads: [{ bead_id: `x${agentId}-${n}`, title: 'new', depends_on: [bead_id] }],
+                      }
+          const envelope = await pipe.send(request)
+          if (!envelope.ok) codes.push(envelope.err.code)
+          else if (request.cmd === 'claim-next' && (envelope.d as unknown as Claim).bead) {
+            for (let kept = true; kept; ) {
+              const done = await pipe.send({ cmd: 'complete-stage', agent_id: agentId, outcome: 'passed' })
+              kept = done.ok && (done.d as unknown as Completed).kept
+            }
           }
         }
+        return codes
       }
-      return codes
-    }
-    const codes = await Promise.all([first, open(repo), open(repo), open(repo)].map((pipe, at) => act(pipe, at + 1)))
-    // refusals (a cycle, a bead that is not closed) are expected; faults, deadlocks and time-outs are not
-    expect(codes.flat().filter((code) => code !== 'CONFLICT')).toEqual([])
-    expect(await wrongCounts(repo)).toEqual([])
-  }, 120_000)
+      const codes = await Promise.all(
+        [first, open(repo), open(repo), open(repo)].map((pipe, at) => act(pipe, at + 1)),
+      )
+      // refusals (a cycle, a bead that is not closed) are expected; faults, deadlocks and time-outs are not
+      expect(codes.flat().filter((code) => code !== 'CONFLICT')).toEqual([])
+      expect(await wrongCounts(repo)).toEqual([])
+    },
+    120_000,
+  )
 
   test('two blockers that finish at the same moment make their dependant ready', async () => {
     const repo = 'two-blockers'
@@ -131,10 +151,18 @@ describe('open blockers', () => {
     await a.ok({ cmd: 'register', count: 2 })
     for (let round = 0; round < 25; round++) {
       const [x, y, z] = [`x${round}`, `y${round}`, `z${round}`]
-      await a.ok({ cmd: 'enqueue', beads: [{ bead_id: x, title: x }, { bead_id: y, title: y }, { bead_id: z, title: z, depends_on: [x, y] }] })
+      await a.ok({
+        cmd: 'enqueue',
+        beads: [
+          { bead_id: x, title: x },
+          { bead_id: y, title: y },
+          { bead_id: z, title: z, depends_on: [x, y] },
+        ],
+      })
       await Promise.all([a.ok({ cmd: 'claim-next', agent_id: 1 }), b.ok({ cmd: 'claim-next', agent_id: 2 })])
       const finish = async (pipe: Pipe, agent_id: number) => {
-        for (let kept = true; kept; ) kept = (await pipe.ok<Completed>({ cmd: 'complete-stage', agent_id, outcome: 'passed' })).kept
+        for (let kept = true; kept; )
+          kept = (await pipe.ok<Completed>({ cmd: 'complete-stage', agent_id, outcome: 'passed' })).kept
       }
       await Promise.all([finish(a, 1), finish(b, 2)])
       const claim = await a.ok<Claim>({ cmd: 'claim-next', agent_id: 1 })
@@ -161,7 +189,13 @@ describe('a killed process', () => {
     expect(back.bead?.bead_id).toBe('only')
     expect(back.fence).toBeGreaterThan(held.fence ?? 0)
 
-    const late = await other.send({ cmd: 'complete-stage', agent_id: 1, bead_id: 'only', outcome: 'passed', fence: held.fence ?? 0 })
+    const late = await other.send({
+      cmd: 'complete-stage',
+      agent_id: 1,
+      bead_id: 'only',
+      outcome: 'passed',
+      fence: held.fence ?? 0,
+    })
     expect(late).toMatchObject({ ok: false, err: { code: 'CONFLICT', ctx: { holder: 2 } } })
     const [bead] = await database.sql`select status, stage from swarm.bead_backlog where repo_id = ${repo}`
     expect(bead).toMatchObject({ status: 'in_progress', stage: 'contract' })
@@ -175,7 +209,9 @@ describe('a killed process', () => {
     const held = await holder.ok<Claim>({ cmd: 'claim-next', agent_id: 1, lease_ms: 1_000 })
     const none = await other.ok<Claim>({ cmd: 'claim-next', agent_id: 2, wait_ms: 3_000 })
     expect(none).toMatchObject({ bead: null, reason: 'waiting', in_progress: 1 })
-    await expect(holder.ok<Completed>({ cmd: 'complete-stage', agent_id: 1, outcome: 'passed', fence: held.fence ?? 0 })).resolves.toMatchObject({
+    await expect(
+      holder.ok<Completed>({ cmd: 'complete-stage', agent_id: 1, outcome: 'passed', fence: held.fence ?? 0 }),
+    ).resolves.toMatchObject({
       transition: 'advance',
     })
   }, 30_000)

@@ -19,7 +19,10 @@ export async function startTestServer(): Promise<TestServer> {
 
 function dockerAnswers(): boolean {
   try {
-    execFileSync('docker', ['info', '--format', '{{.ServerVersion}}'], { stdio: ['ignore', 'pipe', 'ignore'], timeout: 5_000 })
+    execFileSync('docker', ['info', '--format', '{{.ServerVersion}}'], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+      timeout: 5_000,
+    })
     return true
   } catch {
     return false
@@ -28,7 +31,9 @@ function dockerAnswers(): boolean {
 
 async function startContainer(): Promise<TestServer> {
   const { PostgreSqlContainer } = await import('@testcontainers/postgresql')
-  const container = await new PostgreSqlContainer('postgres:18-alpine').withCommand(['postgres', '-c', 'max_connections=500']).start()
+  const container = await new PostgreSqlContainer('postgres:18-alpine')
+    .withCommand(['postgres', '-c', 'max_connections=500'])
+    .start()
   return {
     kind: 'Testcontainers, postgres:18',
     url: container.getConnectionUri(),

@@ -37,7 +37,12 @@ export async function runSwarm(args: readonly string[], options: RunOptions = {}
   child.stderr.on('data', (chunk: Buffer) => err.push(chunk))
   const [code]: (number | null)[] = await once(child, 'close')
   const stdout = Buffer.concat(out).toString('utf8')
-  return { code: code ?? null, stdout, stderr: Buffer.concat(err).toString('utf8'), envelopes: parseLines(stdout) }
+  return {
+    code: code ?? null,
+    stdout,
+    stderr: Buffer.concat(err).toString('utf8'),
+    envelopes: parseLines(stdout),
+  }
 }
 
 /** The envelopes of a piped session's output; throws when a line is not JSON. */
@@ -78,7 +83,8 @@ export function openPipe(env: Readonly<Record<string, string | undefined>>, cwd?
     waiting.delete(rid)
   })
   const exited = once(child, 'close').then(([code]: (number | null)[]) => {
-    for (const { reject } of waiting.values()) reject(new Error(`swarm ended with ${code}: ${err.slice(0, 2_000)}`))
+    for (const { reject } of waiting.values())
+      reject(new Error(`swarm ended with ${code}: ${err.slice(0, 2_000)}`))
     waiting.clear()
     return code ?? null
   })

@@ -1,6 +1,6 @@
+import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { randomBytes } from 'node:crypto'
 import postgres from 'postgres'
 
 const TEMPLATE = 'swarm_test_template'
@@ -38,7 +38,9 @@ export async function makeTemplate(serverUrl: string): Promise<void> {
 }
 
 /** Clones the template under a random name. */
-export async function cloneTemplate(serverUrl: string): Promise<{ name: string; url: string; drop: () => Promise<void> }> {
+export async function cloneTemplate(
+  serverUrl: string,
+): Promise<{ name: string; url: string; drop: () => Promise<void> }> {
   const name = `t_${randomBytes(6).toString('hex')}`
   const admin = plainClient(serverUrl)
   // another clone of the template at the same moment is refused, not queued: the advisory lock queues them

@@ -1,0 +1,92 @@
+import { median, type Section } from './measure.ts'
+import { pgbench } from './pgbench.ts'
+import { type BenchServer, fillBacklog } from './server.ts'
+import { openSession, type Session } from './swarm.ts'
+
+const PAIRS = 2_400
+const ROUNDS = 3
+
+function sameSql(repo: string): string {
+  const call = (cmd: string, args: string) =>
+    `select swarm.run('${repo}', '${cmd}', jsonb_build_object('agent_id', :agent)${args}, '{"session":"bench"}', gen_random_uuid()::text, null);\n`
+  return `\\set agent :client_id + 1\n${call('claim-next', '')}${call('complete-stage', ` || '{"outcome":"passed"}'`)}`
+}
+
+/** Claim and complete pairs per second over `processes` pipes, each an agent of its own. */
+async function pairsPerSecond(server: BenchServer, repo: string, processes: number): Promise<number> {
+  const sessions = Array.from({ length: processes }, () =>
+    openSession({ DATABASE_URL: server.url, SWARM_REPO: repo }),
+  )
+  const loop = async (session: Session, agent_id: number, pairs: number) => {
+    for (let n = 0; n < pairs; n++) {
+      const [claim] = await session.send([{ cmd: 'claim-next', agent_id }])
+      if (!claim?.bead) throw new Error(`nothing to claim: ${JSON.stringify(claim)}`)
+      await session.send([{ cmd: 'complete-stage', agent_id, outcome: 'passed' }])
+    }
+  }
+  await Promise.all(sessions.map((session, at) => loop(session, at + 1, 20)))
+  const each = Math.ceil(PAIRS / processes)
+  const started = performance.now()
+  await Promise.all(sessions.map((session, at) => loop(session, at + 1, each)))
+  const rate = ((each * processes) / (performance.now() - started)) * 1_000
+  await Promise.all(sessions.map((session) => session.close()))
+  return rate
+}
+
+/** (c) Claiming and completing, beside pgbench with the same statements, and at two sizes of backlog. */
+export async function benchClaims(fresh: () => Promise<BenchServer>): Promise<Section> {
+  const server = await fresh()
+  const rows = []
+  for (const processes of [1, 8]) {
+    const ours: number[] = []
+    const bare: number[] = []
+    for (let round = 0; round < ROUNDS; round++) {
+      await fillBacklog(server, `pg-${processes}-${round}`, PAIRS + 400)
+      const tps = pgbench(server, sameSql(`pg-${processes}-${round}`), {
+        clients: processes,
+        transactions: PAIRS,
+      })
+      if (tps !== null) bare.push(tps)
+      await fillBacklog(server, `us-${processes}-${round}`, PAIRS + 400)
+      ours.push(await pairsPerSecond(server, `us-${processes}-${round}`, processes))
+    }
+    const us = median(ours)
+    const pg = bare.length > 0 ? median(bare) : undefined
+    rows.push({
+      what: `${processes} process${processes > 1 ? 'es' : ''}, claim and complete`,
+      value: `${us.toFixed(0)}/s`,
+      ...(pg === undefined
+        ? {}
+        : {
+            against: `pgbench, ${processes} clients: ${pg.toFixed(0)}/s`,
+            ratio: (us / pg).toFixed(2),
+            goal: '≥ 0.6',
+            met: us / pg >= 0.6,
+          }),
+    })
+  }
+  const small: number[] = []
+  const large: number[] = []
+  const [few, many] = [await fresh(), await fresh()]
+  await fillBacklog(many, 'many', 300_000)
+  for (let round = 0; round < ROUNDS; round++) {
+    await few.sql`truncate swarm.bead_backlog, swarm.bead_claims, swarm.stage_history, swarm.execution_events, swarm.workflows, swarm.operations cascade`
+    await fillBacklog(few, 'few', 2_000 + PAIRS)
+    small.push(await pairsPerSecond(few, 'few', 1))
+    large.push(await pairsPerSecond(many, 'many', 1))
+  }
+  const ratio = median(large) / median(small)
+  rows.push({
+    what: '300,000 beads waiting',
+    value: `${median(large).toFixed(0)}/s`,
+    against: `2,000 waiting: ${median(small).toFixed(0)}/s`,
+    ratio: ratio.toFixed(2),
+    goal: '≥ 0.9',
+    met: ratio >= 0.9,
+  })
+  return {
+    title: '(c) Claiming and completing',
+    how: `${PAIRS} pairs, median of ${ROUNDS} rounds, run alternately; a workflow of one stage`,
+    rows,
+  }
+}

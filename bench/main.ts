@@ -1,0 +1,57 @@
+import { writeFileSync } from 'node:fs'
+import { cpus, release, totalmem } from 'node:os'
+import { join } from 'node:path'
+import { benchAppends } from './appends.ts'
+import { benchClaims } from './claims.ts'
+import type { Section } from './measure.ts'
+import { type BenchServer, withServer } from './server.ts'
+import { benchStart } from './start.ts'
+
+const BENCHES: Readonly<Record<string, (fresh: () => Promise<BenchServer>) => Promise<Section>>> = {
+  a: async (fresh) => benchStart(await fresh()),
+  b: async (fresh) => benchAppends(await fresh()),
+  c: benchClaims,
+}
+
+function render(section: Section): string {
+  const rows = section.rows.map((row) =>
+    [
+      row.what,
+      row.value,
+      row.against ?? '',
+      row.ratio ?? '',
+      row.goal ?? '',
+      row.met === undefined ? '' : row.met ? 'yes' : '**no**',
+    ].join(' | '),
+  )
+  return `## ${section.title}\n\n${section.how}\n\n| what | measured | against | ratio | goal | met |\n|---|---|---|---|---|---|\n${rows.map((row) => `| ${row} |\n`).join('')}`
+}
+
+function machine(): string {
+  const [cpu] = cpus()
+  return `${cpus().length} × ${cpu?.model.trim() ?? 'unknown'}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, Linux ${release()}, Node ${process.versions.node}, embedded Postgres 18, on ${new Date().toISOString().slice(0, 10)}`
+}
+
+async function main(): Promise<void> {
+  const wanted = process.argv.slice(2)
+  const names = Object.keys(BENCHES).filter((name) => wanted.length === 0 || wanted.includes(name))
+  const sections: string[] = []
+  await withServer(async (fresh) => {
+    for (const name of names) {
+      const bench = BENCHES[name]
+      if (!bench) continue
+      process.stderr.write(`${name} …\n`)
+      const text = render(await bench(fresh))
+      process.stderr.write(`${text}\n`)
+      sections.push(text)
+    }
+  })
+  if (wanted.length > 0) return
+  const head = `# Results\n\nAbsolute figures differ from machine to machine; the ratios are measured side by side in one run.\n\n- machine: ${machine()}\n- command: \`npm run bench\`\n\n`
+  writeFileSync(join(process.env.SWARM_BENCH_ROOT ?? '.', 'bench', 'RESULTS.md'), head + sections.join('\n'))
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`)
+  process.exitCode = 1
+})

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
 import { beadId, LIMITS, labels, metadata, priority, text } from '../contract/fields.ts'
 import { write } from './shared/write.ts'

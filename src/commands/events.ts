@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
 import { agentId, beadId, eventType, stageName } from '../contract/fields.ts'
 import { eventRow } from '../contract/events.ts'

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
 import { agentId, beadId, fence, LIMITS, leaseMs, text } from '../contract/fields.ts'
 import { holderWrite } from './shared/write.ts'

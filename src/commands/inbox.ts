@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
 import { agentId, waitMs } from '../contract/fields.ts'
 import { waitUntil } from './shared/wait.ts'

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
 import { EVENT_ALIASES } from '../contract/common.ts'
 import { diagnostics } from '../contract/events.ts'

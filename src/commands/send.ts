@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
 import { agentId, beadId, LIMITS, messageType, metadata, text } from '../contract/fields.ts'
 import { appendCall } from './shared/append.ts'

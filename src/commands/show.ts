@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
 import { beadId } from '../contract/fields.ts'
 import { readFunction } from './shared/read.ts'

@@ -1,4 +1,4 @@
-import type { z } from 'zod'
+import type * as z from 'zod'
 import type { CommandContext, WriteCall } from './context.ts'
 import type { ErrorCode } from './errors.ts'
 import type { Json, JsonObject } from './json.ts'
@@ -61,14 +61,14 @@ export interface AppendCommand<I extends z.ZodObject, O extends z.ZodType> exten
   append(ctx: CommandContext, input: z.output<I>): WriteCall
 }
 
-export type Command<I extends z.ZodObject, O extends z.ZodType> =
-  | RunCommand<I, O>
-  | AppendCommand<I, O>
+export type Command<I extends z.ZodObject, O extends z.ZodType> = RunCommand<I, O> | AppendCommand<I, O>
 
 /** A command whose input type is erased: what the registry hands out. Its input must come from its own schema. */
 export type AnyCommand = Command<z.ZodObject, z.ZodType>
 
 /** Declares one verb. Everything else that knows about it is generated from this object. */
-export function defineCommand<I extends z.ZodObject, O extends z.ZodType>(command: Command<I, O>): Command<I, O> {
+export function defineCommand<I extends z.ZodObject, O extends z.ZodType>(
+  command: Command<I, O>,
+): Command<I, O> {
   return command
 }

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 
 /** Fields that every request may carry, whatever its verb (DESIGN section 4). */
 export const commonFields = z.strictObject({
@@ -39,4 +39,8 @@ export type CommonFields = z.output<typeof commonFields>
 export type WriteFields = z.output<typeof writeFields>
 
 /** `seq` 17, `timestamp`…: names that older clients send, with the name they stand for. */
-export const EVENT_ALIASES = { seq: 'sequence', schema_version: 'payload_version', created_at: 'timestamp' } as const
+export const EVENT_ALIASES = {
+  seq: 'sequence',
+  schema_version: 'payload_version',
+  created_at: 'timestamp',
+} as const

@@ -1,11 +1,16 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { stageName, text } from './fields.ts'
 
 const stage = z.strictObject({
   name: stageName,
   roles: z.array(text(64)).optional().describe('who may do it; anybody when absent'),
   gate: z.array(z.string()).min(1).optional().describe('command and arguments whose exit code decides'),
-  timeout_ms: z.int().min(1).max(86_400_000).optional().describe('how long the gate may run; 3,000 by default'),
+  timeout_ms: z
+    .int()
+    .min(1)
+    .max(86_400_000)
+    .optional()
+    .describe('how long the gate may run; 3,000 by default'),
   on_pass: stageName.optional().describe('the next stage; the following one by default'),
   on_fail: stageName.optional().describe('where a failure goes back to; the stage itself by default'),
   max_attempts: z.int().min(1).max(1_000).optional(),

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 
 /** What went wrong and what to do, in and out: these four keys, nothing else. */
 export const diagnostics = z.strictObject({

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 
 /** Field types shared by the verbs. A verb uses these and adds a description only where its meaning differs. */
 
@@ -8,11 +8,7 @@ export const agentId = z.int().min(1).max(MAX_ID).describe('number of the agent,
 
 /** Text that says something: not empty, not only blanks. */
 export function text(max: number) {
-  return z
-    .string()
-    .min(1)
-    .max(max)
-    .regex(/\S/, { error: 'must not be blank' })
+  return z.string().min(1).max(max).regex(/\S/, { error: 'must not be blank' })
 }
 
 export const beadId = text(200).describe('id of the bead')
@@ -35,7 +31,11 @@ export const role = text(64).describe('planner, test_writer, implementer, review
 export const priority = z
   .union([
     z.enum(['p0', 'p1', 'p2', 'p3', 'p4']),
-    z.int().min(0).max(4).transform((n) => PRIORITIES[n] ?? 'p2'),
+    z
+      .int()
+      .min(0)
+      .max(4)
+      .transform((n) => PRIORITIES[n] ?? 'p2'),
   ])
   .describe('p0 (first) to p4, or 0 to 4')
 export const eventType = z

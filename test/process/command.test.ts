@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { SwarmError } from '../../src/contract/errors.ts'
 import { type CommandOptions, runCommand } from '../../src/process/index.ts'
+import { lives } from '../support/processes.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'swarm-command-'))
 afterAll(() => rmSync(scratch, { recursive: true }))
@@ -12,22 +13,6 @@ afterAll(() => rmSync(scratch, { recursive: true }))
 const fixture = (name: string) => join(__dirname, '..', 'fixtures', 'bin', name)
 const run = (name: string, args: readonly string[] = [], options: Partial<CommandOptions> = {}) =>
   runCommand({ argv: [fixture(name), ...args], cwd: scratch, timeoutMs: 10_000, ...options })
-
-/** True while the process exists and is not a zombie. */
-function lives(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-  } catch {
-    return false
-  }
-  const { readFileSync } = require('node:fs') as typeof import('node:fs')
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    return stat.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3) !== 'Z'
-  } catch {
-    return process.platform !== 'linux'
-  }
-}
 
 describe('running a command', () => {
   it('hands arguments over as they are: no shell reads them', async () => {

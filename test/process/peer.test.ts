@@ -2,16 +2,9 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { spawnPeer } from '../../src/process/index.ts'
+import { lives } from '../support/processes.ts'
 
 const fixture = (name: string) => join(__dirname, '..', 'fixtures', 'bin', name)
-const exists = (pid: number) => {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
-}
 
 describe('a peer', () => {
   it('is talked to over stdin and stdout and leaves when stdin ends', async () => {
@@ -20,7 +13,7 @@ describe('a peer', () => {
     const [chunk] = await once(peer.stdout, 'data')
     expect(String(chunk)).toBe('hello\n')
     expect(await peer.end(5_000)).toEqual({ exitCode: 0, signal: null })
-    expect(exists(peer.pid)).toBe(false)
+    expect(lives(peer.pid)).toBe(false)
   })
 
   it('is ended with its children when it does not leave', async () => {
@@ -29,7 +22,7 @@ describe('a peer', () => {
     const [self = 0, child = 0] = String(chunk).trim().split(' ').map(Number)
     expect(self).toBe(peer.pid)
     expect(await peer.end(100)).toEqual({ exitCode: null, signal: 'SIGKILL' })
-    expect(exists(self) || exists(child)).toBe(false)
+    expect(lives(self) || lives(child)).toBe(false)
   })
 
   it('is killed with its children at once', async () => {

@@ -1,0 +1,69 @@
+import { z } from 'zod'
+import { defineCommand } from '../contract/command.ts'
+import { SwarmError } from '../contract/errors.ts'
+import { agentId, beadId, fence } from '../contract/fields.ts'
+import { heldWork } from './shared/held-work.ts'
+import { priorReply } from './shared/prior-reply.ts'
+import { ran, timeoutMs, withDatabase } from './shared/stage-fields.ts'
+import { runStageCommand } from './shared/stage-runner.ts'
+import { holderWrite } from './shared/write.ts'
+
+const output = z.object({ ran: ran.nullable(), reason: z.string().optional() })
+type Output = z.output<typeof output>
+
+export default defineCommand({
+  name: 'qa',
+  group: 'work',
+  summary: 'run the held bead’s gate now and store its output as verified evidence; decides nothing',
+  input: z.strictObject({
+    agent_id: agentId,
+    bead_id: beadId.optional().describe('the held one by default'),
+    fence: fence.optional(),
+    timeout_ms: timeoutMs.optional(),
+    with_database: withDatabase.optional(),
+  }),
+  output,
+  effect: 'write',
+  errors: ['NOTFOUND', 'CONFLICT'],
+  examples: [],
+  waits: () => true,
+  async run(ctx, input): Promise<Output> {
+    const prior = await priorReply<Output>(ctx, 'qa', input)
+    if (prior) return prior
+    const work = await heldWork(ctx, input)
+    const gate = work.gate ?? work.qa?.gate
+    if (!gate) {
+      throw new SwarmError(
+        'INVALID',
+        `neither stage ${work.stage} nor stage qa of this bead’s workflow has a gate in .swarm/config.toml`,
+        {
+          area: 'configuration',
+          ctx: {
+            kind: 'MissingField',
+            field: 'workflows.default.stages.gate',
+            stage: work.stage,
+            bead_id: work.bead.bead_id,
+          },
+          fix: { cmd: 'workflows' },
+        },
+      )
+    }
+    const stageRun = await runStageCommand(ctx, input.agent_id, work, {
+      argv: gate,
+      timeoutMs: input.timeout_ms ?? (work.gate ? work.timeout_ms : work.qa?.timeout_ms) ?? 3_000,
+      gate: true,
+      withDatabase: input.with_database ?? false,
+    })
+    if (!stageRun) return { ran: null, reason: 'shutdown' }
+    const { ran, evidence } = stageRun
+    return holderWrite<Output>(ctx, 'qa', input, {
+      bead_id: ran.bead_id,
+      fence: work.fence,
+      evidence,
+      ran: { ran },
+    })
+  },
+  dry: async (_ctx, input) => [
+    `run the gate of the bead that agent ${input.agent_id} holds, and store its output`,
+  ],
+})

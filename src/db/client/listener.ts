@@ -1,0 +1,218 @@
+import type { ConnectOptions } from '../url.ts'
+import { Client } from './client.ts'
+
+export interface ListenerOptions {
+  readonly connect: ConnectOptions
+  readonly connectTimeoutMs: number
+  /** Random id of this process; names the channel of its heartbeat. */
+  readonly session: string
+  /** Sends one notification over another connection, to see whether notifications pass a pooler. */
+  readonly probe: (channel: string) => Promise<void>
+  readonly onWarn: (message: string) => void
+  readonly random: () => number
+  /** Overrides for tests, in ms. */
+  readonly heartbeatMs?: number
+  readonly answerMs?: number
+}
+
+/** `polling`: notifications cannot arrive here, so nothing is woken and readers look every second. */
+export type ListenerState = 'idle' | 'connecting' | 'listening' | 'polling' | 'closed'
+
+/** The channel of all wake-ups; the payload is the repo. */
+export const CHANNEL = 'swarm'
+
+const HEARTBEAT_MS = 10_000
+const ANSWER_MS = 5_000
+const SHORTEST_PAUSE_MS = 50
+const LONGEST_PAUSE_MS = 500
+/** Without a subscriber for this long, the connection is closed: a server that stops when idle may then stop. */
+const LINGER_MS = 60_000
+
+const PASSES_NO_NOTIFICATIONS =
+  'notifications do not pass this pooler: changes are looked for every second. Set SWARM_LISTEN_URL to a direct connection'
+
+interface Subscription {
+  readonly repo: string | null
+  readonly wake: () => void
+}
+
+/**
+ * One listening connection for all readers of a process. It is made with the first subscriber and rebuilt at once, and then at
+ * least twice a second, when it is lost. A wake-up is a hint: whoever is woken reads what there is. Everybody is woken when the
+ * connection has been made again, since something may have been missed. A connection that looks open but passes nothing is
+ * found by a notification to itself every 10 s, which has 5 s to arrive.
+ */
+export class Listener {
+  readonly #options: ListenerOptions
+  readonly #beat: string
+  readonly #subscriptions = new Set<Subscription>()
+  readonly #versions = new Map<string, number>()
+  #state: ListenerState = 'idle'
+  #everything = 0
+  #client: Client | undefined
+  #lose: () => void = () => {}
+  #heard: (beat: string) => void = () => {}
+  #linger: NodeJS.Timeout | undefined
+
+  constructor(options: ListenerOptions) {
+    this.#options = options
+    this.#beat = `swarm_beat_${options.session.replace(/[^A-Za-z0-9_]/g, '_').slice(0, 40)}`
+    if (options.connect.pooled) this.#degrade()
+  }
+
+  get state(): ListenerState {
+    return this.#state
+  }
+
+  /** Grows whenever something may have changed in a repo, as far as this process was told. */
+  version(repo: string): number {
+    return this.#everything + (this.#versions.get(repo) ?? 0)
+  }
+
+  /** Calls `wake` whenever something may have changed in `repo`, or in any with null. Returns how to stop that. */
+  onWake(repo: string | null, wake: () => void): () => void {
+    const subscription: Subscription = { repo, wake }
+    this.#subscriptions.add(subscription)
+    clearTimeout(this.#linger)
+    this.#start()
+    return () => {
+      this.#subscriptions.delete(subscription)
+      if (this.#subscriptions.size > 0 || this.#state === 'closed') return
+      clearTimeout(this.#linger)
+      this.#linger = setTimeout(() => this.#lose(), LINGER_MS).unref()
+    }
+  }
+
+  /** Wakes this process's own readers without the way over the server. */
+  wake(repo: string): void {
+    this.#versions.set(repo, (this.#versions.get(repo) ?? 0) + 1)
+    for (const subscription of [...this.#subscriptions]) {
+      if (subscription.repo === null || subscription.repo === repo) subscription.wake()
+    }
+  }
+
+  close(): void {
+    this.#state = 'closed'
+    clearTimeout(this.#linger)
+    this.#subscriptions.clear()
+    this.#client?.destroy()
+    this.#lose()
+  }
+
+  #wakeAll(): void {
+    this.#everything += 1
+    for (const subscription of [...this.#subscriptions]) subscription.wake()
+  }
+
+  #start(): void {
+    if (this.#state !== 'idle') return
+    this.#state = 'connecting'
+    // every fault is handled inside; it goes on until it is closed or nobody listens
+    void this.#keepListening()
+  }
+
+  async #keepListening(): Promise<void> {
+    let pauseMs = SHORTEST_PAUSE_MS
+    while (this.#wanted()) {
+      const listened = await this.#listen().catch(() => false)
+      if (!this.#wanted()) break
+      this.#state = 'connecting'
+      pauseMs = listened ? SHORTEST_PAUSE_MS : Math.min(pauseMs * 2, LONGEST_PAUSE_MS)
+      await unreferencedPause(pauseMs * (0.5 + this.#options.random() / 2))
+    }
+    if (this.#state === 'connecting' || this.#state === 'listening') this.#state = 'idle'
+  }
+
+  #wanted(): boolean {
+    return this.#state !== 'closed' && this.#state !== 'polling' && this.#subscriptions.size > 0
+  }
+
+  /** Listens on one connection until it is lost; false when it could not even begin. */
+  async #listen(): Promise<boolean> {
+    const { connect, connectTimeoutMs, session } = this.#options
+    const lost = new Promise<void>((resolve) => {
+      this.#lose = resolve
+    })
+    const client = new Client({
+      connect,
+      connectTimeoutMs,
+      max: 1,
+      applicationName: `swarm listen ${session}`,
+      onnotify: (channel, payload) => {
+        if (channel === CHANNEL) this.wake(payload)
+        else this.#heard(payload)
+      },
+      onclose: () => this.#lose(),
+    })
+    this.#client = client
+    try {
+      await client.script(`listen ${CHANNEL}; listen ${this.#beat}`, connectTimeoutMs)
+      if (await this.#isPooled(client)) {
+        this.#degrade()
+        return false
+      }
+      // close() may have come meanwhile
+      if (this.#wanted()) this.#state = 'listening'
+      this.#wakeAll()
+      await this.#watch(client, lost)
+      return true
+    } finally {
+      client.destroy()
+    }
+  }
+
+  /** Returns when the connection is lost or a heartbeat has not come back in time. */
+  async #watch(client: Client, lost: Promise<void>): Promise<void> {
+    const { heartbeatMs = HEARTBEAT_MS, answerMs = ANSWER_MS } = this.#options
+    for (let beat = 1; ; beat += 1) {
+      const gone = await Promise.race([
+        lost.then(() => true),
+        unreferencedPause(heartbeatMs).then(() => false),
+      ])
+      if (gone) return
+      const heard = this.#expect(String(beat), answerMs)
+      const sent = client
+        .query('select pg_notify($1, $2)', [this.#beat, String(beat)], answerMs)
+        .catch(() => this.#lose())
+      const alive = await Promise.race([lost.then(() => false), heard])
+      await sent
+      if (!alive) return
+    }
+  }
+
+  /**
+   * A pooler stands between when the backend is another one than the server named at the start. In transaction mode it takes a
+   * LISTEN and then passes nothing: a notification over another connection shows it.
+   */
+  async #isPooled(client: Client): Promise<boolean> {
+    const [row] = await client.query('select pg_backend_pid() as pid', [], this.#options.connectTimeoutMs)
+    if (row?.pid === client.backendPid) return false
+    const { answerMs = ANSWER_MS } = this.#options
+    const heard = this.#expect('probe', answerMs)
+    await this.#options.probe(this.#beat)
+    return !(await heard)
+  }
+
+  #expect(expected: string, withinMs: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve(false), withinMs).unref()
+      this.#heard = (payload) => {
+        if (payload !== expected) return
+        clearTimeout(timer)
+        resolve(true)
+      }
+    })
+  }
+
+  #degrade(): void {
+    if (this.#state === 'closed' || this.#state === 'polling') return
+    this.#state = 'polling'
+    this.#options.onWarn(PASSES_NO_NOTIFICATIONS)
+  }
+}
+
+function unreferencedPause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms).unref()
+  })
+}

@@ -1,0 +1,207 @@
+import type { Database, Param, WriteCall, WriteReply } from '../contract/context.ts'
+import { explain } from './client/explain.ts'
+import type { Listener } from './client/listener.ts'
+import { Notifier } from './client/notifier.ts'
+import { persist, Stopped } from './client/persist.ts'
+import { Pool } from './client/pool.ts'
+import type { ConnectTarget } from './client/target.ts'
+import { TransactionDatabase } from './client/transaction-database.ts'
+import { appendCalls, groupCalls, runCall } from './client/writes.ts'
+import { parseUrl } from './url.ts'
+
+export type { Listener, ListenerState } from './client/listener.ts'
+export type { ConnectTarget, EmbeddedAddress, EmbeddedTarget, UrlTarget } from './client/target.ts'
+export { maskSecrets, maskUrl } from './url.ts'
+
+export interface DatabaseOptions {
+  /** For each connection attempt, in ms. */
+  readonly connectTimeoutMs: number
+  /** For each request to the database with all its attempts, in ms; 30,000 by default. */
+  readonly statementTimeoutMs?: number
+  /** For a script, in ms; 120,000 by default. */
+  readonly scriptTimeoutMs?: number
+  /** Connections at most, 2 or more; 4 by default. They are made on demand and closed when idle. */
+  readonly max?: number
+  /** Where to LISTEN when the database is behind a pooler in transaction mode. */
+  readonly listenUrl?: string
+  /** Random id of this process; it names the connections. */
+  readonly session: string
+  readonly onWarn?: (message: string) => void
+  /** From 0 to 1, for the jitter of pauses. */
+  readonly random?: () => number
+}
+
+export interface TransactionOptions {
+  /**
+   * True when `work` begins by taking an operation key, so that it may run again after a COMMIT whose outcome is unknown.
+   * Otherwise that is an error with `ctx.outcome: "unknown"`.
+   */
+  readonly keyed?: boolean
+}
+
+/** A database with its connections. Nothing is connected before the first request. */
+export interface OpenDatabase extends Database {
+  /**
+   * Runs `work` in one transaction; any throw rolls everything back. `work` runs again when the connection died, or others held
+   * the rows, before COMMIT: it must not keep what an earlier run did outside the database.
+   */
+  transaction<T>(work: (db: Database) => Promise<T>, options?: TransactionOptions): Promise<T>
+  /** The listening connection of this process, shared; made on first use. */
+  listener(): Promise<Listener>
+  /** Sends a pending notification, then ends every connection. */
+  close(): Promise<void>
+}
+
+const NOTIFY =
+  "select pg_notify('swarm', repo) from pg_catalog.json_array_elements_text($1::text::json) as changed(repo)"
+const NOTIFY_TIMEOUT_MS = 2_000
+const FLUSH_TIMEOUT_MS = 1_000
+
+/** Opens a database; `target` may be found out when it is first needed. */
+export function openDatabase(
+  target: ConnectTarget | (() => Promise<ConnectTarget>),
+  options: DatabaseOptions,
+): OpenDatabase {
+  return new PooledDatabase(target, options)
+}
+
+class PooledDatabase implements OpenDatabase {
+  readonly #options: DatabaseOptions
+  readonly #pool: Pool
+  readonly #timeoutMs: number
+  readonly #random: () => number
+  readonly #notifier: Notifier
+  #listener: Promise<Listener> | undefined
+  #listening: Listener | undefined
+
+  constructor(target: ConnectTarget | (() => Promise<ConnectTarget>), options: DatabaseOptions) {
+    this.#options = options
+    this.#timeoutMs = options.statementTimeoutMs ?? 30_000
+    this.#random = options.random ?? Math.random
+    this.#pool = new Pool(target, {
+      connectTimeoutMs: options.connectTimeoutMs,
+      max: options.max ?? 4,
+      applicationName: `swarm ${options.session}`,
+    })
+    this.#notifier = new Notifier((repos) => this.#sendNotifications(repos))
+  }
+
+  write(call: WriteCall): Promise<WriteReply> {
+    const attempt = persist(this.#pool, this.#rules(true), (client, leftMs) => runCall(client, call, leftMs))
+    return attempt.catch((error: unknown) => this.#fail(error, call))
+  }
+
+  async append(calls: readonly WriteCall[]): Promise<readonly PromiseSettledResult<WriteReply>[]> {
+    const results: PromiseSettledResult<WriteReply>[] = []
+    for (const group of groupCalls(calls)) results.push(...(await this.#appendGroup(group)))
+    return results
+  }
+
+  async read<Row>(statement: string, params: readonly Param[] = []): Promise<Row[]> {
+    const rows = await persist(this.#pool, this.#rules(true), (client, leftMs) => {
+      return client.query(statement, params, leftMs)
+    }).catch((error: unknown) => this.#fail(error))
+    // the caller wrote the statement and names the shape of its rows
+    return [...rows] as Row[]
+  }
+
+  async transaction<T>(
+    work: (db: Database) => Promise<T>,
+    { keyed = false }: TransactionOptions = {},
+  ): Promise<T> {
+    let changed = new Set<string>()
+    const value = await persist(this.#pool, this.#rules(keyed), (client, leftMs) => {
+      changed = new Set()
+      const shared = { shown: this.#pool.shown, timeoutMs: leftMs, changed }
+      return client.begin((transaction) => work(new TransactionDatabase({ ...shared, transaction })), leftMs)
+    }).catch((error: unknown) => this.#fail(error))
+    for (const repo of changed) this.notify(repo)
+    return value
+  }
+
+  script(sql: string): Promise<void> {
+    const rules = { ...this.#rules(false), timeoutMs: this.#options.scriptTimeoutMs ?? 120_000 }
+    const attempt = persist(this.#pool, rules, (client, leftMs) => client.script(sql, leftMs))
+    return attempt.catch((error: unknown) => this.#fail(error))
+  }
+
+  notify(repo: string): void {
+    this.#listening?.wake(repo)
+    this.#notifier.notify(repo)
+  }
+
+  async waitForChange(repo: string, timeoutMs: number, signal: AbortSignal): Promise<void> {
+    const [listener, { waitForWake }] = await Promise.all([this.listener(), import('./client/waiting.ts')])
+    await waitForWake(listener, repo, timeoutMs, signal)
+  }
+
+  listener(): Promise<Listener> {
+    this.#listener ??= this.#makeListener().catch((error: unknown) => {
+      this.#listener = undefined
+      throw error
+    })
+    return this.#listener
+  }
+
+  async close(): Promise<void> {
+    await this.#notifier.flush(FLUSH_TIMEOUT_MS)
+    this.#listening?.close()
+    this.#pool.close()
+  }
+
+  async #makeListener(): Promise<Listener> {
+    const { listenUrl, connectTimeoutMs, session, onWarn } = this.#options
+    const { Listener: Listening } = await import('./client/listener.ts')
+    this.#listening = new Listening({
+      connect: listenUrl === undefined ? await this.#pool.connectOptions() : parseUrl(listenUrl),
+      connectTimeoutMs,
+      session,
+      probe: async (channel) => {
+        await this.#pool.run(performance.now() + connectTimeoutMs, (client) => {
+          return client.query("select pg_notify($1, 'probe')", [channel], connectTimeoutMs)
+        })
+      },
+      onWarn: onWarn ?? (() => {}),
+      random: this.#random,
+    })
+    return this.#listening
+  }
+
+  async #appendGroup(calls: readonly WriteCall[]): Promise<readonly PromiseSettledResult<WriteReply>[]> {
+    if (calls.length === 1) return Promise.allSettled(calls.map((call) => this.write(call)))
+    try {
+      return await persist(this.#pool, this.#rules(true), (client, leftMs) =>
+        appendCalls(client, calls, leftMs),
+      )
+    } catch (error) {
+      // the statement raised for all because of one: each on its own
+      if (error instanceof Stopped && error.failure.kind === 'other' && !error.unknown)
+        return this.#oneByOne(calls)
+      return Promise.allSettled(calls.map((call) => this.#fail(error, call)))
+    }
+  }
+
+  async #oneByOne(calls: readonly WriteCall[]): Promise<PromiseSettledResult<WriteReply>[]> {
+    const results: PromiseSettledResult<WriteReply>[] = []
+    for (const call of calls) {
+      const [result] = await Promise.allSettled([this.write(call)])
+      results.push(result)
+    }
+    return results
+  }
+
+  async #sendNotifications(repos: readonly string[]): Promise<void> {
+    await this.#pool.run(performance.now() + NOTIFY_TIMEOUT_MS, (client) => {
+      return client.query(NOTIFY, [JSON.stringify(repos)], NOTIFY_TIMEOUT_MS)
+    })
+  }
+
+  #rules(resend: boolean) {
+    return { timeoutMs: this.#timeoutMs, resend, random: this.#random }
+  }
+
+  async #fail(error: unknown, call?: WriteCall): Promise<never> {
+    if (!(error instanceof Stopped)) throw error
+    throw explain(error.failure, { shown: this.#pool.shown, unknown: error.unknown, call })
+  }
+}

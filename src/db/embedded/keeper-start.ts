@@ -1,0 +1,38 @@
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { dirname, extname, join } from 'node:path'
+import type { EnsureOptions } from './index.ts'
+import { titleOf } from './processes.ts'
+
+/** The keeper sleeps nearly always: it needs little memory and no helper threads. */
+const SMALL = ['--max-old-space-size=32', '--max-semi-space-size=1', '--v8-pool-size=0', '--single-threaded']
+
+/** Starts the keeper, on its own, and does not wait for it. Its process id; null when there is none to start. */
+export function startKeeper(swarmDir: string, options: EnsureOptions): number | null {
+  const command = options.keeper === undefined ? defaultKeeper(swarmDir) : options.keeper
+  if (command === null) return null
+  const child = spawn(command[0], command[1], {
+    cwd: '/',
+    detached: true,
+    stdio: 'ignore',
+    env: { PATH: process.env.PATH ?? '/usr/bin:/bin', UV_THREADPOOL_SIZE: '1' },
+  })
+  child.on('error', () => {
+    // the server runs on without one; the next start or adoption tries again
+  })
+  child.unref()
+  return child.pid ?? null
+}
+
+/** True when `pid` is the keeper of `swarmDir` still, and not whoever got its number since. */
+export function isKeeper(pid: number, swarmDir: string): boolean {
+  return titleOf(pid).includes(` ${swarmDir} `)
+}
+
+/** The launcher beside the bundle, never `argv[1]`: that may be anybody's script. */
+function defaultKeeper(swarmDir: string): readonly [string, readonly string[]] | null {
+  if (extname(__filename) === '.ts') return null
+  const launcher = join(dirname(__filename), '..', 'bin', 'swarm')
+  const main = existsSync(launcher) ? launcher : __filename
+  return [process.execPath, [...SMALL, main, 'db', 'keep', swarmDir]]
+}

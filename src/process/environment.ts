@@ -1,0 +1,29 @@
+/** Names and values of an environment; an undefined value removes the name. */
+export type Environment = Readonly<Record<string, string | undefined>>
+
+const SECRET_NAMES = new Set(['PGPASSWORD', 'PGPASSFILE'])
+const URL_WITH_PASSWORD = /^postgres(ql)?:\/\/([^@/?#]*:[^@/?#]+@|.*[?&]password=)/i
+
+/**
+ * The environment of a child: this process's own without what opens the database (a Postgres URL that holds a password,
+ * `PGPASSWORD`, `PGPASSFILE`), then `added`. A child that shall reach the database with these asks for `withDatabase`.
+ */
+export function childEnvironment(
+  own: Environment,
+  added: Environment = {},
+  withDatabase = false,
+): Record<string, string> {
+  const env: Record<string, string> = {}
+  for (const [name, value] of Object.entries(own)) {
+    if (value !== undefined && (withDatabase || !opensDatabase(name, value))) env[name] = value
+  }
+  for (const [name, value] of Object.entries(added)) {
+    if (value === undefined) delete env[name]
+    else env[name] = value
+  }
+  return env
+}
+
+function opensDatabase(name: string, value: string): boolean {
+  return SECRET_NAMES.has(name) || URL_WITH_PASSWORD.test(value)
+}

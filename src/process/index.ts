@@ -1,0 +1,5 @@
+export { type BoundedText, tailOf } from './bounded.ts'
+export { type CommandOptions, type CommandResult, runCommand } from './command.ts'
+export { childEnvironment, type Environment } from './environment.ts'
+export { type Peer, type PeerOptions, spawnPeer } from './peer.ts'
+export type { Argv, Exit } from './spawn.ts'

@@ -1,0 +1,34 @@
+import { createDispatcher } from '../../commands/dispatch.ts'
+import { renderLine } from '../../contract/envelope.ts'
+import { getLogger } from '../../log.ts'
+import { runSession } from '../../wire/session.ts'
+import { endWith } from '../ending.ts'
+import { onStopSignal } from '../signals.ts'
+
+/** Bare `swarm` in a pipe: requests on stdin, envelopes on stdout, until stdin ends. */
+export async function runStdio(): Promise<void> {
+  const { stdin, stdout, stderr, env } = process
+  const dispatcher = createDispatcher({ env, cwd: process.cwd(), render: renderLine, surface: 'pipe' })
+  const stop = new AbortController()
+  const release = onStopSignal(() => {
+    stop.abort()
+    dispatcher.shutdown()
+  })
+  // the log is the last thing a process may die of
+  stderr.on('error', () => {})
+  dispatcher.startRenewing()
+  const { exitCode, outputError } = await runSession({
+    input: stdin,
+    output: stdout,
+    handler: dispatcher,
+    signal: stop.signal,
+    onInputEnd: () => dispatcher.inputEnded(),
+    onOutputClosed: () => dispatcher.shutdown(),
+    onFault: (err) => getLogger().error({ err }, 'a fault while answering a request'),
+  })
+  if (outputError) getLogger().error({ err: outputError }, 'stdout could not be written')
+  await dispatcher.close()
+  release()
+  stdin.destroy()
+  endWith(exitCode)
+}

@@ -1,0 +1,95 @@
+import type { Writable } from 'node:stream'
+
+/** Writes lines and says when the reader has fallen behind. */
+export interface LineWriter {
+  /** Hands text to the stream. After the reader has gone it does nothing. */
+  write(text: string): void
+  /** Resolves when the stream takes more, or when the reader has gone. */
+  ready(): Promise<void>
+  /** Resolves when everything written has been taken, or the reader has gone, or the patience is over. */
+  flush(): Promise<void>
+  /** From now on `ready` does not wait, and `flush` gives up after `patienceMs`, as if the reader had gone. */
+  hurry(patienceMs: number): void
+  /** True when the stream failed: nobody reads any more. */
+  readonly closed: boolean
+  /** The failure that closed it, unless the reader has just gone. */
+  readonly error: Error | undefined
+}
+
+/** What a stream reports when its reader has gone; the usual end of a pipe, not a fault. */
+const GONE = new Set(['EPIPE', 'ECONNRESET', 'ERR_STREAM_DESTROYED', 'ERR_STREAM_WRITE_AFTER_END'])
+
+/** Wraps a stream. `onClosed` is called once when its reader has gone. */
+export function createWriter(output: Writable, onClosed: () => void): LineWriter {
+  let closed = false
+  let error: Error | undefined
+  let blocked = false
+  let pending = 0
+  let waiters: { until: () => boolean; resolve: () => void }[] = []
+  let patience: number | undefined
+  let flushing = false
+  let timer: NodeJS.Timeout | undefined
+
+  function settle(): void {
+    const open = waiters
+    waiters = []
+    for (const waiter of open) {
+      if (closed || waiter.until()) waiter.resolve()
+      else waiters.push(waiter)
+    }
+  }
+
+  function fail(cause?: NodeJS.ErrnoException): void {
+    if (closed) return
+    closed = true
+    if (cause && !GONE.has(cause.code ?? '')) error = cause
+    clearTimeout(timer)
+    settle()
+    onClosed()
+  }
+
+  function giveUpLater(): void {
+    if (flushing && patience !== undefined && !closed) timer ??= setTimeout(fail, patience)
+  }
+
+  output.on('error', fail)
+  output.on('close', () => fail())
+  output.on('drain', () => {
+    blocked = false
+    settle()
+  })
+
+  function wait(until: () => boolean): Promise<void> {
+    if (closed || until()) return Promise.resolve()
+    return new Promise((resolve) => waiters.push({ until, resolve }))
+  }
+
+  return {
+    write(text) {
+      if (closed) return
+      pending += 1
+      blocked = !output.write(text, () => {
+        pending -= 1
+        settle()
+      })
+    },
+    ready: () => wait(() => !blocked || patience !== undefined),
+    async flush() {
+      flushing = true
+      giveUpLater()
+      await wait(() => pending === 0)
+      clearTimeout(timer)
+    },
+    hurry(patienceMs) {
+      patience = patienceMs
+      giveUpLater()
+      settle()
+    },
+    get closed() {
+      return closed
+    },
+    get error() {
+      return error
+    },
+  }
+}

@@ -1,0 +1,25 @@
+import { defineConfig } from 'vitest/config'
+import { vitePlugin } from './scripts/postgres-patch.mjs'
+
+/** Unit tests start nothing; all others share one build and one server, made by the global setup. */
+export default defineConfig({
+  plugins: [vitePlugin()],
+  test: {
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    teardownTimeout: 30_000,
+    projects: [
+      { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts'] } },
+      {
+        extends: true,
+        test: {
+          name: 'server',
+          include: ['test/{integration,process,conformance,faults}/**/*.test.ts'],
+          globalSetup: ['test/support/global-setup.ts'],
+        },
+      },
+    ],
+  },
+})

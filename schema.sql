@@ -6,10 +6,10 @@
 --
 --   select swarm.run('my-repo', 'claim-next', '{"agent_id":1}', '{}', gen_random_uuid()::text, null);
 
-create schema if not exists swarm;
-
 -- Two processes that initialise at once would collide on the catalogues; the second waits, then finds all in place.
 select pg_advisory_xact_lock(hashtext('swarm:schema'));
+
+create schema if not exists swarm;
 
 
 -- 1. Time and numbers ------------------------------------------------------------------------------------------------
@@ -459,6 +459,96 @@ begin
     on conflict do nothing;
 end $$;
 
+-- A root makes itself known: its path, and the workflows of its configuration ({name: {stages}}) as rows. Workflows that
+-- the configuration does not name stay. A stage that an open bead is at cannot go. A repo belongs to one directory, unless
+-- others join it; the embedded server's belongs to wherever its directory is now.
+create or replace function swarm.do_init_repo(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
+declare
+  v_repo       swarm.repos;
+  v_path       text := a ->> 'path';
+  v_name       text;
+  v_stages     jsonb;
+  v_old        jsonb;
+  v_rows       jsonb := '{}';
+  v_gone       text[];
+  v_stuck      record;
+  v_added      text[] := '{}';
+  v_updated    text[] := '{}';
+  v_unchanged  text[] := '{}';
+begin
+  perform swarm.lock_links(p_repo);
+  select * into v_repo from swarm.repos where repo_id = p_repo;
+  if v_repo.path <> v_path and not coalesce((a ->> 'join')::boolean, false) and current_setting('cluster_name') not like 'swarm-%' then
+    return swarm.refused('EXISTS', format('repo %s of this database belongs to %s; take another name, or share its backlog with join', p_repo, v_repo.path),
+      null, jsonb_build_object('field', 'repo', 'got', p_repo, 'path', v_repo.path, 'here', v_path),
+      jsonb_build_object('cmd', 'init', 'repo', left(p_repo, 119) || '-' || left(md5(v_path), 8)));
+  end if;
+  for v_name, v_stages in select key, value -> 'stages' from jsonb_each(coalesce(a -> 'workflows', '{}')) order by key loop
+    select jsonb_agg(jsonb_build_object('stage', e ->> 'name', 'position', n, 'role', e -> 'roles', 'gate', e -> 'gate',
+        'timeout_ms', coalesce(e -> 'timeout_ms', '3000'), 'on_pass', e -> 'on_pass', 'on_fail', e -> 'on_fail',
+        'max_attempts', e -> 'max_attempts') order by n)
+      into v_stages from jsonb_array_elements(v_stages) with ordinality x(e, n);
+    select coalesce(jsonb_agg(jsonb_build_object('stage', stage, 'position', position, 'role', role, 'gate', gate,
+        'timeout_ms', timeout_ms, 'on_pass', on_pass, 'on_fail', on_fail, 'max_attempts', max_attempts) order by position), '[]')
+      into v_old from swarm.workflow_stages where repo_id = p_repo and name = v_name;
+    if (select jsonb_agg(jsonb_strip_nulls(e)) from jsonb_array_elements(v_stages) e)
+       is not distinct from (select jsonb_agg(jsonb_strip_nulls(e)) from jsonb_array_elements(v_old) e) then
+      v_unchanged := v_unchanged || v_name;
+      continue;
+    end if;
+    v_rows := v_rows || jsonb_build_object(v_name, v_stages);
+    v_gone := array(select e ->> 'stage' from jsonb_array_elements(v_old) e
+      except select e ->> 'stage' from jsonb_array_elements(v_stages) e);
+    if v_gone <> '{}' then
+      -- Whoever moves a bead has locked it before reading where to: nobody is on the way to a stage that goes.
+      lock table swarm.bead_backlog in exclusive mode;
+      select stage, count(*) as n, min(bead_id) as bead_id into v_stuck from swarm.bead_backlog
+        where repo_id = p_repo and workflow = v_name and stage = any(v_gone) and swarm.is_open(status) group by stage order by stage limit 1;
+      if found then
+        return swarm.refused('CONFLICT', format('stage %s of workflow %s cannot go: %s open beads are at it, like %s', v_stuck.stage, v_name, v_stuck.n, v_stuck.bead_id),
+          'stage', jsonb_build_object('field', format('workflows.%s.stages', v_name), 'stage', v_stuck.stage, 'bead_id', v_stuck.bead_id, 'beads', v_stuck.n),
+          jsonb_build_object('cmd', 'show', 'bead_id', v_stuck.bead_id));
+      end if;
+    end if;
+    if v_old = '[]' then
+      v_added := v_added || v_name;
+    else
+      v_updated := v_updated || v_name;
+    end if;
+  end loop;
+
+  if v_repo.id is null then
+    perform swarm.ensure_repo(p_repo, v_path);
+  elsif v_repo.path is distinct from v_path and v_path is not null and not coalesce((a ->> 'join')::boolean, false) then
+    update swarm.repos set path = v_path where repo_id = p_repo;
+  elsif v_rows = '{}' then
+    return jsonb_build_object('transient', true, 'd', jsonb_build_object('repo', p_repo, 'changed', false,
+      'workflows', jsonb_build_object('added', '[]'::jsonb, 'updated', '[]'::jsonb, 'unchanged', to_jsonb(v_unchanged))));
+  end if;
+  for v_name, v_stages in select key, value from jsonb_each(v_rows) loop
+    insert into swarm.workflows (repo_id, name) values (p_repo, v_name) on conflict do nothing;
+    delete from swarm.workflow_stages where repo_id = p_repo and name = v_name;
+    insert into swarm.workflow_stages (repo_id, name, stage, position, role, gate, timeout_ms, on_pass, on_fail, max_attempts)
+      select p_repo, v_name, e ->> 'stage', (e ->> 'position')::integer,
+        case when jsonb_typeof(e -> 'role') = 'array' then swarm.texts(e -> 'role') end,
+        case when jsonb_typeof(e -> 'gate') = 'array' then e -> 'gate' end, (e ->> 'timeout_ms')::integer,
+        e ->> 'on_pass', e ->> 'on_fail', (e ->> 'max_attempts')::integer
+      from jsonb_array_elements(v_stages) e;
+  end loop;
+  return jsonb_build_object('d', jsonb_build_object('repo', p_repo, 'changed', true, 'workflows',
+    jsonb_build_object('added', to_jsonb(v_added), 'updated', to_jsonb(v_updated), 'unchanged', to_jsonb(v_unchanged))));
+end $$;
+
+-- After a failover or a restore the numbers of the log may be given out again: with a new name, old cursors are refused
+-- instead of skipping what they never saw.
+create or replace function swarm.do_new_log(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
+declare
+  v_id text;
+begin
+  update swarm.swarm_config set log_id = substr(md5(gen_random_uuid()::text), 1, 8) returning log_id into v_id;
+  return jsonb_build_object('d', jsonb_build_object('log_id', v_id));
+end $$;
+
 create or replace function swarm.first_stage(p_repo text, p_workflow text) returns text language sql stable as $$
   select stage from swarm.workflow_stages where repo_id = p_repo and name = p_workflow order by position limit 1
 $$;
@@ -773,89 +863,93 @@ end $$;
 
 -- Import: beads from a tracker, then their links. A bead that is there already keeps its status and progress; what
 -- describes it is brought up to date (times alone are no difference). Links whose other bead is unknown are kept and
--- count once it arrives. The planner is held to the indexes: it plans for the table as it was before.
+-- count once it arrives. Whole sets at a time, by hash: plans made for the table as it was before, row by row, would
+-- take a time that grows with the square of the import.
 create or replace function swarm.do_import(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile
-set enable_seqscan = off set enable_bitmapscan = off as $$
+set enable_nestloop = off as $$
 declare
   b           jsonb;
   v_old       swarm.bead_backlog;
   v_stage     text;
   v_times     text[] := '{created_at,updated_at,closed_at}';
-  v_reopen    boolean;
-  v_differs   boolean;
-  v_new       jsonb;
+  v_now       timestamptz;
+  v_new       text[];
+  v_differ    jsonb;
+  v_links     jsonb;
   v_edges     jsonb;
   v_cycle     text[];
   v_closing   jsonb;
   v_problems  jsonb := '[]';
-  v_added     integer := 0;
   v_updated   integer := 0;
   v_reopened  integer := 0;
-  v_same      integer := 0;
-  v_links     integer := 0;
+  v_linked    integer;
 begin
   perform swarm.lock_links(p_repo);
   perform swarm.ensure_repo(p_repo);
   v_stage := swarm.first_stage(p_repo, 'default');
-  for b in select * from jsonb_array_elements(a -> 'beads') loop
-    for v_look in 1 .. 2 loop
-      if v_look = 1 then
-        select * into v_old from swarm.bead_backlog where repo_id = p_repo and bead_id = b ->> 'bead_id';
-        exit when not found;
-      else
-        select * into v_old from swarm.bead_backlog where repo_id = p_repo and bead_id = b ->> 'bead_id' for no key update;
-      end if;
-      v_reopen := coalesce((a ->> 'reopen')::boolean, false) and v_old.status = 'completed' and b ->> 'status' = 'pending';
-      v_differs := (v_old.title, v_old.description, v_old.priority, v_old.bead_type, v_old.labels, v_old.metadata - v_times)
-        is distinct from (b ->> 'title', b ->> 'description', b ->> 'priority', b ->> 'bead_type', swarm.texts(b -> 'labels'),
-          (b -> 'metadata') - v_times);
-      exit when not (v_reopen or v_differs);
-    end loop;
-    if v_old.id is null then
-      perform swarm.insert_bead(p_repo, b || jsonb_build_object('workflow', 'default', 'stage', v_stage));
-      v_added := v_added + 1;
-      continue;
-    end if;
-    if v_reopen then
+  v_now := clock_timestamp();
+  select coalesce(array_agg(x.b ->> 'bead_id') filter (where o.id is null), '{}'),
+      coalesce(jsonb_agg(x.b order by o.id) filter (where o.id is not null), '[]')
+    into v_new, v_differ
+    from jsonb_array_elements(a -> 'beads') x(b)
+    left join swarm.bead_backlog o on o.repo_id = p_repo and o.bead_id = x.b ->> 'bead_id'
+    where o.id is null or ((a ->> 'reopen')::boolean and o.status = 'completed' and x.b ->> 'status' = 'pending')
+      or (o.title, o.description, o.priority, o.bead_type, o.labels, o.metadata - v_times) is distinct from
+        (x.b ->> 'title', x.b ->> 'description', x.b ->> 'priority', x.b ->> 'bead_type', swarm.texts(x.b -> 'labels'),
+          (x.b -> 'metadata') - v_times);
+
+  insert into swarm.bead_backlog (repo_id, bead_id, title, description, priority, status, bead_type, labels, metadata,
+      workflow, stage, created_at, updated_at, finished_at)
+    select p_repo, x.b ->> 'bead_id', x.b ->> 'title', x.b ->> 'description', x.b ->> 'priority', x.b ->> 'status',
+      x.b ->> 'bead_type', swarm.texts(x.b -> 'labels'), x.b -> 'metadata',
+      'default', case when x.b ->> 'status' = 'completed' then 'done' else v_stage end,
+      coalesce((x.b ->> 'created_at')::timestamptz, v_now), coalesce((x.b ->> 'updated_at')::timestamptz, v_now),
+      case when not swarm.is_open(x.b ->> 'status') then coalesce((x.b ->> 'finished_at')::timestamptz, v_now) end
+    from jsonb_array_elements(a -> 'beads') with ordinality x(b, n) join unnest(v_new) i on i = x.b ->> 'bead_id' order by n;
+  insert into swarm.execution_events (event_type, entity_id, repo_id, bead_id, payload)
+    select 'bead_enqueued', x.b ->> 'bead_id', p_repo, x.b ->> 'bead_id',
+      jsonb_build_object('priority', x.b -> 'priority', 'status', x.b -> 'status')
+    from jsonb_array_elements(a -> 'beads') with ordinality x(b, n) join unnest(v_new) i on i = x.b ->> 'bead_id' order by n;
+  for b in select * from jsonb_array_elements(v_differ) loop
+    select * into v_old from swarm.bead_backlog where repo_id = p_repo and bead_id = b ->> 'bead_id' for no key update;
+    if (a ->> 'reopen')::boolean and v_old.status = 'completed' and b ->> 'status' = 'pending' then
       perform swarm.reopen_bead(v_old, coalesce(swarm.first_stage(p_repo, v_old.workflow), v_stage), null);
       v_reopened := v_reopened + 1;
     end if;
-    if v_differs then
-      update swarm.bead_backlog set title = b ->> 'title', description = b ->> 'description', priority = b ->> 'priority',
-          bead_type = b ->> 'bead_type', labels = swarm.texts(b -> 'labels'), metadata = b -> 'metadata',
-          updated_at = clock_timestamp()
-        where id = v_old.id;
+    update swarm.bead_backlog set title = b ->> 'title', description = b ->> 'description', priority = b ->> 'priority',
+        bead_type = b ->> 'bead_type', labels = swarm.texts(b -> 'labels'), metadata = b -> 'metadata', updated_at = clock_timestamp()
+      where id = v_old.id and (title, description, priority, bead_type, labels, metadata - v_times) is distinct from
+        (b ->> 'title', b ->> 'description', b ->> 'priority', b ->> 'bead_type', swarm.texts(b -> 'labels'), (b -> 'metadata') - v_times);
+    if found then
       perform swarm.emit(p_repo, 'bead_updated', v_old.bead_id, v_old.bead_id, null, null, '{"by": "import"}');
       v_updated := v_updated + 1;
-    elsif not v_reopen then
-      v_same := v_same + 1;
     end if;
   end loop;
 
   -- Of a cycle, the link that stands last is left out, until there is none.
-  select coalesce(jsonb_agg(l || jsonb_build_object('n', n) order by n), '[]') into v_new
+  select coalesce(jsonb_agg(l || jsonb_build_object('n', n) order by n), '[]') into v_links
     from jsonb_array_elements(a -> 'links') with ordinality x(l, n)
     where not exists (select from swarm.bead_links k where k.repo_id = p_repo and k.bead_id = l ->> 'bead_id'
       and k.other_id = l ->> 'other_id' and k.kind = l ->> 'kind');
   loop
     select jsonb_agg(jsonb_build_object('bead', l -> 'bead_id', 'other', l -> 'other_id')) into v_edges
-      from jsonb_array_elements(v_new) l where swarm.blocking(l ->> 'kind');
+      from jsonb_array_elements(v_links) l where swarm.blocking(l ->> 'kind');
     exit when v_edges is null;
     v_cycle := swarm.find_cycle(p_repo, v_edges);
     exit when v_cycle is null;
-    select l into v_closing from jsonb_array_elements(v_new) l, generate_subscripts(v_cycle, 1) i
+    select l into v_closing from jsonb_array_elements(v_links) l, generate_subscripts(v_cycle, 1) i
       where swarm.blocking(l ->> 'kind') and l ->> 'bead_id' = v_cycle[i] and l ->> 'other_id' = v_cycle[i + 1]
       order by (l ->> 'n')::integer desc limit 1;
     exit when v_closing is null;
     v_problems := v_problems || jsonb_build_object('line', v_closing -> 'line', 'kind', 'cycle', 'msg',
       'a dependency is left out, it closes the cycle ' || array_to_string(v_cycle, ' -> '));
-    select coalesce(jsonb_agg(l order by (l ->> 'n')::integer), '[]') into v_new
-      from jsonb_array_elements(v_new) l where l -> 'n' <> v_closing -> 'n';
+    select coalesce(jsonb_agg(l order by (l ->> 'n')::integer), '[]') into v_links
+      from jsonb_array_elements(v_links) l where l -> 'n' <> v_closing -> 'n';
   end loop;
   select v_problems || coalesce(jsonb_agg(jsonb_build_object('line', l -> 'line', 'kind', 'unresolved', 'msg', format(
       '%s waits for %s, and %s is not here; the link counts once it is', l ->> 'bead_id', l ->> 'other_id',
       case when o.id is null then l ->> 'other_id' else l ->> 'bead_id' end)) order by (l ->> 'n')::integer), '[]')
-    into v_problems from jsonb_array_elements(v_new) l
+    into v_problems from jsonb_array_elements(v_links) l
     left join swarm.bead_backlog d on d.repo_id = p_repo and d.bead_id = l ->> 'bead_id'
     left join swarm.bead_backlog o on o.repo_id = p_repo and o.bead_id = l ->> 'other_id'
     where swarm.blocking(l ->> 'kind') and (d.id is null or o.id is null);
@@ -866,22 +960,35 @@ begin
       'request', jsonb_build_object('problems', v_problems))::text;
   end if;
   insert into swarm.bead_links (repo_id, bead_id, other_id, kind)
-    select p_repo, l ->> 'bead_id', l ->> 'other_id', l ->> 'kind' from jsonb_array_elements(v_new) l on conflict do nothing;
-  get diagnostics v_links = row_count;
-  perform swarm.recount(p_repo, array(select distinct l ->> 'bead_id' from jsonb_array_elements(v_new) l where swarm.blocking(l ->> 'kind')));
-  return jsonb_build_object('d', jsonb_build_object('added', v_added, 'updated', v_updated, 'unchanged', v_same,
-    'reopened', v_reopened, 'links', v_links, 'problems', v_problems));
+    select p_repo, l ->> 'bead_id', l ->> 'other_id', l ->> 'kind' from jsonb_array_elements(v_links) l on conflict do nothing;
+  get diagnostics v_linked = row_count;
+  perform swarm.recount(p_repo, array(
+    select l ->> 'bead_id' from jsonb_array_elements(v_links) l where swarm.blocking(l ->> 'kind')
+    union
+    select l.bead_id from swarm.bead_links l join unnest(v_new) i on i = l.bead_id where l.repo_id = p_repo
+    union
+    select l.bead_id from swarm.bead_links l join unnest(v_new) i on i = l.other_id where l.repo_id = p_repo));
+  if cardinality(v_new) >= 500 then
+    -- Otherwise every session would go on with plans for a small table until autovacuum looks.
+    analyze swarm.bead_backlog, swarm.bead_links;
+  end if;
+  return jsonb_build_object('d', jsonb_build_object('added', cardinality(v_new), 'updated', v_updated, 'unchanged',
+    jsonb_array_length(a -> 'beads') - cardinality(v_new) - jsonb_array_length(v_differ),
+    'reopened', v_reopened, 'links', v_linked, 'problems', v_problems));
 end $$;
 
--- Counts the open blockers of these beads afresh, after links of theirs were added. Caller holds the links lock. The
+-- Counts the open blockers of these beads afresh, after links or beads were added. Caller holds the links lock. The
 -- blockers are locked before they are counted, in a statement of its own.
 create or replace function swarm.recount(p_repo text, p_beads text[]) returns void language plpgsql volatile as $$
 begin
-  perform swarm.lock_blockers(p_repo, array(select distinct other_id from swarm.bead_links
-    where repo_id = p_repo and bead_id = any(p_beads) and swarm.blocking(kind)));
+  perform swarm.lock_blockers(p_repo, array(select distinct l.other_id from swarm.bead_links l join unnest(p_beads) d on d = l.bead_id
+    where l.repo_id = p_repo and swarm.blocking(l.kind)));
   perform 1 from swarm.bead_backlog where repo_id = p_repo and bead_id = any(p_beads) order by id for no key update;
   update swarm.bead_backlog b set open_blockers = x.n
-    from (select d, swarm.count_blockers(p_repo, d) as n from unnest(p_beads) d) x
+    from (select d, count(distinct o.bead_id)::integer as n from unnest(p_beads) d
+      left join swarm.bead_links l on l.repo_id = p_repo and l.bead_id = d and swarm.blocking(l.kind)
+      left join swarm.bead_backlog o on o.repo_id = p_repo and o.bead_id = l.other_id and swarm.is_open(o.status)
+      group by d) x
     where b.repo_id = p_repo and b.bead_id = x.d and b.open_blockers <> x.n;
 end $$;
 
@@ -2127,7 +2234,7 @@ declare
   v_rows   jsonb;
 begin
   if v_bead is not null and not exists (select from swarm.bead_backlog where repo_id = p_repo and bead_id = v_bead) then
-    return swarm.unknown_bead(p_repo, v_bead, a || '{"cmd": "history"}');
+    return swarm.unknown_bead(p_repo, v_bead, a - 'limit' || '{"cmd": "history"}');
   elsif v_agent is not null and not exists (select from swarm.agent_state where repo_id = p_repo and agent_id = v_agent) then
     return swarm.unknown_agent(p_repo, v_agent);
   end if;
@@ -2147,7 +2254,7 @@ declare
   v_rows   jsonb;
 begin
   if not exists (select from swarm.bead_backlog where repo_id = p_repo and bead_id = v_bead) then
-    return swarm.unknown_bead(p_repo, v_bead, a || '{"cmd": "artifacts"}');
+    return swarm.unknown_bead(p_repo, v_bead, a - 'limit' || '{"cmd": "artifacts"}');
   end if;
   select coalesce(jsonb_agg(jsonb_build_object('artifact_id', f.id, 'stage', f.stage, 'attempt', f.attempt_number, 'agent_id', f.agent_id,
       'artifact_type', f.artifact_type, 'trust', f.trust, 'bytes', f.bytes, 'at', swarm.iso(f.created_at))
@@ -2313,5 +2420,158 @@ begin
 end $$;
 
 
--- 16. Steps that change existing tables ------------------------------------------------------------------------------
+-- 16. Streams -------------------------------------------------------------------------------------------------------
+-- Readers follow the one event log; a message or a broadcast is sent in place of the event that it appended.
+
+create index if not exists messages_by_seq on swarm.agent_messages (seq);
+create index if not exists broadcasts_by_seq on swarm.broadcast_log (seq);
+
+create or replace function swarm.item_kind(p_type text) returns text language sql immutable parallel safe as
+$$ select case p_type when 'message_sent' then 'message' when 'broadcast_sent' then 'broadcast' else 'event' end $$;
+
+create or replace function swarm.log_item(e swarm.execution_events) returns jsonb language sql stable as $$
+  select case e.event_type
+    when 'message_sent' then (
+      select jsonb_build_object('kind', 'message', 'repo', e.repo_id, 'from', e.agent_id, 'to', jsonb_agg(m.to_agent_id order by m.id),
+          'message_ids', jsonb_agg(m.id order by m.id), 'message_type', min(m.message_type), 'body', min(m.body), 'at', swarm.iso(e.created_at))
+        || jsonb_strip_nulls(jsonb_build_object('subject', nullif(min(m.subject), ''), 'bead_id', min(m.bead_id)))
+      from swarm.agent_messages m where m.seq = e.seq)
+    when 'broadcast_sent' then (
+      select jsonb_build_object('kind', 'broadcast', 'repo', e.repo_id, 'broadcast_id', l.id, 'from', l.from_agent, 'msg', l.msg, 'at', swarm.iso(e.created_at))
+      from swarm.broadcast_log l where l.seq = e.seq)
+    else jsonb_build_object('kind', 'event', 'repo', e.repo_id) || swarm.event_json(e) end
+$$;
+
+-- Whether a row is for this agent: a message to it, any broadcast, its own events, those of the bead that it holds.
+create or replace function swarm.concerns(e swarm.execution_events, p_agent integer) returns boolean language sql stable as $$
+  select case e.event_type
+    when 'message_sent' then exists (select from swarm.agent_messages m where m.seq = e.seq and m.to_agent_id = p_agent)
+    when 'broadcast_sent' then true
+    else e.agent_id = p_agent or (e.bead_id is not null and exists (select from swarm.bead_claims c
+      where c.repo_id = e.repo_id and c.bead_id = e.bead_id and c.claimed_by = p_agent and c.status = 'in_progress')) end
+$$;
+
+-- A named cursor remembers how far its reader has acked. It is held under a lease with a fence, like a bead.
+create table if not exists swarm.cursors (
+  repo_id           text not null,
+  name              text not null check (name ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$'),
+  seq               bigint not null check (seq >= 0),
+  holder            text,
+  fence             bigint not null default 0,
+  lease_expires_at  timestamptz,
+  updated_at        timestamptz not null default clock_timestamp(),
+  primary key (repo_id, name)
+) with (fillfactor = 50);
+
+-- Takes the cursor for a session, or says who has it. A new cursor starts at p_start.
+create or replace function swarm.take_cursor(p_repo text, p_name text, p_session text, p_lease_ms integer, p_start bigint) returns jsonb
+language plpgsql volatile as $$
+declare
+  c      swarm.cursors;
+  v_now  timestamptz;
+begin
+  insert into swarm.cursors (repo_id, name, seq) values (p_repo, p_name, p_start) on conflict do nothing;
+  select * into c from swarm.cursors where repo_id = p_repo and name = p_name for update;
+  v_now := clock_timestamp();
+  if c.holder is distinct from p_session and c.lease_expires_at > v_now then
+    return swarm.refused('BUSY', format('the cursor %s is held by another reader', p_name), null,
+      jsonb_build_object('cursor', p_name, 'remaining_ms', ceil(extract(epoch from c.lease_expires_at - v_now) * 1000)::bigint));
+  end if;
+  update swarm.cursors set holder = p_session, fence = fence + 1, updated_at = v_now,
+      lease_expires_at = v_now + make_interval(secs => p_lease_ms / 1000.0)
+    where repo_id = p_repo and name = p_name returning * into c;
+  return jsonb_build_object('seq', c.seq, 'fence', c.fence);
+end $$;
+
+create or replace function swarm.renew_cursor(p_repo text, p_name text, p_fence bigint, p_lease_ms integer) returns boolean
+language plpgsql volatile as $$
+begin
+  update swarm.cursors set lease_expires_at = clock_timestamp() + make_interval(secs => p_lease_ms / 1000.0)
+    where repo_id = p_repo and name = p_name and fence = p_fence and holder is not null;
+  return found;
+end $$;
+
+create or replace function swarm.release_cursor(p_repo text, p_name text, p_fence bigint) returns boolean language plpgsql volatile as $$
+begin
+  update swarm.cursors set holder = null, lease_expires_at = null where repo_id = p_repo and name = p_name and fence = p_fence;
+  return found;
+end $$;
+
+create or replace function swarm.do_ack_cursor(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
+declare
+  c        swarm.cursors;
+  v_at     bigint := (a ->> 'at')::bigint;
+  v_fence  bigint := coalesce((a ->> 'fence')::bigint, (p ->> 'fence')::bigint);
+begin
+  select * into c from swarm.cursors where repo_id = p_repo and name = a ->> 'cursor' for update;
+  if not found then
+    return swarm.refused('NOTFOUND', format('no cursor %s in repo %s', a ->> 'cursor', p_repo), null,
+      jsonb_build_object('field', 'cursor', 'got', a ->> 'cursor'), jsonb_build_object('cmd', 'subscribe', 'cursor', a ->> 'cursor'));
+  end if;
+  if v_fence <> c.fence then
+    return swarm.refused('CONFLICT', format('another reader has taken the cursor %s', c.name), 'claim',
+      jsonb_build_object('cursor', c.name, 'fence', v_fence, 'current_fence', c.fence), jsonb_build_object('cmd', 'subscribe', 'cursor', c.name));
+  end if;
+  if v_at > (select last_value from swarm.event_seq) then
+    return swarm.refused('CONFLICT', format('%s is beyond the end of the log', v_at), 'claim',
+      jsonb_build_object('field', 'at', 'got', v_at, 'acked', c.seq));
+  end if;
+  if v_at < c.seq then
+    return swarm.refused('CONFLICT', format('the cursor %s has acked %s already, it does not go back to %s', c.name, c.seq, v_at), 'claim',
+      jsonb_build_object('field', 'at', 'got', v_at, 'acked', c.seq));
+  end if;
+  update swarm.cursors set seq = v_at, updated_at = clock_timestamp() where repo_id = p_repo and name = c.name;
+  return jsonb_build_object('d', jsonb_build_object('cursor', c.name, 'acked', v_at));
+end $$;
+
+-- What a reader that streams for an agent has handed over counts as delivered.
+create or replace function swarm.mark_delivered(p_agent integer, p_seqs jsonb) returns void language sql volatile as $$
+  insert into swarm.message_receipts (message_id, agent_id, delivered_at)
+    select m.id, p_agent, clock_timestamp() from jsonb_array_elements_text(p_seqs) s
+      join swarm.agent_messages m on m.seq = s::bigint and m.to_agent_id = p_agent
+    on conflict (message_id, agent_id) do nothing
+$$;
+
+
+-- A page of the backlog with everything an export needs. A link between parent and child is the child's, as in the trackers.
+create or replace function swarm.export_beads(p_repo text, p_after bigint, p_limit integer) returns jsonb language sql stable as $$
+  select jsonb_build_object('last', max(b.id), 'rows', coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+      'bead_id', b.bead_id, 'title', b.title, 'description', b.description, 'priority', b.priority, 'status', b.status,
+      'bead_type', b.bead_type, 'labels', to_jsonb(b.labels), 'created_at', swarm.iso(b.created_at),
+      'updated_at', swarm.iso(b.updated_at), 'finished_at', swarm.iso(b.finished_at)))
+    || jsonb_build_object('metadata', b.metadata, 'links', coalesce((
+      select jsonb_agg(jsonb_build_object('bead_id', l.bead_id, 'other_id', l.other_id, 'kind', l.kind) order by l.kind, l.bead_id, l.other_id)
+      from swarm.bead_links l where l.repo_id = p_repo
+        and ((l.bead_id = b.bead_id and l.kind <> 'parent-child') or (l.other_id = b.bead_id and l.kind = 'parent-child'))), '[]'))
+    order by b.id), '[]'))
+  from (select * from swarm.bead_backlog where repo_id = p_repo and id > p_after order by id limit p_limit) b
+$$;
+
+-- What doctor looks at in one repo: counts that must be 0, each with some of the culprits.
+create or replace function swarm.doctor_json(p_repo text) returns jsonb language plpgsql volatile as $$
+declare
+  v_now  timestamptz := clock_timestamp();
+begin
+  return jsonb_build_object(
+    'repo', (select jsonb_build_object('path', path, 'workflows', (select count(*) from swarm.workflows where repo_id = p_repo))
+      from swarm.repos where repo_id = p_repo),
+    'log_id', (select log_id from swarm.swarm_config),
+    'blockers', (select jsonb_build_object('count', count(*), 'some', coalesce(jsonb_agg(bead_id) filter (where k <= 5), '[]')) from (
+      select b.bead_id, row_number() over (order by b.id) as k from swarm.bead_backlog b
+        left join (select l.bead_id, count(distinct l.other_id) as n from swarm.bead_links l
+            join swarm.bead_backlog o on o.repo_id = l.repo_id and o.bead_id = l.other_id
+          where l.repo_id = p_repo and swarm.blocking(l.kind) and swarm.is_open(o.status) group by l.bead_id) c on c.bead_id = b.bead_id
+        where b.repo_id = p_repo and b.open_blockers <> coalesce(c.n, 0)) x),
+    'expired', (select jsonb_build_object('count', count(*), 'some', coalesce(jsonb_agg(bead_id) filter (where k <= 5), '[]')) from (
+      select bead_id, row_number() over (order by lease_expires_at) as k from swarm.bead_claims
+        where repo_id = p_repo and status = 'in_progress' and lease_expires_at < v_now) x),
+    'agents', (select jsonb_build_object('count', count(*), 'some', coalesce(jsonb_agg(agent_id) filter (where k <= 5), '[]')) from (
+      select coalesce(s.agent_id, c.claimed_by) as agent_id, row_number() over (order by coalesce(s.agent_id, c.claimed_by)) as k
+        from (select * from swarm.agent_state where repo_id = p_repo) s
+        full join (select * from swarm.bead_claims where repo_id = p_repo and status = 'in_progress') c on c.claimed_by = s.agent_id
+        where s.bead_id is distinct from c.bead_id) x));
+end $$;
+
+
+-- 17. Steps that change existing tables ------------------------------------------------------------------------------
 -- Numbered; a step runs when the database's schema_version is below its number, then sets it. Version 1 is the above.

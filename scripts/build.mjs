@@ -1,8 +1,13 @@
 /**
- * Bundles src/main.ts into dist/swarm.cjs: one file, because finding and reading many is most of a start. Brings the registry of
- * commands up to date first. Needs nothing that install scripts make: it works after `npm ci --ignore-scripts`.
+ * Bundles src/main.ts into one file, because finding and reading many takes long, and compiles it ahead, because that takes longer.
+ * Brings the registry of commands up to date first. Needs nothing that install scripts make: it works after
+ * `npm ci --ignore-scripts`.
  */
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { build as bundle } from 'esbuild'
@@ -11,16 +16,39 @@ import { writeRegistry } from './registry.mjs'
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 /** What the bundle is made of besides src: when it is newer, the bundle is old. */
-export const INPUTS = ['src', 'scripts', 'schema.sql', 'package.json', 'package-lock.json'].map((name) => join(ROOT, name))
-export const BUNDLE = join(ROOT, 'dist', 'swarm.cjs')
+export const INPUTS = ['src', 'scripts', 'schema.sql', 'package.json', 'package-lock.json'].map((name) =>
+  join(ROOT, name),
+)
+const DIST = join(ROOT, 'dist')
+export const ENTRY = join(DIST, 'swarm.cjs')
 
-/** Builds the bundle. It is put in place whole, so a process that starts meanwhile gets the old one or the new one. */
+/**
+ * Builds the bundle with its code cache, and dist/swarm.cjs, which starts it. That one is put in place last and whole: a process that
+ * starts meanwhile gets the old bundle or the new one.
+ */
 export async function build() {
   await writeRegistry()
   const { version } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
+  const main = await bundleFile('main.ts', { SWARM_VERSION: version })
+  const id = createHash('sha256').update(main).digest('hex').slice(0, 12)
+  const names = { bundle: `main-${id}.cjs`, cache: `main-${id}.${process.version}-${process.arch}.cache` }
+  await mkdir(DIST, { recursive: true })
+  if (!existsSync(join(DIST, names.bundle))) await put(names.bundle, main)
+  if (!existsSync(join(DIST, names.cache))) warm(join(DIST, names.bundle), join(DIST, names.cache))
+  const boot = await bundleFile('boot.ts', {
+    SWARM_BUNDLE: names.bundle,
+    SWARM_CACHE: names.cache,
+    SWARM_CACHE_FOR: `${process.version}-${process.arch}`,
+  })
+  await put('swarm.cjs', boot)
+  await sweep(Object.values(names))
+  return { bytes: main.length }
+}
+
+async function bundleFile(entry, values) {
   const { outputFiles } = await bundle({
-    entryPoints: [join(ROOT, 'src', 'main.ts')],
-    outfile: BUNDLE,
+    entryPoints: [join(ROOT, 'src', entry)],
+    outdir: DIST,
     write: false,
     bundle: true,
     platform: 'node',
@@ -30,17 +58,43 @@ export async function build() {
     minifyWhitespace: true,
     minifySyntax: true,
     legalComments: 'none',
-    define: { SWARM_VERSION: JSON.stringify(version) },
-    loader: { '.sql': 'text' },
+    // src/boot.ts reads the bundle as ASCII, and a script from the cache has no import()
+    charset: 'ascii',
+    supported: { 'dynamic-import': false },
+    define: Object.fromEntries(Object.entries(values).map(([name, value]) => [name, JSON.stringify(value)])),
     logLevel: 'warning',
     plugins: [esbuildPlugin(), onlyEnglish(), lazyChildProcess()],
   })
-  await mkdir(dirname(BUNDLE), { recursive: true })
-  const [{ contents }] = outputFiles
-  const fresh = `${BUNDLE}.${process.pid}`
+  return Buffer.from(outputFiles[0].contents)
+}
+
+async function put(name, contents) {
+  const fresh = join(DIST, `.${name}.${process.pid}`)
   await writeFile(fresh, contents)
-  await rename(fresh, BUNDLE)
-  return { bytes: contents.length }
+  await rename(fresh, join(DIST, name))
+}
+
+/** A bundle without a cache works too, only slower: a failure here is reported and no more. */
+function warm(bundle, cache) {
+  const { PATH, HOME, TMPDIR } = process.env
+  const dir = mkdtempSync(join(tmpdir(), 'swarm-warm-'))
+  const { status, stderr } = spawnSync(process.execPath, [join(ROOT, 'scripts', 'warm.cjs'), bundle, cache], {
+    cwd: dir,
+    env: { PATH, HOME, TMPDIR },
+    input: '{"cmd":"record-event","event_type":"x","entity_id":"y"}\n{"cmd":"status","rid":1}\nnot json\n',
+    timeout: 30_000,
+  })
+  rmSync(dir, { recursive: true, force: true })
+  if (status !== 0) process.stderr.write(`no code cache: ${stderr}\n`)
+}
+
+/** Removes what older builds left, but not what a process that is just starting may still want. */
+async function sweep(keep) {
+  for (const name of await readdir(DIST)) {
+    if (!name.startsWith('main-') || keep.includes(name)) continue
+    const { mtimeMs } = await stat(join(DIST, name))
+    if (Date.now() - mtimeMs > 600_000) await rm(join(DIST, name), { force: true })
+  }
 }
 
 /** zod brings its messages in fifty languages; the other forty-nine are a third of the bundle. */
@@ -63,7 +117,8 @@ function lazyChildProcess() {
       build.onLoad({ filter: /[\\/]commander[\\/]lib[\\/]command\.js$/ }, async ({ path }) => {
         const source = await readFile(path, 'utf8')
         const line = `const childProcess = require('node:child_process');`
-        if (!source.includes(line)) return { errors: [{ text: `${path} does not load child_process as expected` }] }
+        if (!source.includes(line))
+          return { errors: [{ text: `${path} does not load child_process as expected` }] }
         return { contents: source.replace(line, ''), loader: 'js' }
       })
     },
@@ -72,5 +127,5 @@ function lazyChildProcess() {
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
   const { bytes } = await build()
-  process.stderr.write(`dist/swarm.cjs: ${Math.round(bytes / 1024)} KiB\n`)
+  process.stderr.write(`dist/swarm.cjs starts a bundle of ${Math.round(bytes / 1024)} KiB\n`)
 }

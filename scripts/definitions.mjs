@@ -15,7 +15,9 @@ export const COMMANDS = join(ROOT, 'src', 'commands')
 export async function commandFiles() {
   const names = (await readdir(COMMANDS)).filter((name) => name.endsWith('.ts')).sort(byVerb)
   const declares = await Promise.all(
-    names.map(async (name) => (await readFile(join(COMMANDS, name), 'utf8')).includes('export default defineCommand(')),
+    names.map(async (name) =>
+      (await readFile(join(COMMANDS, name), 'utf8')).includes('export default defineCommand('),
+    ),
   )
   return names.filter((_, at) => declares[at])
 }
@@ -33,7 +35,7 @@ export async function loadContract() {
       `export { commonFields, EVENT_ALIASES, writeFields } from '../contract/common.ts'`,
       `export { ERRORS } from '../contract/errors.ts'`,
       `export { eventRow } from '../contract/events.ts'`,
-      `export { describeFields } from '../contract/introspect.ts'`,
+      `export { describeFields, describeShape } from '../contract/introspect.ts'`,
       `export { phrase } from '../contract/wording.ts'`,
       ...files.map((file, at) => `import c${at} from './${file}'`),
       `export const commands = [${files.map((_, at) => `c${at}`).join(', ')}]`,
@@ -62,7 +64,9 @@ async function evaluate(contents) {
       build.onLoad({ filter: /[\\/]src[\\/]commands[\\/]registry\.ts$/ }, () => ({
         contents: 'export const loaders = {}, verbs = []',
       }))
-      build.onResolve({ filter: /(^|\/)registry\.ts$/ }, (args) => ({ path: join(args.resolveDir, args.path) }))
+      build.onResolve({ filter: /(^|\/)registry\.ts$/ }, (args) => ({
+        path: join(args.resolveDir, args.path),
+      }))
     },
   }
   const { outputFiles } = await build({

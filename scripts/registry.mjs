@@ -57,5 +57,7 @@ function text(value) {
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
   const changed = await writeRegistry()
-  process.stderr.write(changed ? 'src/commands/registry.ts is written\n' : 'src/commands/registry.ts is up to date\n')
+  process.stderr.write(
+    changed ? 'src/commands/registry.ts is written\n' : 'src/commands/registry.ts is up to date\n',
+  )
 }

@@ -1,5 +1,5 @@
 import type { Logger as Pino } from 'pino'
-import { maskSecrets } from './db/mask.ts'
+import { maskSecrets } from './contract/mask.ts'
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]

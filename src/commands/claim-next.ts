@@ -86,8 +86,13 @@ export default defineCommand({
   },
 })
 
-async function claimOnce(ctx: CommandContext, args: { readonly agent_id: number; readonly require?: boolean }): Promise<Claim> {
-  const claim = await write<Claim>(ctx, 'claim-next', args, { lease_ms: ctx.renews ? LEASE_RENEWED_MS : LEASE_MS })
+async function claimOnce(
+  ctx: CommandContext,
+  args: { readonly agent_id: number; readonly require?: boolean },
+): Promise<Claim> {
+  const claim = await write<Claim>(ctx, 'claim-next', args, {
+    lease_ms: ctx.renews ? LEASE_RENEWED_MS : LEASE_MS,
+  })
   if (claim.bead && claim.fence !== undefined && claim.lease_ms !== undefined) {
     ctx.holdings.set({
       repo: ctx.repo,
@@ -102,6 +107,9 @@ async function claimOnce(ctx: CommandContext, args: { readonly agent_id: number;
 }
 
 async function mayFind(ctx: CommandContext, agent: number): Promise<boolean> {
-  const [row] = await ctx.db.read<{ may: boolean }>('select swarm.claimable($1, $2::integer) as may', [ctx.repo, agent])
+  const [row] = await ctx.db.read<{ may: boolean }>('select swarm.claimable($1, $2::integer) as may', [
+    ctx.repo,
+    agent,
+  ])
   return row?.may ?? false
 }

@@ -1,6 +1,17 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
-import { agentId, artifactType, beadId, fence, LIMITS, metadata, OUTCOMES, stageName, TRANSITIONS, text } from '../contract/fields.ts'
+import {
+  agentId,
+  artifactType,
+  beadId,
+  fence,
+  LIMITS,
+  metadata,
+  OUTCOMES,
+  stageName,
+  TRANSITIONS,
+  text,
+} from '../contract/fields.ts'
 import { holderWrite } from './shared/write.ts'
 
 const artifact = z.strictObject({
@@ -33,7 +44,9 @@ export default defineCommand({
       bead_id: beadId.optional().describe('the held one by default'),
       stage: stageName.optional().describe('the current one by default; another is a CONFLICT'),
       fence: fence.optional(),
-      feedback: text(LIMITS.feedback).optional().describe('required unless passed: what the next attempt must know'),
+      feedback: text(LIMITS.feedback)
+        .optional()
+        .describe('required unless passed: what the next attempt must know'),
       artifacts: z.array(artifact).max(100).optional(),
       evidence: z.array(evidence).max(100).optional(),
     })
@@ -60,5 +73,7 @@ export default defineCommand({
     if (!d.kept) ctx.holdings.delete(ctx.repo, input.agent_id)
     return d
   },
-  dry: async (_ctx, input) => [`complete ${input.stage ?? 'the current stage'} of ${input.bead_id ?? 'the held bead'} as ${input.outcome}`],
+  dry: async (_ctx, input) => [
+    `complete ${input.stage ?? 'the current stage'} of ${input.bead_id ?? 'the held bead'} as ${input.outcome}`,
+  ],
 })

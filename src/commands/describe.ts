@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { type AnyCommand, defineCommand, GROUPS } from '../contract/command.ts'
 import { commonFields, writeFields } from '../contract/common.ts'
 import { ERRORS, exitCodeOf } from '../contract/errors.ts'

@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
-import { agentId, beadId, eventType, stageName } from '../contract/fields.ts'
 import { eventRow } from '../contract/events.ts'
+import { agentId, beadId, eventType, logPosition, stageName } from '../contract/fields.ts'
 import { readEvents } from '../db/events.ts'
 
 export default defineCommand({
@@ -9,10 +9,7 @@ export default defineCommand({
   group: 'loop',
   summary: 'what happened since a cursor, in order and without gaps',
   input: z.strictObject({
-    after: z
-      .union([z.int().min(0), z.string().regex(/^[0-9a-z]{1,32}:\d{1,18}$/, { error: 'must be <log_id>:<seq>' })])
-      .optional()
-      .describe('sequence number, or the cursor of the last answer; 0 by default'),
+    after: logPosition.optional().describe('sequence number, or the cursor of the last answer; 0 by default'),
     limit: z.int().min(1).max(10_000).optional().describe('200 by default'),
     bead_id: beadId.optional(),
     agent_id: agentId.optional(),

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { type AnyCommand, defineCommand, GROUPS, type Group } from '../contract/command.ts'
 import type { CommandContext } from '../contract/context.ts'
 import { text } from '../contract/fields.ts'

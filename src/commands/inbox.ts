@@ -44,7 +44,15 @@ export default defineCommand({
       ],
       in: { cmd: 'inbox', agent_id: 2 },
       out: {
-        messages: [{ message_id: '$int', from: 1, message_type: 'coordination', body: 'the API is ready', at: '$time' }],
+        messages: [
+          {
+            message_id: '$int',
+            from: 1,
+            message_type: 'coordination',
+            body: 'the API is ready',
+            at: '$time',
+          },
+        ],
         broadcasts: [],
         unread: 0,
       },

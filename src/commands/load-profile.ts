@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
 import type { CommandContext } from '../contract/context.ts'
 import type { Json, JsonObject } from '../contract/json.ts'

@@ -28,7 +28,14 @@ export default defineCommand({
     {
       given: [{ cmd: 'register', count: 1 }],
       in: { cmd: 'lock', resource: 'src/api.ts', agent: 1 },
-      out: { resource: 'src/api.ts', agent: '1', mode: 'exclusive', fence: '$int', until_at: '$time', renewed: false },
+      out: {
+        resource: 'src/api.ts',
+        agent: '1',
+        mode: 'exclusive',
+        fence: '$int',
+        until_at: '$time',
+        renewed: false,
+      },
     },
   ],
   run: (ctx, input) => write(ctx, 'lock', { ...input, agent: String(input.agent) }),

@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
 import { agentId, label, text } from '../contract/fields.ts'
+import { callerOf } from './shared/caller.ts'
 import { readFunction } from './shared/read.ts'
 
 export default defineCommand({
@@ -8,7 +9,9 @@ export default defineCommand({
   group: 'work',
   summary: 'what would be claimed now and why, and why not the others; claims nothing',
   input: z.strictObject({
-    agent_id: agentId.optional().describe('for this agent and its role; for one that may do all when absent'),
+    agent_id: agentId
+      .optional()
+      .describe('for this agent and its role; absent and no SWARM_AGENT_ID: for one that may do all'),
     labels: z.array(label).min(1).max(64).optional().describe('only beads with all of these labels'),
     bead_types: z.array(text(64)).min(1).max(64).optional().describe('only beads of one of these types'),
   }),
@@ -58,5 +61,6 @@ export default defineCommand({
       out: { bead: null, reason: 'empty', pending: 0, in_progress: 0, others: [] },
     },
   ],
-  run: (ctx, input) => readFunction(ctx, 'next_bead', ctx.repo, input),
+  run: (ctx, input) =>
+    readFunction(ctx, 'next_bead', ctx.repo, { ...input, agent_id: input.agent_id ?? callerOf(ctx) }),
 })

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
 import { SwarmError } from '../contract/errors.ts'
 import { agentId, beadId, fence } from '../contract/fields.ts'

@@ -28,7 +28,12 @@ export default defineCommand({
   errors: [],
   examples: [
     {
-      in: { cmd: 'record-event', event_type: 'progress', entity_id: 'build', payload: { phase: 'executing' } },
+      in: {
+        cmd: 'record-event',
+        event_type: 'progress',
+        entity_id: 'build',
+        payload: { phase: 'executing' },
+      },
       out: { sequence: '$int' },
     },
   ],

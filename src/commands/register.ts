@@ -19,7 +19,8 @@ export default defineCommand({
     { in: { cmd: 'register', name: 'ada', role: 'implementer' }, out: { agent_ids: ['$int'] } },
     { in: { cmd: 'register', count: 3 }, out: { agent_ids: [1, 2, 3] } },
   ],
-  run: (ctx, input) => write(ctx, 'register', input, { ...(ctx.env.HOSTNAME ? { host: ctx.env.HOSTNAME } : {}) }),
+  run: (ctx, input) =>
+    write(ctx, 'register', input, { ...(ctx.env.HOSTNAME ? { host: ctx.env.HOSTNAME } : {}) }),
   async dry(_ctx, input) {
     if (input.count) return [`ensure agents 1 to ${input.count}`]
     return [input.name ? `register the agent ${input.name}, or find it` : 'register one agent']

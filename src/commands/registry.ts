@@ -12,6 +12,7 @@ export interface VerbInfo {
 /** Loads the command of a verb, or of another name of it. */
 export const loaders: Readonly<Record<string, () => Promise<AnyCommand>>> = {
   '?': async () => (await import('./help.ts')).default,
+  'ack-cursor': async () => (await import('./ack-cursor.ts')).default,
   'claim-next': async () => (await import('./claim-next.ts')).default,
   'complete-stage': async () => (await import('./complete-stage.ts')).default,
   'load-profile': async () => (await import('./load-profile.ts')).default,
@@ -52,13 +53,17 @@ export const loaders: Readonly<Record<string, () => Promise<AnyCommand>>> = {
   smoke: async () => (await import('./smoke.ts')).default,
   state: async () => (await import('./state.ts')).default,
   status: async () => (await import('./status.ts')).default,
+  subscribe: async () => (await import('./subscribe.ts')).default,
   unlock: async () => (await import('./unlock.ts')).default,
+  unsubscribe: async () => (await import('./unsubscribe.ts')).default,
   update: async () => (await import('./update.ts')).default,
+  wait: async () => (await import('./wait.ts')).default,
   workflows: async () => (await import('./workflows.ts')).default,
 }
 
 export const verbs: readonly VerbInfo[] = [
   { name: 'ack', summary: 'say that you have acted on messages; their senders see it', group: 'talk', aliases: [] },
+  { name: 'ack-cursor', summary: 'say up to where a named cursor has been dealt with; that is not sent again', group: 'look', aliases: [] },
   { name: 'agent', summary: 'run-once again and again until there is nothing left to claim; answers a summary', group: 'work', aliases: [] },
   { name: 'agents', summary: 'list agents with what they hold', group: 'look', aliases: [] },
   { name: 'artifacts', summary: 'what the attempts of a bead left behind: names and sizes, or contents', group: 'look', aliases: [] },
@@ -98,7 +103,10 @@ export const verbs: readonly VerbInfo[] = [
   { name: 'start-stage', summary: 'start a stage of the held bead again, this one or an earlier one; claiming starts the first', group: 'work', aliases: [] },
   { name: 'state', summary: 'everything, in pages: agents, then claims, locks and beads', group: 'look', aliases: [] },
   { name: 'status', summary: 'the swarm in numbers', group: 'look', aliases: [] },
+  { name: 'subscribe', summary: 'follow events, messages and broadcasts as they happen, without gaps', group: 'look', aliases: [] },
   { name: 'unlock', summary: 'let go of a resource', group: 'loop', aliases: [] },
+  { name: 'unsubscribe', summary: 'end a subscription, or another request of this pipe that still waits, by its rid', group: 'look', aliases: [] },
   { name: 'update', summary: 'change what a bead says, what it depends on, or its status', group: 'work', aliases: [] },
+  { name: 'wait', summary: 'answer when a bead has a status', group: 'look', aliases: [] },
   { name: 'workflows', summary: 'the workflows: stages in order, with roles, gates and limits', group: 'look', aliases: [] },
 ]

@@ -11,7 +11,9 @@ export default defineCommand({
   summary: 'a message to an agent, to a role, or to several',
   input: z.strictObject({
     agent_id: agentId.describe('the sender'),
-    to: z.union([recipient, z.array(recipient).min(1).max(100)]).describe('agent number, role or name, or a list of them'),
+    to: z
+      .union([recipient, z.array(recipient).min(1).max(100)])
+      .describe('agent number, role or name, or a list of them'),
     body: text(LIMITS.body),
     subject: z.string().max(500).optional(),
     message_type: messageType.optional().describe('coordination by default'),

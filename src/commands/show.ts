@@ -23,7 +23,13 @@ export default defineCommand({
       given: [{ cmd: 'enqueue', beads: [{ bead_id: 'api', title: 'Write the API' }] }],
       in: { cmd: 'show', bead_id: 'api' },
       out: {
-        bead: { bead_id: 'api', title: 'Write the API', status: 'pending', stage: 'contract', open_blockers: 0 },
+        bead: {
+          bead_id: 'api',
+          title: 'Write the API',
+          status: 'pending',
+          stage: 'contract',
+          open_blockers: 0,
+        },
         claim: null,
         blockers: [],
         attempts: [],

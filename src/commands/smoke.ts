@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
 import type { CommandContext } from '../contract/context.ts'
 import { SwarmError } from '../contract/errors.ts'
@@ -9,7 +9,6 @@ import { readFunction } from './shared/read.ts'
 const output = z.object({
   repo: z.string().describe('the scratch repo that was used; removed again'),
   steps: z.array(z.object({ step: z.string(), ms: z.int() })),
-  ms: z.int(),
 })
 
 /** More than the default workflow has; a workflow that never ends would be a fault. */
@@ -26,13 +25,12 @@ export default defineCommand({
   examples: [
     {
       in: { cmd: 'smoke', rid: 'r1' },
-      out: { repo: '$string', steps: '$any', ms: '$int' },
+      out: { repo: '$string', steps: '$any' },
     },
   ],
   waits: () => true,
   async run(ctx, { agent_id = 1 }) {
     const repo = `smoke-${crypto.randomUUID().slice(0, 8)}`
-    const started = performance.now()
     const steps: z.output<typeof output>['steps'] = []
     const step = async <T>(name: string, work: () => Promise<T>): Promise<T> => {
       const begun = performance.now()
@@ -73,7 +71,7 @@ export default defineCommand({
         ctx.db.write({ cmd: 'forget-smoke', repo, args: {}, key: `${ctx.key}/forget` }),
       )
     }
-    return { repo, steps, ms: Math.round(performance.now() - started) }
+    return { repo, steps }
   },
   dry: async () => ['take two beads through the loop in a scratch repo, then remove it'],
 })

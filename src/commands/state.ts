@@ -96,6 +96,7 @@ function nameOf(section: number): Section {
 function startOf(after = 'agents:0'): { section: number; number: number; text: string } {
   const colon = after.indexOf(':')
   const text = after.slice(colon + 1)
-  const section = SECTIONS.findIndex((name) => name === after.slice(0, colon))
+  const names: readonly string[] = SECTIONS
+  const section = names.indexOf(after.slice(0, colon))
   return { section, number: section === 0 || section === 2 ? Number(text) : 0, text }
 }

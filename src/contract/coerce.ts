@@ -103,14 +103,14 @@ function coerceText(value: Json, shape: Shape, name: string): string | undefined
 }
 
 function textOf(value: Json, { maxLength = 0 }: Shape): string | undefined {
-  if (value === null) return undefined
+  if (value === null || typeof value === 'boolean') return undefined
   if (typeof value !== 'object') return String(value)
   if (maxLength >= LONG_TEXT) {
     const isLines = Array.isArray(value) && value.every((item) => typeof item === 'string')
     return isLines ? value.join('\n') : JSON.stringify(value)
   }
   const only = unwrap(value)
-  return typeof only === 'object' ? undefined : String(only)
+  return typeof only === 'string' || typeof only === 'number' ? String(only) : undefined
 }
 
 function coerceNumber(value: Json, shape: Shape, name: string): number | undefined {
@@ -141,6 +141,7 @@ function readNumber(text: string, name: string): number | undefined {
 
 function coerceBoolean(value: Json): boolean | undefined {
   if (typeof value === 'boolean') return value
+  if (typeof value === 'object') return undefined
   const word = String(value).trim().toLowerCase()
   if (['true', 'yes', 'y', 'on', '1'].includes(word)) return true
   return ['false', 'no', 'n', 'off', '0'].includes(word) ? false : undefined

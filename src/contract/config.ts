@@ -16,6 +16,21 @@ const stage = z.strictObject({
   max_attempts: z.int().min(1).max(1_000).optional(),
 })
 
+/** Where stages lead must be a stage of the same workflow; `done` is the end and no stage. */
+const workflow = z.strictObject({ stages: z.array(stage).min(1) }).superRefine(({ stages }, ctx) => {
+  const names = stages.map(({ name }) => name)
+  const refuse = (at: number, key: string, message: string) =>
+    ctx.addIssue({ code: 'custom', path: ['stages', at, key], message })
+  for (const [at, { name, on_pass, on_fail }] of stages.entries()) {
+    if (name === 'done') refuse(at, 'name', 'done is the end, not a stage')
+    if (names.indexOf(name) !== at) refuse(at, 'name', `${name} stands twice`)
+    if (on_pass !== undefined && on_pass !== 'done' && !names.includes(on_pass))
+      refuse(at, 'on_pass', `there is no stage ${on_pass}`)
+    if (on_fail !== undefined && !names.includes(on_fail))
+      refuse(at, 'on_fail', `there is no stage ${on_fail}`)
+  }
+})
+
 /** `.swarm/config.toml`. Every key is optional; unknown keys are refused. */
 export const configSchema = z.strictObject({
   repo: z
@@ -29,7 +44,7 @@ export const configSchema = z.strictObject({
   max_line_bytes: z.int().min(1_024).max(67_108_864).optional(),
   max_hold_ms: z.int().min(1_000).optional(),
   idle_stop_ms: z.int().min(1_000).optional(),
-  workflows: z.record(text(64), z.strictObject({ stages: z.array(stage).min(1) })).optional(),
+  workflows: z.record(text(64), workflow).optional(),
 })
 
 export type SwarmConfig = z.output<typeof configSchema>

@@ -36,14 +36,18 @@ export interface Database {
   append(calls: readonly WriteCall[]): Promise<readonly PromiseSettledResult<WriteReply>[]>
   /** Runs one read; rows as objects. Values that are not JSON (bigint, dates) must be cast in the statement. */
   read<Row>(statement: string, params?: readonly Param[]): Promise<Row[]>
-  /** Runs `work` in one transaction; any throw rolls everything back. */
-  transaction<T>(work: (db: Database) => Promise<T>): Promise<T>
+  /**
+   * Runs `work` in one transaction; any throw rolls everything back. It may run again, so it must not keep what an earlier run
+   * did. `keyed`: its writes have the same operation keys every time, so that it may also run again when the outcome of a COMMIT
+   * is unknown.
+   */
+  transaction<T>(work: (db: Database) => Promise<T>, options?: { readonly keyed?: boolean }): Promise<T>
   /** Runs trusted SQL of several statements (schema.sql), in one transaction. */
   script(sql: string): Promise<void>
   /** Tells waiting processes that something changed. After commit, throttled, never awaited by a reply. */
   notify(repo: string): void
-  /** Resolves when somebody notified for this repo, or when `timeoutMs` passed, or when `signal` aborts. */
-  waitForChange(repo: string, timeoutMs: number, signal: AbortSignal): Promise<void>
+  /** Resolves when somebody notified for this repo (null: for any), or when `timeoutMs` passed, or when `signal` aborts. */
+  waitForChange(repo: string | null, timeoutMs: number, signal: AbortSignal): Promise<void>
 }
 
 /** A claim that this process made and still believes in. */
@@ -78,6 +82,8 @@ export interface ExecuteOptions {
   readonly db?: Database
   /** Instead of the process's own holdings: those of a transaction that may still be rolled back. */
   readonly holdings?: Holdings
+  /** The part's operation key, instead of one made of the whole's: for parts that may run more than once. */
+  readonly key?: string
 }
 
 /** Everything a command may use. All I/O that is not the database's comes in here. */
@@ -104,6 +110,16 @@ export interface CommandContext {
   readonly render: (request: FixRequest) => string
   /** Suggests the request to send next; only where it is not the documented flow. */
   next(request: FixRequest): void
+  /** Sends lines of this answer ahead of its reply, in order; resolves when the reader has taken them. */
+  emit(lines: readonly Json[]): Promise<void>
+  /** True once the process was told to stop; `signal` may also mean that only this request was ended. */
+  readonly stopping: boolean
+  /** Aborted when the pipe's input has ended; never in a one-shot call. */
+  readonly inputEnd: AbortSignal
+  /** Fences of the named cursors that this process holds, by `<repo>/<name>`. */
+  readonly cursors: Map<string, number>
+  /** Ends a request of this process that is still open; false when there is none with that `rid`. */
+  cancel(rid: Rid): boolean
   /** Marks this reply as the first reply of an earlier send. */
   replayed(): void
   /** Runs another request as a part of this one and answers its `d`. Throws its error. */

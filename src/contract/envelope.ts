@@ -19,6 +19,8 @@ export interface SuccessEnvelope {
   readonly state?: { readonly total: number; readonly active: number }
   /** True when the same operation key had been answered before and this is that answer. */
   readonly replayed?: true
+  /** True on every line of a streamed answer but the last. */
+  readonly more?: true
 }
 
 export interface FailureEnvelope {
@@ -43,6 +45,7 @@ export type Reply =
       readonly next?: FixRequest
       readonly state?: { readonly total: number; readonly active: number }
       readonly replayed?: true
+      readonly more?: true
     }
   | {
       readonly ok: false
@@ -52,6 +55,9 @@ export type Reply =
       readonly error: SwarmError
     }
 
+/** Writes lines of an answer ahead of its reply; resolves when the reader has taken them. */
+export type Emit = (lines: readonly Reply[]) => Promise<void>
+
 /** Turns a reply into the envelope that is written; key order is the order on the wire. */
 export function toEnvelope(reply: Reply, render: RenderRequest): Envelope {
   const head = { ...(reply.rid === undefined ? {} : { rid: reply.rid }), t: reply.t, ms: reply.ms }
@@ -60,6 +66,7 @@ export function toEnvelope(reply: Reply, render: RenderRequest): Envelope {
       ok: true,
       ...head,
       d: reply.d,
+      ...(reply.more ? { more: true as const } : {}),
       ...(reply.replayed ? { replayed: true as const } : {}),
       ...(reply.state ? { state: reply.state } : {}),
       ...(reply.next ? { next: render(reply.next) } : {}),

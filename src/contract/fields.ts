@@ -119,3 +119,20 @@ export const LIMITS = {
 /** An agent by number, or anybody else by name: an operator, a script. */
 export const who = z.union([agentId, text(64)]).describe('number of the agent, or a name for who is none')
 export const resource = text(500).describe('what is locked: a path, a port, any name')
+
+/** A place in the event log: a sequence number, or `<log_id>:<seq>` as it was handed out. */
+export const logPosition = z.union([
+  z.int().min(0),
+  z
+    .string()
+    .regex(/^(?:[0-9a-z]{1,32}:)?\d{1,15}$/, { error: 'must be a sequence number or <log_id>:<seq>' }),
+])
+export const cursorName = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, {
+    error: 'must be letters, digits and . _ - and start with a letter or digit',
+  })
+  .describe('name of a cursor kept in the database')
+export const repoId = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$/, {
+  error: 'must be letters, digits and . _ / - and start with a letter or digit',
+})

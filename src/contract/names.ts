@@ -208,7 +208,8 @@ function suggestDuration(
   const options = [`${base}_ms`, ...(SYNONYMS[base] ?? [])].filter((option) => option.endsWith('_ms'))
   const name = pick(options)
   if (name === undefined) return undefined
-  const guessed = Number(value) < SMALLEST_PLAUSIBLE_MS ? 1_000 : 1
+  const amount = typeof value === 'object' ? Number.NaN : Number(value)
+  const guessed = amount < SMALLEST_PLAUSIBLE_MS ? 1_000 : 1
   return { name, scale: factor ?? guessed }
 }
 

@@ -1,10 +1,10 @@
 import type { Shape } from './introspect.ts'
 import type { Json } from './json.ts'
+import { maskSecrets } from './mask.ts'
 
 const MAX_GOT = 80
 const MAX_ID_OR_SAFE = 2_147_483_647
 const SECRET_NAME = /pass(word|wd)?$|secret|token$|api_?key|database_url|db_url|dsn/i
-const SECRET_VALUE = /:\/\/[^\s/]*@/
 
 /** What a shape takes, as a phrase that follows "must be". */
 export function phrase(shape: Shape | undefined): string {
@@ -64,7 +64,11 @@ export function shown(field: string, value: Json): Json {
 
 /** True when a field or a JSON text may hold a password. */
 export function isSecret(field: string, text: string): boolean {
-  return SECRET_NAME.test(field) || SECRET_VALUE.test(text)
+  return SECRET_NAME.test(field) || hasPassword(text.slice(0, 1_000))
+}
+
+function hasPassword(text: string): boolean {
+  return maskSecrets(text) !== text
 }
 
 function cut(text: string): string {

@@ -130,7 +130,7 @@ class PooledDatabase implements OpenDatabase {
     this.#notifier.notify(repo)
   }
 
-  async waitForChange(repo: string, timeoutMs: number, signal: AbortSignal): Promise<void> {
+  async waitForChange(repo: string | null, timeoutMs: number, signal: AbortSignal): Promise<void> {
     const [listener, { waitForWake }] = await Promise.all([this.listener(), import('./client/waiting.ts')])
     await waitForWake(listener, repo, timeoutMs, signal)
   }

@@ -1,6 +1,6 @@
 import type { Database, Param } from '../contract/context.ts'
-import { SwarmError } from '../contract/errors.ts'
 import type { EventRow } from '../contract/events.ts'
+import { formatCursor, parseCursor, readLog } from './cursor.ts'
 import { settledSequence } from './horizon.ts'
 
 export interface EventQuery {
@@ -21,11 +21,11 @@ export interface EventPage {
 
 /**
  * The events after a cursor, up to where the log is final, so that a reader who goes on from the returned cursor misses none.
- * A cursor of another log or below the retention floor is CONFLICT.
+ * A cursor of another log, below the retention floor or beyond the end is CONFLICT.
  */
 export async function readEvents(db: Database, query: EventQuery): Promise<EventPage> {
   const log = await readLog(db)
-  const after = startOf(query.after ?? 0, log)
+  const after = parseCursor(query.after ?? 0, log, 'after', 'events')
   const settled = await settledSequence(db)
   const upTo = settled ?? (await contiguousUpTo(db, after))
   const filters: [string, Param | undefined][] = [
@@ -49,42 +49,7 @@ export async function readEvents(db: Database, query: EventQuery): Promise<Event
   const more = rows.length > query.limit
   const events = rows.slice(0, query.limit).map((row) => row.event)
   const last = more ? (events.at(-1)?.sequence ?? after) : Math.max(upTo, after)
-  return { events, cursor: `${log.id}:${last}`, more }
-}
-
-interface Log {
-  readonly id: string
-  readonly floor: number
-}
-
-async function readLog(db: Database): Promise<Log> {
-  const [row] = await db.read<Log>('select log_id as id, log_floor::float8 as floor from swarm.swarm_config')
-  if (!row) throw new SwarmError('DEPENDENCY', 'the database has no swarm configuration', { fix: { cmd: 'init-db' } })
-  return row
-}
-
-/** Reads a cursor: a bare number, or `<log_id>:<seq>` of this log. */
-function startOf(after: number | string, log: Log): number {
-  const [id, seq] = typeof after === 'number' ? [log.id, after] : splitCursor(after)
-  const fix = { cmd: 'events', after: log.floor }
-  if (id !== log.id) {
-    throw new SwarmError('CONFLICT', `this cursor is of the log ${id}, the log here is ${log.id}`, {
-      ctx: { field: 'after', got: String(after), log_id: log.id },
-      fix,
-    })
-  }
-  if (seq > 0 && seq < log.floor) {
-    throw new SwarmError('CONFLICT', `events up to ${log.floor} have been removed; this cursor is at ${seq}`, {
-      ctx: { field: 'after', got: String(after), log_floor: log.floor },
-      fix,
-    })
-  }
-  return seq
-}
-
-function splitCursor(cursor: string): [string, number] {
-  const [id = '', seq = '0'] = cursor.split(':')
-  return [id, Number(seq)]
+  return { events, cursor: formatCursor(log, last), more }
 }
 
 /** How far the numbers go on without a gap from `after`, over all repos, within the next 10,000 rows. */

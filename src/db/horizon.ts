@@ -1,9 +1,10 @@
 import type { Database } from '../contract/context.ts'
 
-const FIRST_POLL_MS = 2
-const LONGEST_POLL_MS = 100
+const FIRST_PAUSE_MS = 2
+const LONGEST_PAUSE_MS = 100
+/** A gap that is older is looked at through the locks of the log: a transaction elsewhere may stay open for hours. */
 const FOREIGN_AFTER_MS = 100
-/** A transaction that stays open keeps `events` waiting no longer than this; the answer then ends before the gap. */
+/** A transaction that stays open keeps a single answer waiting no longer than this; the answer then ends before the gap. */
 const GIVE_UP_MS = 2_000
 
 interface Holder {
@@ -11,34 +12,70 @@ interface Holder {
   readonly virtualtransaction: string
 }
 
+/** Waiting for one gap of the log to be settled. */
+export interface Settling {
+  /** The number up to which the log is final, once it is; undefined while a writer may still fill a gap below it. */
+  check(): Promise<number | undefined>
+  heldMs(): number
+  /** A process that holds it up, when it is known. */
+  pid(): number | undefined
+  /** How long to wait before the next check, in ms: 2, then twice as long each time, to 100. */
+  pauseMs(): number
+}
+
 /**
- * The sequence number up to which the log is final: no row with a smaller number can still become visible.
+ * Begins to settle the log as far as it is visible now.
  *
  * M is the largest visible number. N is a transaction id taken in a later statement. Every writer of a number up to M had its
  * transaction id before its number, so before N: once no transaction older than N runs, the log is final up to M. A long
  * transaction that never touches the log would hold that up; after 100 ms it is enough that every holder of a row lock on the log,
- * listed after M was read, has gone. Undefined when neither happens within two seconds.
+ * listed after M was read, has gone.
  */
-export async function settledSequence(db: Database): Promise<number | undefined> {
-  const [top] = await db.read<{ m: number }>('select coalesce(max(seq), 0)::float8 as m from swarm.execution_events')
-  const largest = top?.m ?? 0
-  const [mark] = await db.read<{ n: string }>('select pg_current_xact_id()::text as n')
-  const started = performance.now()
+export function settling(db: Database, now: () => number = () => performance.now()): Settling {
+  const started = now()
+  let largest: number | undefined
+  let mark: string | undefined
   let holders: readonly Holder[] | undefined
-  for (let pause = FIRST_POLL_MS; ; pause = Math.min(pause * 2, LONGEST_POLL_MS)) {
-    const [row] = await db.read<{ settled: boolean }>(
-      'select pg_snapshot_xmin(pg_current_snapshot())::text::numeric > $1::numeric as settled',
-      [mark?.n ?? '0'],
-    )
-    if (row?.settled) return largest
-    const waited = performance.now() - started
-    if (waited > FOREIGN_AFTER_MS) {
-      const now = await logHolders(db)
-      holders = holders ? holders.filter((h) => now.some((n) => same(h, n))) : now
-      if (holders.length === 0) return largest
-    }
-    if (waited > GIVE_UP_MS) return undefined
-    await new Promise((resolve) => setTimeout(resolve, pause))
+  let pause = FIRST_PAUSE_MS / 2
+  return {
+    async check() {
+      if (mark === undefined || largest === undefined) {
+        const [top] = await db.read<{ m: number }>(
+          'select coalesce(max(seq), 0)::float8 as m from swarm.execution_events',
+        )
+        largest = top?.m ?? 0
+        const [taken] = await db.read<{ n: string }>('select pg_current_xact_id()::text as n')
+        mark = taken?.n ?? '0'
+      }
+      const [row] = await db.read<{ settled: boolean }>(
+        'select pg_snapshot_xmin(pg_current_snapshot())::text::numeric > $1::text::numeric as settled',
+        [mark],
+      )
+      if (row?.settled) return largest
+      if (now() - started > FOREIGN_AFTER_MS) {
+        const current = await logHolders(db)
+        holders = holders ? holders.filter((holder) => current.some((other) => same(holder, other))) : current
+        if (holders.length === 0) return largest
+      }
+      return undefined
+    },
+    heldMs: () => now() - started,
+    pid: () => holders?.[0]?.pid,
+    pauseMs() {
+      pause = Math.min(pause * 2, LONGEST_PAUSE_MS)
+      return pause
+    },
+  }
+}
+
+/** Settles the log once, for a single answer. Undefined when a writer is still open after two seconds. */
+export async function settledSequence(db: Database): Promise<number | undefined> {
+  const gap = settling(db)
+  for (;;) {
+    const settled = await gap.check()
+    if (settled !== undefined) return settled
+    if (gap.heldMs() > GIVE_UP_MS) return undefined
+    await new Promise((resolve) => setTimeout(resolve, gap.pauseMs()))
   }
 }
 

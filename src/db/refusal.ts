@@ -1,11 +1,19 @@
 import { type ErrorArea, type FixRequest, isErrorCode, SwarmError } from '../contract/errors.ts'
 import { isJsonObject, type JsonObject } from '../contract/json.ts'
 
-const AREAS: readonly string[] = ['configuration', 'request', 'database', 'claim', 'stage', 'other'] satisfies ErrorArea[]
+const AREAS: readonly string[] = [
+  'configuration',
+  'request',
+  'database',
+  'claim',
+  'stage',
+  'other',
+] satisfies ErrorArea[]
 
 /** A refusal as the functions of schema.sql answer it, made an error. */
 export function refusalToError(refused: unknown): SwarmError {
-  if (!isJsonObject(refused)) return new SwarmError('INTERNAL', 'the database refused without saying why', { area: 'database' })
+  if (!isJsonObject(refused))
+    return new SwarmError('INTERNAL', 'the database refused without saying why', { area: 'database' })
   const { code, area, msg, ctx, fix, needs } = refused
   return new SwarmError(typeof code === 'string' && isErrorCode(code) ? code : 'INTERNAL', String(msg), {
     ...(isArea(area) ? { area } : {}),

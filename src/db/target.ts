@@ -22,13 +22,25 @@ const DEFAULT_CONNECT_TIMEOUT_MS = 3_000
  * Where the database is: `database_url` in the request, `DATABASE_URL`, `.swarm/config.toml`, then the embedded server of the
  * root. The connect timeout likewise: request, `SWARM_DB_CONNECT_TIMEOUT_MS`, configuration, 3,000 ms.
  */
-export function resolveTarget(request: TargetRequest, env: CommandContext['env'], root: Root | null): ResolvedTarget {
+export function resolveTarget(
+  request: TargetRequest,
+  env: CommandContext['env'],
+  root: Root | null,
+): ResolvedTarget {
   const url = request.database_url ?? (env.DATABASE_URL || undefined) ?? root?.config.database_url
   const connectTimeoutMs =
-    request.connect_timeout_ms ?? timeoutFromEnv(env) ?? root?.config.connect_timeout_ms ?? DEFAULT_CONNECT_TIMEOUT_MS
+    request.connect_timeout_ms ??
+    timeoutFromEnv(env) ??
+    root?.config.connect_timeout_ms ??
+    DEFAULT_CONNECT_TIMEOUT_MS
   const listenUrl = env.SWARM_LISTEN_URL || root?.config.listen_url
   if (url !== undefined) {
-    return { key: `${connectTimeoutMs} ${url}`, connectTimeoutMs, listenUrl, open: async () => ({ kind: 'url', url }) }
+    return {
+      key: `${connectTimeoutMs} ${url}`,
+      connectTimeoutMs,
+      listenUrl,
+      open: async () => ({ kind: 'url', url }),
+    }
   }
   if (!root) throw noRoot()
   const swarmDir = join(root.path, '.swarm')
@@ -57,6 +69,11 @@ function timeoutFromEnv(env: CommandContext['env']): number | undefined {
   if (Number.isInteger(ms) && ms >= 100 && ms <= 30_000) return ms
   throw new SwarmError('INVALID', 'SWARM_DB_CONNECT_TIMEOUT_MS must be a whole number from 100 to 30000', {
     area: 'configuration',
-    ctx: { kind: 'InvalidValue', field: 'SWARM_DB_CONNECT_TIMEOUT_MS', expected: '100 to 30000', got: text.slice(0, 80) },
+    ctx: {
+      kind: 'InvalidValue',
+      field: 'SWARM_DB_CONNECT_TIMEOUT_MS',
+      expected: '100 to 30000',
+      got: text.slice(0, 80),
+    },
   })
 }

@@ -40,10 +40,17 @@ export function parseConfig(source: string, file: string): SwarmConfig {
   if (issue?.code === 'unrecognized_keys') {
     const at = [...issue.path, issue.keys[0] ?? ''].map(String).join('.')
     const valid = issue.path.length === 0 ? Object.keys(configSchema.shape) : []
-    throw invalid(file, `has the unknown key ${at}`, { kind: 'UnknownField', field: at, ...(valid.length ? { valid } : {}) })
+    throw invalid(file, `has the unknown key ${at}`, {
+      kind: 'UnknownField',
+      field: at,
+      ...(valid.length ? { valid } : {}),
+    })
   }
   const field = issue?.path.map(String).join('.') ?? ''
-  throw invalid(file, `has a wrong value at ${field}: ${issue?.message ?? 'unknown'}`, { kind: 'InvalidValue', field })
+  throw invalid(file, `has a wrong value at ${field}: ${issue?.message ?? 'unknown'}`, {
+    kind: 'InvalidValue',
+    field,
+  })
 }
 
 /** The tenant of a root: configured, else the directory's name made safe. */
@@ -53,10 +60,16 @@ export function repoOf(root: Root): string {
 
 /** A repo id made of any text. */
 export function slug(text: string): string {
-  const safe = text.replace(/[^A-Za-z0-9._-]+/g, '-').replace(/^[^A-Za-z0-9]+/, '').slice(0, 128)
+  const safe = text
+    .replace(/[^A-Za-z0-9._-]+/g, '-')
+    .replace(/^[^A-Za-z0-9]+/, '')
+    .slice(0, 128)
   return safe || 'repo'
 }
 
 function invalid(file: string, problem: string, ctx: Record<string, string | string[]>): SwarmError {
-  return new SwarmError('INVALID', `${SWARM_DIR}/${basename(file)} ${problem}`, { area: 'configuration', ctx: { ...ctx, file } })
+  return new SwarmError('INVALID', `${SWARM_DIR}/${basename(file)} ${problem}`, {
+    area: 'configuration',
+    ctx: { ...ctx, file },
+  })
 }

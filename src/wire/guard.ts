@@ -38,9 +38,9 @@ export function guard<A extends Accepted>(
         () => handler.accept(raw),
         () => broken(undefined),
       ),
-    run: (request) =>
+    run: (request, emit) =>
       attempt(
-        () => handler.run(request),
+        () => handler.run(request, emit),
         () => broken(request.rid),
       ),
     async runAppends(requests) {

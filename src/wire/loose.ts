@@ -33,6 +33,7 @@ const WORDS: Readonly<Record<string, Json>> = {
 const STRICT_WORDS = new Set(['true', 'false', 'null'])
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.+-])/y
 const WORD = /[A-Za-z_$][\w$-]*/y
+const BARE = /[^,{}[\]":#]+/y
 const SPACE = /[ \t\r\n\u00a0\ufeff]+/y
 
 /**
@@ -145,11 +146,12 @@ export function readLoosely(text: string): LooseReading {
     const start = at
     const number = match(NUMBER)
     if (number !== undefined) return Number(number)
-    const word = match(WORD)
-    if (word === undefined) return fail(char === '' ? 'a value is missing' : 'no value starts like this')
-    if (!STRICT_WORDS.has(word)) note(`${word} is no JSON value`, start)
+    // inside a list or an object, text that a shell has taken the quotes off
+    const word = match(depth > 1 ? BARE : WORD)?.trim()
+    if (!word) return fail(char === '' ? 'a value is missing' : 'no value starts like this')
+    if (!STRICT_WORDS.has(word)) note('text needs double quotes', start)
     if (Object.hasOwn(WORDS, word)) return WORDS[word] ?? null
-    return fail(`${word} is no JSON value`, start)
+    return depth > 1 ? word : fail('text needs double quotes', start)
   }
 
   function entry(depth: number): [string, Json] {

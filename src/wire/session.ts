@@ -1,5 +1,6 @@
 import type { Readable, Writable } from 'node:stream'
 import {
+  type Emit,
   exitCodeOfReply,
   type RenderRequest,
   type Reply,
@@ -104,6 +105,13 @@ export async function runSession<A extends Accepted>(options: SessionOptions<A>)
     writer.write(encoded.map((one) => one.text).join(''))
   }
 
+  function emitFor(rid: Rid | undefined): Emit {
+    return async (lines) => {
+      answer(lines.map((reply) => ({ reply, rid })))
+      await writer.ready()
+    }
+  }
+
   async function prepare(line: Line): Promise<Prepared<A>> {
     const decoded = decodeLine(line)
     const { rid } = decoded
@@ -131,7 +139,7 @@ export async function runSession<A extends Accepted>(options: SessionOptions<A>)
       batch.push(next)
     }
     if (batch.length === 1) {
-      answer([{ reply: await handler.run(first), rid: firstRid }])
+      answer([{ reply: await handler.run(first, emitFor(firstRid)), rid: firstRid }])
       return rest
     }
     const replies = await handler.runAppends(batch.map((one) => one.request))
@@ -152,10 +160,10 @@ export async function runSession<A extends Accepted>(options: SessionOptions<A>)
     }
     if (request.appends) return runAppends(request, rid)
     if (request.waits && rid !== undefined) {
-      waits.start(rid, async () => answer([{ reply: await handler.run(request), rid }]))
+      waits.start(rid, async () => answer([{ reply: await handler.run(request, emitFor(rid)), rid }]))
       return undefined
     }
-    answer([{ reply: await handler.run(request), rid }])
+    answer([{ reply: await handler.run(request, emitFor(rid)), rid }])
     return undefined
   }
 

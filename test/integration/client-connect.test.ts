@@ -13,7 +13,9 @@ beforeAll(async () => {
   server = await scratchServer({ hba: ['host all locked all scram-sha-256'] })
   const admin = postgres(server.url, { max: 1, onnotice: () => {} })
   await admin.unsafe(STAND_IN)
-  await admin.unsafe(`create role locked login password 'hunter2'; create role crowd login connection limit 1`)
+  await admin.unsafe(
+    `create role locked login password 'hunter2'; create role crowd login connection limit 1`,
+  )
   await admin.unsafe('create database empty')
   await admin.end()
 })
@@ -21,7 +23,11 @@ beforeAll(async () => {
 afterAll(() => server.close())
 
 /** Opens, runs, closes; the error or the rows. */
-async function attempt(target: string | ConnectTarget, options: Partial<DatabaseOptions> = {}, statement = 'select 1 as one') {
+async function attempt(
+  target: string | ConnectTarget,
+  options: Partial<DatabaseOptions> = {},
+  statement = 'select 1 as one',
+) {
   const where: ConnectTarget = typeof target === 'string' ? { kind: 'url', url: target } : target
   const db = openDatabase(where, { connectTimeoutMs: 1_000, session: 'test', ...options })
   const started = performance.now()
@@ -91,8 +97,13 @@ describe('a database that is away', () => {
   })
 
   it('is DEPENDENCY when its socket or its name does not exist', async () => {
-    expect((await attempt('postgres:///db?host=/nowhere')).error).toMatchObject({ code: 'DEPENDENCY', ctx: { reason: 'ENOENT' } })
-    expect((await attempt('postgres://u@nobody.invalid/db?sslmode=disable')).error).toMatchObject({ code: 'DEPENDENCY' })
+    expect((await attempt('postgres:///db?host=/nowhere')).error).toMatchObject({
+      code: 'DEPENDENCY',
+      ctx: { reason: 'ENOENT' },
+    })
+    expect((await attempt('postgres://u@nobody.invalid/db?sslmode=disable')).error).toMatchObject({
+      code: 'DEPENDENCY',
+    })
   })
 
   it('is DEPENDENCY after the connect timeout when it takes the connection and says nothing', async () => {
@@ -105,9 +116,14 @@ describe('a database that is away', () => {
   })
 
   it('is DEPENDENCY when it hangs up, or speaks something else', async () => {
-    for (const greet of [(s: Socket) => void s.destroy(), (s: Socket) => void s.end('SSH-2.0-OpenSSH_9.2\r\n')]) {
+    for (const greet of [
+      (s: Socket) => void s.destroy(),
+      (s: Socket) => void s.end('SSH-2.0-OpenSSH_9.2\r\n'),
+    ]) {
       const other = await tcpServer(greet)
-      const { error, ms } = await attempt(`postgres://u@127.0.0.1:${other.port}/db`, { connectTimeoutMs: 400 })
+      const { error, ms } = await attempt(`postgres://u@127.0.0.1:${other.port}/db`, {
+        connectTimeoutMs: 400,
+      })
       expect(error).toMatchObject({ code: 'DEPENDENCY' })
       expect(ms).toBeLessThan(1_500)
       await other.close()
@@ -146,7 +162,9 @@ describe('a database that refuses', () => {
   it('is UNAUTHORIZED with a wrong password, which is never repeated', async () => {
     const { error } = await attempt(`postgres://locked:wrong-secret@127.0.0.1:${server.port}/postgres`)
     expect(error).toMatchObject({ code: 'UNAUTHORIZED', exitCode: 12, ctx: { sqlstate: '28P01' } })
-    expect(JSON.stringify([error?.message, error?.ctx, error?.fix, String(error?.stack)])).not.toContain('wrong-secret')
+    expect(JSON.stringify([error?.message, error?.ctx, error?.fix, String(error?.stack)])).not.toContain(
+      'wrong-secret',
+    )
   })
 
   it('is UNAUTHORIZED for a user that does not exist', async () => {
@@ -160,10 +178,17 @@ describe('a database that refuses', () => {
   })
 
   it('is DEPENDENCY without the schema, with init-db as the way out', async () => {
-    const db = openDatabase({ kind: 'url', url: server.url.replace(/postgres$/, 'empty') }, { connectTimeoutMs: 1_000, session: 't' })
+    const db = openDatabase(
+      { kind: 'url', url: server.url.replace(/postgres$/, 'empty') },
+      { connectTimeoutMs: 1_000, session: 't' },
+    )
     const write = () => db.write({ cmd: 'bump', repo: 'r', args: {}, key: 'k' })
     for (const work of [write, () => db.read('select * from swarm.bead_backlog')]) {
-      await expect(work()).rejects.toMatchObject({ code: 'DEPENDENCY', retryable: false, fix: { cmd: 'init-db' } })
+      await expect(work()).rejects.toMatchObject({
+        code: 'DEPENDENCY',
+        retryable: false,
+        fix: { cmd: 'init-db' },
+      })
     }
     await db.close()
   })
@@ -201,7 +226,9 @@ describe('the embedded server', () => {
     expect(await Promise.all([1, 2, 3].map(() => db.read('select 1 as one')))).toEqual([ONE, ONE, ONE])
     expect(starts).toBe(1)
     await server.stop('SIGKILL')
-    expect(await db.write({ cmd: 'bump', repo: 'r', args: { name: 'embedded' }, key: 'k' })).toMatchObject({ d: { n: 1 } })
+    expect(await db.write({ cmd: 'bump', repo: 'r', args: { name: 'embedded' }, key: 'k' })).toMatchObject({
+      d: { n: 1 },
+    })
     expect(starts).toBe(2)
     await db.close()
   })
@@ -220,7 +247,9 @@ describe('the embedded server', () => {
   })
 })
 
-async function tcpServer(greet: (socket: Socket) => void): Promise<{ port: number; close: () => Promise<void> }> {
+async function tcpServer(
+  greet: (socket: Socket) => void,
+): Promise<{ port: number; close: () => Promise<void> }> {
   const sockets = new Set<Socket>()
   const listening = createServer((socket) => {
     sockets.add(socket)

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import postgres from 'postgres'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Database, WriteCall } from '../../src/contract/context.ts'
 import { SwarmError } from '../../src/contract/errors.ts'
 import { type OpenDatabase, openDatabase } from '../../src/db/database.ts'
+import { proxyTo, type TestProxy } from '../support/proxy.ts'
 import { type ScratchServer, scratchServer } from '../support/scratch-server.ts'
 import { STAND_IN } from '../support/stand-in.ts'
 
@@ -19,7 +20,9 @@ beforeAll(async () => {
 })
 
 beforeEach(async () => {
-  await admin.unsafe(`truncate swarm.operations, swarm.counters, swarm.bumps; select setval('swarm.attempts', 1, false)`)
+  await admin.unsafe(
+    `truncate swarm.operations, swarm.counters, swarm.bumps; select setval('swarm.attempts', 1, false)`,
+  )
 })
 
 afterAll(async () => {
@@ -54,15 +57,30 @@ describe('write', () => {
   it('answers, and answers the same again under the same key', async () => {
     const write = call('bump', { name: 'a', text: 'ü"\\ \u2028' }, { proc: { session: 's' }, rid: 7 })
     const first = await db.write(write)
-    expect(first).toEqual({ d: { n: 1, args: write.args, proc: { session: 's' }, rid: '7' }, replayed: false })
+    expect(first).toEqual({
+      d: { n: 1, args: write.args, proc: { session: 's' }, rid: '7' },
+      replayed: false,
+    })
     expect(await db.write(write)).toEqual({ ...first, replayed: true })
     expect(await counter('a')).toBe(1)
   })
 
   it('throws a refusal with everything it says', async () => {
-    const refused = { code: 'CONFLICT', area: 'stage', msg: 'another stage', ctx: { a: 1 }, fix: { cmd: 'show' }, needs: ['x'] }
+    const refused = {
+      code: 'CONFLICT',
+      area: 'stage',
+      msg: 'another stage',
+      ctx: { a: 1 },
+      fix: { cmd: 'show' },
+      needs: ['x'],
+    }
     const error = await errorOf(db.write(call('refuse', refused)))
-    expect(error).toMatchObject({ code: 'CONFLICT', area: 'stage', message: 'another stage', fix: { cmd: 'show' } })
+    expect(error).toMatchObject({
+      code: 'CONFLICT',
+      area: 'stage',
+      message: 'another stage',
+      fix: { cmd: 'show' },
+    })
     expect(error.ctx).toEqual({ a: 1, needs: ['x'] })
     expect(error.exitCode).toBe(6)
   })
@@ -81,7 +99,10 @@ describe('write', () => {
   })
 
   it('gives up contention at the deadline, as BUSY with the same request as fix', async () => {
-    const hasty = openDatabase({ kind: 'url', url: server.url }, { connectTimeoutMs: 3_000, session: 't', statementTimeoutMs: 300 })
+    const hasty = openDatabase(
+      { kind: 'url', url: server.url },
+      { connectTimeoutMs: 3_000, session: 't', statementTimeoutMs: 300 },
+    )
     const write = call('contend', { times: 1_000_000 })
     const error = await errorOf(hasty.write(write))
     await hasty.close()
@@ -90,7 +111,10 @@ describe('write', () => {
   })
 
   it('says at the deadline that the outcome is unknown, ends the statement there, and goes on working', async () => {
-    const hasty = openDatabase({ kind: 'url', url: server.url }, { connectTimeoutMs: 3_000, session: 't', statementTimeoutMs: 400 })
+    const hasty = openDatabase(
+      { kind: 'url', url: server.url },
+      { connectTimeoutMs: 3_000, session: 't', statementTimeoutMs: 400 },
+    )
     const write = call('slow', { seconds: 20 })
     const started = performance.now()
     const error = await errorOf(hasty.write(write))
@@ -100,7 +124,12 @@ describe('write', () => {
     expect(error.fix).toEqual({ cmd: 'slow', repo: 'r', seconds: 20, idem: write.key })
     expect(await hasty.write(call('bump'))).toMatchObject({ d: { n: 1 } })
     await expect
-      .poll(async () => (await admin`select 1 from pg_stat_activity where query like '%swarm.run%' and state = 'active' and pid <> pg_backend_pid()`).length)
+      .poll(
+        async () =>
+          (
+            await admin`select 1 from pg_stat_activity where query like '%swarm.run%' and state = 'active' and pid <> pg_backend_pid()`
+          ).length,
+      )
       .toBe(0)
     await hasty.close()
   })
@@ -114,18 +143,104 @@ describe('write', () => {
   })
 })
 
+describe('a reply that is lost', () => {
+  let proxy: TestProxy
+  let far: OpenDatabase
+
+  beforeEach(async () => {
+    proxy = await proxyTo(server.port)
+    const url = server.url.replace(String(server.port), String(proxy.port))
+    far = openDatabase({ kind: 'url', url }, { connectTimeoutMs: 3_000, session: 'far' })
+    await far.read('select 1')
+  })
+
+  afterEach(async () => {
+    await far.close()
+    await proxy.close()
+  })
+
+  it('is got by sending the write again, which is not done twice', async () => {
+    await far.write(call('bump'))
+    proxy.cutNextAnswer()
+    expect(await far.write(call('bump'))).toMatchObject({ d: { n: 2 }, replayed: true })
+    expect(await counter()).toBe(2)
+  })
+
+  it('is got for a group of appends, too', async () => {
+    await far.append([call('bump'), call('bump')])
+    proxy.cutNextAnswer()
+    const results = await far.append([call('bump'), call('bump')])
+    expect(results.map((r) => r.status === 'fulfilled' && [r.value.d.n, r.value.replayed])).toEqual([
+      [3, true],
+      [4, true],
+    ])
+  })
+
+  it('is TIMEOUT with an unknown outcome when the database does not come back', async () => {
+    const url = server.url.replace(String(server.port), String(proxy.port))
+    const hasty = openDatabase(
+      { kind: 'url', url },
+      { connectTimeoutMs: 300, session: 'far', statementTimeoutMs: 800 },
+    )
+    await hasty.write(call('bump'))
+    proxy.cutNextAnswer('for good')
+    const write = call('bump')
+    const started = performance.now()
+    expect(await errorOf(hasty.write(write))).toMatchObject({
+      code: 'TIMEOUT',
+      ctx: { outcome: 'unknown', idem: write.key },
+    })
+    expect(performance.now() - started).toBeGreaterThan(600)
+    expect(await db.write(write)).toMatchObject({ d: { n: 2 }, replayed: true })
+    await hasty.close()
+  })
+
+  it('of a COMMIT makes a keyed transaction run again, and any other fail as unknown', async () => {
+    const keyed = [call('bump'), call('bump')]
+    const runs: boolean[] = []
+    const commitCut = (calls: readonly WriteCall[]) => async (tx: Database) => {
+      const replies = []
+      for (const each of calls) replies.push(await tx.write(each))
+      runs.push(replies.every((reply) => reply.replayed))
+      if (runs.length === 1) proxy.cutNextAnswer()
+    }
+    await far.transaction(commitCut(keyed), { keyed: true })
+    expect(runs).toEqual([false, true])
+    expect(await counter()).toBe(2)
+    runs.length = 0
+    const error = await errorOf(far.transaction(commitCut([call('bump')])))
+    expect(error).toMatchObject({ code: 'DEPENDENCY', retryable: false, ctx: { outcome: 'unknown' } })
+    expect(runs).toEqual([false])
+    expect(await counter()).toBe(3)
+  })
+})
+
 describe('append', () => {
   it('sends a group as one statement and answers in order', async () => {
     const calls = [1, 2, 3].map((i) => call('bump', { i }))
     const results = await db.append(calls)
-    expect(results.map((r) => r.status === 'fulfilled' && r.value.d.args)).toEqual([{ i: 1 }, { i: 2 }, { i: 3 }])
+    expect(results.map((r) => r.status === 'fulfilled' && r.value.d.args)).toEqual([
+      { i: 1 },
+      { i: 2 },
+      { i: 3 },
+    ])
     const [row] = await admin`select last_value::int as n from swarm.attempts`
     expect(row?.n).toBe(1)
   })
 
   it('runs them one by one when the statement raises', async () => {
-    const results = await db.append([call('bump'), call('raise', { why: 'me' }), call('refuse', { code: 'NOTFOUND', msg: 'who' }), call('bump')])
-    expect(results.map((r) => (r.status === 'fulfilled' ? r.value.d.n : r.reason.code))).toEqual([1, 'INTERNAL', 'NOTFOUND', 2])
+    const results = await db.append([
+      call('bump'),
+      call('raise', { why: 'me' }),
+      call('refuse', { code: 'NOTFOUND', msg: 'who' }),
+      call('bump'),
+    ])
+    expect(results.map((r) => (r.status === 'fulfilled' ? r.value.d.n : r.reason.code))).toEqual([
+      1,
+      'INTERNAL',
+      'NOTFOUND',
+      2,
+    ])
     expect(await counter()).toBe(2)
   })
 
@@ -140,7 +255,10 @@ describe('append', () => {
   })
 
   it('gives each its own way out at the deadline', async () => {
-    const hasty = openDatabase({ kind: 'url', url: server.url }, { connectTimeoutMs: 3_000, session: 't', statementTimeoutMs: 300 })
+    const hasty = openDatabase(
+      { kind: 'url', url: server.url },
+      { connectTimeoutMs: 3_000, session: 't', statementTimeoutMs: 300 },
+    )
     const calls = [call('bump'), call('slow', { seconds: 20 })]
     const results = await hasty.append(calls)
     await hasty.close()
@@ -157,7 +275,9 @@ describe('read', () => {
     const params = ['x\ty', 3, false, '{"a":["1"]}', null, '2026-01-02T03:04:05.678901Z', 1.5]
     for (let time = 0; time < 3; time += 1) {
       const rows = await db.read(statement, params)
-      expect(rows).toEqual([{ t: 'x\ty', i: 3, b: false, j: { a: ['1'] }, n: null, at: true, f: 1.5, c: '3' }])
+      expect(rows).toEqual([
+        { t: 'x\ty', i: 3, b: false, j: { a: ['1'] }, n: null, at: true, f: 1.5, c: '3' },
+      ])
     }
   })
 
@@ -246,15 +366,41 @@ describe('transaction', () => {
   })
 
   it('is bounded as a whole, and leaves no transaction behind', async () => {
-    const hasty = openDatabase({ kind: 'url', url: server.url }, { connectTimeoutMs: 3_000, session: 'bounded', statementTimeoutMs: 400 })
+    const hasty = openDatabase(
+      { kind: 'url', url: server.url },
+      { connectTimeoutMs: 3_000, session: 'bounded', statementTimeoutMs: 400 },
+    )
     const endless = hasty.transaction(async (tx) => {
       await tx.write(call('bump'))
       await new Promise(() => {})
     })
     expect(await errorOf(endless)).toMatchObject({ code: 'TIMEOUT' })
-    await expect.poll(async () => (await admin`select 1 from pg_stat_activity where application_name = 'swarm bounded'`).length).toBe(0)
+    await expect
+      .poll(
+        async () =>
+          (await admin`select 1 from pg_stat_activity where application_name = 'swarm bounded'`).length,
+      )
+      .toBe(0)
     expect(await counter()).toBe(0)
     await hasty.close()
+  })
+
+  it('does without prepared statements once a pooler has lost one', async () => {
+    const pooled = openDatabase(
+      { kind: 'url', url: server.url },
+      { connectTimeoutMs: 3_000, session: 'pooled' },
+    )
+    let runs = 0
+    const name = await pooled.transaction(async (tx) => {
+      runs += 1
+      await tx.write(call('bump'))
+      await tx.script('deallocate all')
+      await tx.write(call('bump'))
+      const [row] = await tx.read<{ n: number }>('select count(*)::int as n from pg_prepared_statements')
+      return row?.n
+    })
+    expect([runs, name, await counter()]).toEqual([2, 0, 2])
+    await pooled.close()
   })
 
   it('waits its turn when every connection is taken', async () => {
@@ -265,7 +411,9 @@ describe('transaction', () => {
   })
 
   it('appends one by one inside', async () => {
-    const results = await db.transaction((tx: Database) => tx.append([call('bump'), call('refuse', { code: 'EXISTS', msg: 'm' })]))
+    const results = await db.transaction((tx: Database) =>
+      tx.append([call('bump'), call('refuse', { code: 'EXISTS', msg: 'm' })]),
+    )
     expect(results.map((r) => r.status)).toEqual(['fulfilled', 'rejected'])
   })
 

@@ -17,6 +17,7 @@ import { tryLock } from '../../src/db/embedded/lock.ts'
 import { type Place, placeOf } from '../../src/db/embedded/place.ts'
 import { isAlive, serverProcesses, waitUntil } from '../../src/db/embedded/processes.ts'
 import {
+  canContain,
   makeBundle,
   makeRoot,
   mustPid,
@@ -227,6 +228,29 @@ test('a killed postmaster that nobody reaps, as in a container without init, doe
     zombie.end()
   }
 })
+
+test.runIf(canContain)(
+  'two containers that share the directory: one server, and the other takes over when it dies',
+  async () => {
+    const { swarmDir } = makeRoot()
+    const bundle = await makeBundle()
+    const first = startTool(bundle, ['ensure', swarmDir], { inContainer: true, linger: true })
+    expect(await first.answer).toMatchObject({ started: true })
+    const second = await runTool(bundle, ['ensure', swarmDir], { inContainer: true })
+    expect(second.value).toMatchObject({
+      code: 'DEPENDENCY',
+      message: expect.stringContaining('another container'),
+    })
+    expect((await runTool(bundle, ['reset', swarmDir], { inContainer: true })).value).toMatchObject({
+      code: 'DEPENDENCY',
+    })
+
+    process.kill(-(first.child.pid ?? 0), 'SIGKILL')
+    const third = startTool(bundle, ['ensure', swarmDir], { inContainer: true, linger: true })
+    expect(await third.answer).toMatchObject({ started: true })
+    process.kill(-(third.child.pid ?? 0), 'SIGKILL')
+  },
+)
 
 /** A zombie of a user: its parent has become a program that does not know of it. */
 async function makeZombie({ uid, gid }: { uid: number; gid: number }): Promise<{ pid: number; end(): void }> {

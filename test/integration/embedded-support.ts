@@ -84,6 +84,8 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>
   readonly user?: { readonly uid?: number; readonly gid?: number }
   readonly bundle?: string
+  /** Run it in a pid namespace of its own, with another view of the socket directories: what two containers have of each other. */
+  readonly inContainer?: boolean
   /** Hold the process open after it has answered, until it is signalled. */
   readonly linger?: boolean
 }
@@ -128,9 +130,21 @@ verbs[verb]().then(
 if (process.env.LINGER) setInterval(() => {}, 1000)
 `
 
+/** Ends with its first process, as a container does. */
+const CONTAINER = [
+  ...['unshare', '--pid', '--fork', '--kill-child', '--mount', '--mount-proc', 'sh', '-c'],
+  'for dir in /tmp/swarm-[0-9]*; do [ -d "$dir" ] && mount -t tmpfs -o mode=700,uid=$(stat -c %u "$dir") none "$dir"; done; exec "$@"',
+  'sh',
+]
+
+/** True where the tests may make namespaces. */
+export const canContain =
+  isRoot && spawnSync('unshare', ['--pid', '--fork', '--mount', '--mount-proc', 'true']).status === 0
+
 /** Starts the tool; `answer` resolves with its line, `done` when it has ended. */
 export function startTool(bundle: string, args: readonly string[], options: RunOptions = {}) {
-  const child = spawn(process.execPath, [bundle, ...args], {
+  const command = [...(options.inContainer ? CONTAINER : []), process.execPath, bundle, ...args]
+  const child = spawn(command[0] ?? '', command.slice(1), {
     cwd: '/',
     detached: true,
     env: { PATH: process.env.PATH, ...(options.linger ? { LINGER: '1' } : {}), ...options.env },

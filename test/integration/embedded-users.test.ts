@@ -17,7 +17,13 @@ import {
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { packageNative, SYSTEM_HOMES } from '../../src/db/embedded/binaries.ts'
-import { embeddedStatus, ensureEmbedded, resetEmbedded, stopEmbedded } from '../../src/db/embedded/index.ts'
+import {
+  embeddedPointer,
+  embeddedStatus,
+  ensureEmbedded,
+  resetEmbedded,
+  stopEmbedded,
+} from '../../src/db/embedded/index.ts'
 import {
   isRoot,
   makeBundle,
@@ -194,6 +200,7 @@ test.runIf(isRoot)('a user who may not enter the data of root is told so, and ch
   chmodSync(dir, 0o777)
   chmodSync(swarmDir, 0o777)
   const bundle = await makeBundle()
+  expect((await runTool(bundle, ['pointer', swarmDir], { user: ordinary })).value).toEqual({})
   for (const verb of ['ensure', 'stop', 'reset', 'status']) {
     const ran = await runTool(bundle, [verb, swarmDir], { user: ordinary })
     expect(ran.value).toMatchObject({ code: 'DEPENDENCY', message: expect.stringContaining('another user') })
@@ -211,7 +218,6 @@ test('a socket directory that is not private, or a link, is not used', async () 
   const trap = mkdtempSync(join(dir, 'trap-'))
   rmSync(server.socketDir, { recursive: true })
   symlinkSync(trap, server.socketDir)
-  const { embeddedPointer } = await import('../../src/db/embedded/index.ts')
   expect(await embeddedPointer(swarmDir)).toBeNull()
   const again = await ensureEmbedded(swarmDir)
   expect(again.socketDir).not.toBe(server.socketDir)

@@ -1,7 +1,7 @@
 import { createServer, connect as netConnect, type Server, type Socket } from 'node:net'
 
 /** What lies between a client and its server. */
-export interface Proxy {
+export interface TestProxy {
   readonly port: number
   /** Connections made so far. */
   readonly accepted: number
@@ -11,6 +11,8 @@ export interface Proxy {
   freeze(): void
   /** New connections pass; those frozen stay frozen. */
   thaw(): void
+  /** Takes the server's next answer and closes the connection instead of passing it on; for good: nobody listens here then. */
+  cutNextAnswer(how?: 'for good'): void
   close(): Promise<void>
 }
 
@@ -20,11 +22,12 @@ export interface ProxyOptions {
 }
 
 /** Forwards TCP connections to a Postgres server on this machine. */
-export async function proxyTo(port: number, { pooler }: ProxyOptions = {}): Promise<Proxy> {
+export async function proxyTo(port: number, { pooler }: ProxyOptions = {}): Promise<TestProxy> {
   const sockets = new Set<Socket>()
   let frozen = false
   let accepted = 0
   let roundTrips = 0
+  let cut: 'once' | 'for good' | undefined
   const server: Server = createServer((client) => {
     accepted += 1
     const upstream = netConnect({ port, host: '127.0.0.1' })
@@ -45,6 +48,12 @@ export async function proxyTo(port: number, { pooler }: ProxyOptions = {}): Prom
     })
     upstream.on('data', (data) => {
       if (stopped()) return
+      if (cut) {
+        if (cut === 'for good') server.close()
+        cut = undefined
+        client.destroy()
+        return
+      }
       clientSpoke = false
       if (!reader) return void client.write(data)
       for (const message of reader(data)) {
@@ -83,6 +92,9 @@ export async function proxyTo(port: number, { pooler }: ProxyOptions = {}): Prom
     },
     thaw() {
       frozen = false
+    },
+    cutNextAnswer(how) {
+      cut = how ?? 'once'
     },
     async close() {
       for (const socket of sockets) socket.destroy()

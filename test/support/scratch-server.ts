@@ -66,7 +66,11 @@ export async function scratchServer(options: ScratchOptions = {}): Promise<Scrat
   let child: ChildProcess | undefined
 
   async function start(): Promise<void> {
-    const args = ['-D', data, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])]
+    const args = [
+      '-D',
+      data,
+      ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
+    ]
     const until = performance.now() + 30_000
     while (performance.now() < until) {
       const started = spawn(join(native, 'bin', 'postgres'), args, { stdio: 'ignore', cwd: '/', ...user })
@@ -106,7 +110,15 @@ export async function scratchServer(options: ScratchOptions = {}): Promise<Scrat
 
 /** Over the socket as the superuser, so that tests of passwords can start it, too. */
 async function answers(host: string, port: number): Promise<boolean> {
-  const sql = postgres({ host, port, user: 'postgres', database: 'postgres', max: 1, connect_timeout: 2, onnotice: () => {} })
+  const sql = postgres({
+    host,
+    port,
+    user: 'postgres',
+    database: 'postgres',
+    max: 1,
+    connect_timeout: 2,
+    onnotice: () => {},
+  })
   try {
     await sql`select 1`
     return true

@@ -12,6 +12,7 @@ const CALL = { cmd: 'claim-next', repo: 'r', args: { agent_id: 1 }, key: 'k' }
 describe('toFailure', () => {
   const kinds: [string, string, string][] = [
     ['40P01', '', 'contention'],
+    ['26000', 'prepared statement "x" does not exist', 'unprepared'],
     ['40001', '', 'contention'],
     ['55P03', '', 'contention'],
     ['57014', '', 'cancelled'],
@@ -86,9 +87,16 @@ describe('explain', () => {
   })
 
   it('gives a write whose outcome is unknown its key, whatever ended the last attempt', () => {
-    for (const failure of [toFailure(driverError('ECONNREFUSED'), false), new Failure('deadline', 'DEADLINE', 'late', true)]) {
+    for (const failure of [
+      toFailure(driverError('ECONNREFUSED'), false),
+      new Failure('deadline', 'DEADLINE', 'late', true),
+    ]) {
       const error = explain(failure, { ...ABOUT, unknown: true, call: CALL })
-      expect(error).toMatchObject({ code: 'TIMEOUT', retryable: true, ctx: { outcome: 'unknown', idem: 'k' } })
+      expect(error).toMatchObject({
+        code: 'TIMEOUT',
+        retryable: true,
+        ctx: { outcome: 'unknown', idem: 'k' },
+      })
       expect(error.fix).toEqual({ cmd: 'claim-next', repo: 'r', agent_id: 1, idem: 'k' })
     }
   })
@@ -99,7 +107,10 @@ describe('explain', () => {
   })
 
   it('masks passwords in what the server says', () => {
-    const error = explain(toFailure(driverError('23514', 'value postgres://u:hunter2@h/db is bad'), true), ABOUT)
+    const error = explain(
+      toFailure(driverError('23514', 'value postgres://u:hunter2@h/db is bad'), true),
+      ABOUT,
+    )
     expect(error.message).not.toContain('hunter2')
   })
 })

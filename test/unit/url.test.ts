@@ -3,7 +3,8 @@ import { SwarmError } from '../../src/contract/errors.ts'
 import { connectOptions, maskSecrets, maskUrl, parseUrl } from '../../src/db/url.ts'
 
 const ENV = { USER: 'someone' }
-const parse = (url: string, env: Record<string, string> = {}) => parseUrl(url, { ...ENV, PGUSER: 'me', ...env })
+const parse = (url: string, env: Record<string, string> = {}) =>
+  parseUrl(url, { ...ENV, PGUSER: 'me', ...env })
 
 describe('parseUrl', () => {
   it('reads every part', () => {
@@ -28,8 +29,21 @@ describe('parseUrl', () => {
     ['postgres://u@[::1]:5433/db', [{ host: '::1', port: 5433 }]],
     ['postgres://u@[fe80::1%25eth0]/db', [{ host: 'fe80::1%eth0', port: 5432 }]],
     ['postgres:///db?host=::1', [{ host: '::1', port: 5432 }]],
-    ['postgres://u@a:1,b:2,c/db', [{ host: 'a', port: 1 }, { host: 'b', port: 2 }, { host: 'c', port: 5432 }]],
-    ['postgres:///db?host=a,b&port=1,2', [{ host: 'a', port: 1 }, { host: 'b', port: 2 }]],
+    [
+      'postgres://u@a:1,b:2,c/db',
+      [
+        { host: 'a', port: 1 },
+        { host: 'b', port: 2 },
+        { host: 'c', port: 5432 },
+      ],
+    ],
+    [
+      'postgres:///db?host=a,b&port=1,2',
+      [
+        { host: 'a', port: 1 },
+        { host: 'b', port: 2 },
+      ],
+    ],
   ]
   it.each(hosts)('finds the hosts of %s', (url, expected) => {
     expect(parse(url).hosts).toEqual(expected)
@@ -73,7 +87,10 @@ describe('parseUrl', () => {
 
   it('keeps a raw % in a password', () => {
     expect(parse('postgres://u:100%@h/db').password).toBe('100%')
-    expect(parse('postgres://u:a@b@h/db')).toMatchObject({ password: 'a@b', hosts: [{ host: 'h', port: 5432 }] })
+    expect(parse('postgres://u:a@b@h/db')).toMatchObject({
+      password: 'a@b',
+      hosts: [{ host: 'h', port: 5432 }],
+    })
   })
 
   const bad = [
@@ -136,8 +153,14 @@ describe('masking', () => {
 
   const texts: [string, string][] = [
     ['cannot reach postgres://u:secret@h/db now', 'cannot reach postgres://u:***@h/db now'],
-    ['{"database_url":"postgres://u:secret@h/db","mail":"a@b"}', '{"database_url":"postgres://u:***@h/db","mail":"a@b"}'],
-    ['from postgres://u:s1@h/a to postgresql://v:s2@i/b', 'from postgres://u:***@h/a to postgresql://v:***@i/b'],
+    [
+      '{"database_url":"postgres://u:secret@h/db","mail":"a@b"}',
+      '{"database_url":"postgres://u:***@h/db","mail":"a@b"}',
+    ],
+    [
+      'from postgres://u:s1@h/a to postgresql://v:s2@i/b',
+      'from postgres://u:***@h/a to postgresql://v:***@i/b',
+    ],
     ['host=h password=secret user=u', 'host=h password=*** user=u'],
     ["password='sec ret' user=u", 'password=*** user=u'],
     ['{"password": "secret", "user": "u"}', '{"password": ***, "user": "u"}'],

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough, Readable } from 'node:stream'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type FileLine, type ReadLinesOptions, readLines, writeLines } from '../../src/wire/ndjson.ts'
+import { type FileLine, type ReadLinesOptions, readLines, writeLines } from '../../src/ndjson.ts'
 
 async function read(source: string | Readable, options?: ReadLinesOptions): Promise<FileLine[]> {
   const found: FileLine[] = []

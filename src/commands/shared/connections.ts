@@ -7,6 +7,8 @@ import { createHoldings } from './holdings.ts'
 export interface Connection {
   readonly db: Database
   readonly holdings: Holdings
+  /** Fences of the named cursors that this process holds, by `<repo>/<name>`. */
+  readonly cursors: Map<string, number>
 }
 
 export interface Connections {
@@ -27,10 +29,17 @@ export function createConnections(session: string): Connections {
       const db = openDatabase(target.open, {
         connectTimeoutMs: target.connectTimeoutMs,
         session,
-        ...(root?.config.statement_timeout_ms ? { statementTimeoutMs: root.config.statement_timeout_ms } : {}),
+        ...(root?.config.statement_timeout_ms
+          ? { statementTimeoutMs: root.config.statement_timeout_ms }
+          : {}),
         ...(target.listenUrl ? { listenUrl: target.listenUrl } : {}),
       })
-      const connection = { db, holdings: createHoldings(), close: () => db.close() }
+      const connection = {
+        db,
+        holdings: createHoldings(),
+        cursors: new Map<string, number>(),
+        close: () => db.close(),
+      }
       open.set(target.key, connection)
       return connection
     },

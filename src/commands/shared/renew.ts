@@ -15,7 +15,10 @@ export interface Held {
  * Renews the leases of this process until it is stopped, each as a compare-and-set on fence and unexpired lease. A claim
  * that is no longer ours is forgotten; one held longer than `maxHoldMs` (4 h) is left to expire.
  */
-export function startRenewing(held: () => Iterable<Held>, now: () => number = () => performance.now()): () => void {
+export function startRenewing(
+  held: () => Iterable<Held>,
+  now: () => number = () => performance.now(),
+): () => void {
   const renewed = new Map<string, number>()
   const busy = new Set<string>()
   const tick = () => {
@@ -25,15 +28,14 @@ export function startRenewing(held: () => Iterable<Held>, now: () => number = ()
         const due = (renewed.get(key) ?? claim.since) + claim.lease_ms / FRACTION
         if (busy.has(key) || now() < due || now() - claim.since > maxHoldMs) continue
         busy.add(key)
-        db.read<{ renewed: boolean }>('select swarm.renew_lease($1, $2::integer, $3, $4::bigint) as renewed', [
-          claim.repo,
-          claim.agent_id,
-          claim.bead_id,
-          claim.fence,
-        ])
+        db.read<{ renewed: boolean }>(
+          'select swarm.renew_lease($1, $2::integer, $3, $4::bigint) as renewed',
+          [claim.repo, claim.agent_id, claim.bead_id, claim.fence],
+        )
           .then(([row]) => {
             if (row?.renewed) renewed.set(key, now())
-            else if (holdings.get(claim.repo, claim.agent_id)?.fence === claim.fence) holdings.delete(claim.repo, claim.agent_id)
+            else if (holdings.get(claim.repo, claim.agent_id)?.fence === claim.fence)
+              holdings.delete(claim.repo, claim.agent_id)
           })
           // the next tick tries again; the lease bounds how long that can go on
           .catch(() => {})

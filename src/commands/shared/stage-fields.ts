@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { OUTCOMES } from '../../contract/fields.ts'
 
 /** Input fields that the verbs of the stage runner share. */

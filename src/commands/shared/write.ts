@@ -6,7 +6,12 @@ import type { JsonObject } from '../../contract/json.ts'
  * Runs this request's write: `swarm.do_<cmd>(repo, args, proc)` under its operation key. `args` is the request as the
  * operation's identity; `proc` adds what only this process knows.
  */
-export async function write<D>(ctx: CommandContext, cmd: string, args: object, proc: JsonObject = {}): Promise<D> {
+export async function write<D>(
+  ctx: CommandContext,
+  cmd: string,
+  args: object,
+  proc: JsonObject = {},
+): Promise<D> {
   const reply = await ctx.db.write({
     cmd,
     repo: ctx.repo,
@@ -31,7 +36,12 @@ interface HolderInput {
  * A holder's write: it carries the bead and fence of this process's own claim where the request does not say. When the
  * claim turns out not to be ours any more, the process forgets it.
  */
-export async function holderWrite<D>(ctx: CommandContext, cmd: string, input: HolderInput, proc: JsonObject = {}): Promise<D> {
+export async function holderWrite<D>(
+  ctx: CommandContext,
+  cmd: string,
+  input: HolderInput,
+  proc: JsonObject = {},
+): Promise<D> {
   const own = ctx.holdings.get(ctx.repo, input.agent_id)
   const mine = own && (input.bead_id === undefined || input.bead_id === own.bead_id) ? own : undefined
   try {

@@ -1,7 +1,7 @@
 import type { WriteCall } from '../../contract/context.ts'
 import { type FixRequest, SwarmError, type SwarmErrorOptions } from '../../contract/errors.ts'
 import type { JsonObject } from '../../contract/json.ts'
-import { maskSecrets } from '../mask.ts'
+import { maskSecrets } from '../../contract/mask.ts'
 import type { Failure } from './failure.ts'
 
 export interface About {
@@ -82,6 +82,7 @@ export function explain(failure: Failure, about: About): SwarmError {
       })
     case 'exhausted':
       return make('DEPENDENCY', `the server of ${shown} has run out of resources: ${text}`, { ...again })
+    case 'unprepared':
     case 'other':
       return make('INTERNAL', `the database answered an error: ${text}`, { area: 'database' })
   }

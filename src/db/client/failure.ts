@@ -24,6 +24,8 @@ export type FailureKind =
   | 'readonly'
   /** Disk or memory ran out there. */
   | 'exhausted'
+  /** A pooler has lost a prepared statement; nothing was run. */
+  | 'unprepared'
   /** TLS could not be agreed on. */
   | 'tls'
   | 'other'
@@ -67,6 +69,7 @@ export class Failure extends Error {
 
 const BREAKING: ReadonlySet<FailureKind> = new Set([
   'lost',
+  'unprepared',
   'away',
   'starting',
   'full',
@@ -74,4 +77,11 @@ const BREAKING: ReadonlySet<FailureKind> = new Set([
   'tls',
   'readonly',
 ])
-const PASSING: ReadonlySet<FailureKind> = new Set(['lost', 'away', 'starting', 'full', 'contention'])
+const PASSING: ReadonlySet<FailureKind> = new Set([
+  'lost',
+  'away',
+  'starting',
+  'full',
+  'contention',
+  'unprepared',
+])

@@ -49,6 +49,7 @@ export class Listener {
   readonly #versions = new Map<string, number>()
   #state: ListenerState = 'idle'
   #everything = 0
+  #changes = 0
   #client: Client | undefined
   #lose: () => void = () => {}
   #heard: (beat: string) => void = () => {}
@@ -64,9 +65,9 @@ export class Listener {
     return this.#state
   }
 
-  /** Grows whenever something may have changed in a repo, as far as this process was told. */
-  version(repo: string): number {
-    return this.#everything + (this.#versions.get(repo) ?? 0)
+  /** Grows whenever something may have changed in a repo, or in any with null, as far as this process was told. */
+  version(repo: string | null): number {
+    return this.#everything + (repo === null ? this.#changes : (this.#versions.get(repo) ?? 0))
   }
 
   /** Calls `wake` whenever something may have changed in `repo`, or in any with null. Returns how to stop that. */
@@ -85,6 +86,7 @@ export class Listener {
 
   /** Wakes this process's own readers without the way over the server. */
   wake(repo: string): void {
+    this.#changes += 1
     this.#versions.set(repo, (this.#versions.get(repo) ?? 0) + 1)
     for (const subscription of [...this.#subscriptions]) {
       if (subscription.repo === null || subscription.repo === repo) subscription.wake()
@@ -152,7 +154,8 @@ export class Listener {
         return false
       }
       // close() may have come meanwhile
-      if (this.#wanted()) this.#state = 'listening'
+      if (this.#state !== 'connecting') return false
+      this.#state = 'listening'
       this.#wakeAll()
       await this.#watch(client, lost)
       return true

@@ -52,6 +52,7 @@ export async function persist<T>(
       if (!(error instanceof Failure)) throw error
       unknown = unknown ? mayStillBeDone(error) : !error.rolledBack
       if (unknown && !resend) throw new Stopped(error, true)
+      if (error.kind === 'unprepared') pool.withoutPrepared()
       if (isAbsentServer(error) && !ensured) {
         ensured = true
         const from = performance.now()
@@ -87,6 +88,8 @@ function patienceMs(error: Failure, unknown: boolean, tries: number, pool: Pool)
     case 'lost':
     case 'contention':
       return Number.POSITIVE_INFINITY
+    case 'unprepared':
+      return tries < 3 ? Number.POSITIVE_INFINITY : 0
     case 'starting':
     case 'full':
       return unknown ? Number.POSITIVE_INFINITY : pool.options.connectTimeoutMs

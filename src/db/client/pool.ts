@@ -86,6 +86,13 @@ export class Pool {
     return true
   }
 
+  /** From now on without named prepared statements, which a pooler before this database does not keep. */
+  withoutPrepared(): void {
+    if (!this.#connect?.prepare) return
+    this.#connect = { ...this.#connect, prepare: false }
+    this.#client?.retire()
+  }
+
   close(): void {
     this.#closed = true
     clearTimeout(this.#idle)

@@ -15,6 +15,8 @@ const BY_STATE: Readonly<Record<string, FailureKind>> = {
   '53100': 'exhausted',
   '53200': 'exhausted',
   '53300': 'full',
+  '26000': 'unprepared',
+  '42P05': 'unprepared',
   '28000': 'denied',
   '28P01': 'denied',
   '42501': 'denied',

@@ -1,22 +1,25 @@
+import { setMaxListeners } from 'node:events'
 import type { Listener } from './listener.ts'
 
 /** Waiters look again after this long in any case: a wake-up may be lost. */
 const POLL_MS = 1_000
 
 /** What each waiter, known by its signal, had been told of each repo when it last went to read. */
-const seen = new WeakMap<AbortSignal, Map<string, number>>()
+const seen = new WeakMap<AbortSignal, Map<string | null, number>>()
 
 /**
- * Resolves when something may have changed in `repo`, after `timeoutMs` or one second, or when `signal` aborts. A change that was
+ * Resolves when something may have changed in `repo` (null: in any), after `timeoutMs` or one second, or when `signal` aborts. A change that was
  * announced while the same waiter was reading, between two of its waits, is not slept through.
  */
 export function waitForWake(
   listener: Listener,
-  repo: string,
+  repo: string | null,
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<void> {
-  const known = seen.get(signal) ?? new Map<string, number>()
+  const known = seen.get(signal) ?? new Map<string | null, number>()
+  // one signal may stop any number of waiters
+  if (!seen.has(signal)) setMaxListeners(0, signal)
   seen.set(signal, known)
   const before = known.get(repo)
   return new Promise((resolve) => {

@@ -69,8 +69,12 @@ export function socketPath(socketDir: string, port: number): string {
 
 /** True when `path` is a real directory that only `uid` may enter: whoever finds a socket in it can trust it. */
 export function isPrivateDir(path: string, uid: number): boolean {
-  const stat = lstatSync(path, { throwIfNoEntry: false })
-  return stat?.isDirectory() === true && stat.uid === uid && (stat.mode & 0o077) === 0
+  try {
+    const stat = lstatSync(path)
+    return stat.isDirectory() && stat.uid === uid && (stat.mode & 0o077) === 0
+  } catch {
+    return false
+  }
 }
 
 function isPointer(value: unknown): value is Pointer {

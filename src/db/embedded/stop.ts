@@ -65,7 +65,7 @@ async function stopAt(place: Place): Promise<boolean> {
   if (dataDir === null) return false
   const { postmasters, orphans } = processesOf(place, dataDir)
   const pointer = readPointer(place.swarmDir)
-  if (postmasters.length === 0 && (file !== null || serverElsewhere(place, false))) {
+  if (postmasters.length === 0 && (file !== null || isElsewhere(place))) {
     throw failure(
       'the embedded Postgres of this directory runs in another container or on another machine: stop it there',
       {
@@ -79,6 +79,13 @@ async function stopAt(place: Place): Promise<boolean> {
     signal(pointer.keeper_pid, 'SIGTERM')
   if (pointer?.pid) markStopped(place.swarmDir, pointer.pid)
   return postmasters.length > 0
+}
+
+/** Whoever can have the lock knows that no server runs, whatever the pointer says. */
+function isElsewhere(place: Place): boolean {
+  const lock = tryLock(place)
+  lock?.release()
+  return lock === null && serverElsewhere(place, false)
 }
 
 function remove(place: Place): void {

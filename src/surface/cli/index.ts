@@ -1,14 +1,16 @@
 import { createDispatcher } from '../../commands/dispatch.ts'
 import { loaders, verbs } from '../../commands/registry.ts'
-import { exitCodeOfReply, type Reply } from '../../contract/envelope.ts'
+import type { Reply } from '../../contract/envelope.ts'
 import type { FixRequest, SwarmError } from '../../contract/errors.ts'
 import type { Json } from '../../contract/json.ts'
-import { encodeReply } from '../../wire/encode.ts'
+import { getLogger } from '../../log.ts'
+import { guard } from '../../wire/guard.ts'
 import { inspect } from '../../wire/inspect.ts'
 import { endWith } from '../ending.ts'
 import { onStopSignal } from '../signals.ts'
 import { VERSION } from '../version.ts'
 import { type Catalog, loadVerb } from './catalog.ts'
+import { createPrinter } from './print.ts'
 import { type Format, readCommandLine } from './program.ts'
 import { renderShell } from './render.ts'
 import { readStdin } from './stdin.ts'
@@ -18,64 +20,58 @@ const catalog: Catalog = { verbs, loaders }
 /** `swarm <command> --flags`: prints one envelope and ends with its exit code. */
 export async function runCli(argv: readonly string[]): Promise<void> {
   const started = performance.now()
-  process.stdout.on('error', () => {})
+  // the log is the last thing a process may die of
   process.stderr.on('error', () => {})
   const intent = await readCommandLine(catalog, argv, readStdin())
+  const { format } = intent
   switch (intent.kind) {
     case 'version':
-      return answer(done({ version: VERSION }, started), intent.format, VERSION)
+      return endWith(await createPrinter(format).print(done({ version: VERSION }, started), VERSION))
     case 'help':
-      return help(intent.verb, intent.format, started)
+      return endWith(await help(intent.verb, format, started))
     case 'refused':
-      return answer(failed(intent.error, started), intent.format)
+      return endWith(await createPrinter(format).print(failed(intent.error, started)))
     case 'run':
-      return answer(await run(intent.request, started), intent.format)
+      return endWith(await run(intent.request, format, started))
   }
 }
 
-async function run(request: FixRequest, started: number): Promise<Reply> {
+async function run(request: FixRequest, format: Format, started: number): Promise<number> {
   const flaw = inspect(request)
-  if (flaw) return failed(flaw, started)
-  const dispatcher = createDispatcher({ env: process.env, cwd: process.cwd(), render: renderShell, surface: 'oneshot' })
+  if (flaw) return createPrinter(format).print(failed(flaw, started))
+  const { env } = process
+  const dispatcher = createDispatcher({ env, cwd: process.cwd(), render: renderShell, surface: 'oneshot' })
+  const handler = guard(dispatcher, (err) => getLogger().error({ err }, 'a fault while answering a request'))
+  const printer = createPrinter(format, () => dispatcher.shutdown())
   const release = onStopSignal(() => dispatcher.shutdown())
   try {
-    const accepted = await dispatcher.accept(request)
-    return 'ok' in accepted ? accepted : await dispatcher.run(accepted)
+    const accepted = await handler.accept(request)
+    if ('ok' in accepted) return await printer.print(accepted)
+    const reply = await handler.run(accepted, async (lines) => {
+      for (const line of lines) await printer.print(line)
+      await printer.ready()
+    })
+    return await printer.print(reply)
   } finally {
     await dispatcher.close()
     release()
   }
 }
 
-async function help(verb: string | undefined, format: Format, started: number): Promise<void> {
+async function help(verb: string | undefined, format: Format, started: number): Promise<number> {
+  const printer = createPrinter(format)
   const { overview, verbHelp } = await import('./help.ts')
   if (verb === undefined || verb === 'help') {
-    const { d, text } = overview(verbs, VERSION)
-    return answer(done(d, started), format, text)
+    const text = overview(verbs, VERSION)
+    return printer.print(done({ text }, started), text)
   }
   const definition = await loadVerb(catalog, verb)
   if (!definition) {
     const { refuseVerb } = await import('./mistakes.ts')
-    const error = await refuseVerb(catalog, verb, [])
-    return answer(failed(error, started), format)
+    return printer.print(failed(await refuseVerb(catalog, verb, []), started))
   }
-  const { d, text } = verbHelp(definition, process.stdout.columns ?? 100)
-  return answer(done(d, started), format, text)
-}
-
-/** Writes the envelope, or for people: the text if there is one (they get it on a terminal too), else a table. */
-async function answer(reply: Reply, format: Format, text?: string): Promise<void> {
-  const { stdout } = process
-  const encoded = encodeReply(reply, undefined, renderShell)
-  if (text !== undefined && (format === 'table' || stdout.isTTY)) stdout.write(`${text}\n`)
-  else if (format === 'table') {
-    const { formatEnvelope } = await import('./table.ts')
-    const { toEnvelope } = await import('../../contract/envelope.ts')
-    const width = stdout.columns ?? (Number(process.env.COLUMNS) || Number.POSITIVE_INFINITY)
-    const colour = stdout.isTTY === true && stdout.hasColors()
-    stdout.write(`${formatEnvelope(toEnvelope(encoded.reply, renderShell), { width, colour })}\n`)
-  } else stdout.write(encoded.text)
-  endWith(exitCodeOfReply(encoded.reply))
+  const text = verbHelp(definition, process.stdout.columns ?? 100)
+  return printer.print(done({ text }, started), text)
 }
 
 function done(d: Json, started: number): Reply {

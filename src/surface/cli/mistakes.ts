@@ -2,10 +2,10 @@ import type { AnyCommand } from '../../contract/command.ts'
 import { SwarmError, type SwarmErrorOptions } from '../../contract/errors.ts'
 import { asFix } from '../../contract/explain.ts'
 import type { JsonObject } from '../../contract/json.ts'
+import { maskSecrets } from '../../contract/mask.ts'
 import { suggest } from '../../contract/names.ts'
 import { repair } from '../../contract/repair.ts'
 import { unknownVerb } from '../../contract/unknown-verb.ts'
-import { maskSecrets } from '../../db/mask.ts'
 import { type Catalog, loadVerb } from './catalog.ts'
 import type { Mistake, ParsedVerb } from './parse.ts'
 import { flagOf } from './render.ts'
@@ -20,7 +20,8 @@ export function refuseLine(
 ): SwarmError {
   const verb = definition.name
   const request = mistake.kind === 'not-json' ? parsed.request : roughRequest(definition, words)
-  const mended = fixOf(definition, request)
+  const lost = mistake.kind === 'not-json' && mistake.lost !== 'json' ? mistake.lost : undefined
+  const mended = fixOf(definition, request, lost)
   switch (mistake.kind) {
     case 'unknown-flag': {
       const [name = ''] = shown(mistake.word).split('=', 1)
@@ -85,9 +86,15 @@ export function shown(word: string): string {
   return maskSecrets(word).slice(0, 80)
 }
 
-function fixOf(definition: AnyCommand, request: JsonObject): Pick<SwarmErrorOptions, 'fix' | 'needs'> {
-  const mended = asFix(repair(definition, { ...request, cmd: definition.name }))
-  return mended.fix ? mended : { ...mended, fix: { cmd: 'help', verb: definition.name } }
+function fixOf(
+  definition: AnyCommand,
+  request: JsonObject,
+  lost?: string,
+): Pick<SwarmErrorOptions, 'fix' | 'needs'> {
+  const { fix = { cmd: 'help', verb: definition.name }, needs = [] } = asFix(
+    repair(definition, { ...request, cmd: definition.name }),
+  )
+  return { fix, needs: lost === undefined || needs.includes(lost) ? needs : [...needs, lost] }
 }
 
 function nearestFlag(

@@ -51,12 +51,14 @@ function formatObject(object: JsonObject, options: TableOptions): string[] {
 }
 
 function keyValues(object: JsonObject, { width, colour }: TableOptions, indent: string): string[] {
-  const entries = Object.entries(object).flatMap(([name, value]) => (value === undefined ? [] : [{ name, value }]))
+  const entries = Object.entries(object).flatMap(([name, value]) =>
+    value === undefined ? [] : [{ name, value }],
+  )
   const names = Math.max(0, ...entries.map(({ name }) => displayWidth(name)))
   const style = styles(colour)
   return entries.map(({ name, value }) => {
     const room = Math.max(20, width - names - 2 - indent.length)
-    return `${indent}${style.dim(pad(name, names, 'right'))}  ${cut(cell(value), room)}`
+    return `${indent}${style.dim(pad(name, names, 'right'))}  ${cut(cell(value), room)}`.trimEnd()
   })
 }
 
@@ -70,7 +72,10 @@ function formatRows(rows: readonly JsonObject[], { width, colour }: TableOptions
       const natural = Math.max(...[name, ...cells].map(displayWidth))
       return { name, cells, side: isNumber ? ('left' as const) : ('right' as const), natural }
     })
-  const widths = fit(columns.map(({ natural }) => natural), width)
+  const widths = narrow(
+    columns.map(({ natural }) => natural),
+    width,
+  )
   const line = (texts: readonly string[]) =>
     texts
       .map((text, at) => pad(cut(text, widths[at] ?? 0), widths[at] ?? 0, columns[at]?.side ?? 'right'))
@@ -83,7 +88,7 @@ function formatRows(rows: readonly JsonObject[], { width, colour }: TableOptions
 }
 
 /** Narrows the widest columns, never below 8, until the row fits. */
-function fit(widths: readonly number[], total: number): number[] {
+function narrow(widths: readonly number[], total: number): number[] {
   const fitted = [...widths]
   const room = total - 2 * (widths.length - 1)
   for (;;) {
@@ -99,7 +104,8 @@ function fit(widths: readonly number[], total: number): number[] {
 function cell(value: Json | undefined): string {
   if (value === undefined || value === null) return ''
   if (typeof value === 'string') return oneLine(value)
-  if (isList(value) && value.every((item) => typeof item !== 'object')) return value.map((item) => cell(item)).join(', ')
+  if (isList(value) && value.every((item) => typeof item !== 'object'))
+    return value.map((item) => cell(item)).join(', ')
   return oneLine(JSON.stringify(value))
 }
 

@@ -16,7 +16,7 @@ export const OWN_FLAGS = [
   {
     name: 'json',
     flags: '--json <object>',
-    description: 'the whole request as JSON, or - for stdin; flags go before it',
+    description: 'fields as a JSON object, - for stdin; flags win over it',
   },
   { name: 'format', flags: '--format <format>', description: 'json (an envelope) or table (for people)' },
 ] as const

@@ -1,7 +1,7 @@
-import { renderShell } from '../cli/render.ts'
-import { formatEnvelope } from '../cli/table.ts'
 import { createDispatcher } from '../../commands/dispatch.ts'
 import { exitCodeOfReply, toEnvelope } from '../../contract/envelope.ts'
+import { renderShell } from '../cli/render.ts'
+import { formatEnvelope } from '../cli/table.ts'
 import { endWith } from '../ending.ts'
 
 const HINTS = [
@@ -15,9 +15,12 @@ export async function greet(): Promise<void> {
   const { env, stderr } = process
   const dispatcher = createDispatcher({ env, cwd: process.cwd(), render: renderShell, surface: 'oneshot' })
   const accepted = await dispatcher.accept({ cmd: 'status' })
-  const reply = 'ok' in accepted ? accepted : await dispatcher.run(accepted)
+  const reply = 'ok' in accepted ? accepted : await dispatcher.run(accepted, async () => {})
   const width = stderr.columns ?? 100
-  const status = formatEnvelope(toEnvelope(reply, renderShell), { width, colour: stderr.hasColors?.() ?? false })
+  const status = formatEnvelope(toEnvelope(reply, renderShell), {
+    width,
+    colour: stderr.hasColors?.() ?? false,
+  })
   stderr.write(`${status}\n\n${HINTS.join('\n')}\n`)
   await dispatcher.close()
   endWith(exitCodeOfReply(reply))

@@ -2,9 +2,9 @@ import { createReadStream, createWriteStream } from 'node:fs'
 import { Readable, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { parse, stringify } from 'ndjson'
-import type { Json, JsonObject } from '../contract/json.ts'
-import { createLineSplitter, type Line } from './lines.ts'
-import { readLoosely } from './loose.ts'
+import type { Json, JsonObject } from './contract/json.ts'
+import { createLineSplitter, type Line } from './wire/lines.ts'
+import { readLoosely } from './wire/loose.ts'
 
 /** A line of a file: its value, or why it has none. Lines count from 1. */
 export type FileLine =

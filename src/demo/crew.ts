@@ -1,0 +1,81 @@
+import { isJsonObject } from '../contract/json.ts'
+import { type Peer, spawnPeer } from '../process/index.ts'
+import { readLines } from '../wire/ndjson.ts'
+import type { AgentOrders } from './agent.ts'
+import type { Scratch } from './scratch.ts'
+
+/** What the agents have been told by swarm and have passed on. */
+export interface Acknowledged {
+  /** Beads whose end swarm has acknowledged, once per acknowledgement. */
+  readonly finished: string[]
+  /** Beads that were somebody else's when an agent wanted to go on. */
+  readonly lost: string[]
+  readonly faults: string[]
+}
+
+/** One running agent process. */
+export interface Member {
+  readonly agent: number
+  readonly peer: Peer
+  /** True once the process has ended. */
+  gone: boolean
+}
+
+export interface Crew {
+  readonly members: readonly Member[]
+  readonly acknowledged: Acknowledged
+  start(agent: number): Promise<Member>
+  /** Tells every agent its pace, in ms. */
+  setPace(ms: number): void
+  /** Lets the agents give back what they hold and leave; ends those that do not. */
+  stop(): Promise<void>
+}
+
+const LEAVE_MS = 4_000
+
+/** Starts agent processes, each the leader of a process group of its own, and listens to what they say. */
+export function createCrew(
+  scratch: Scratch,
+  orders: Omit<AgentOrders, 'agent_id' | 'peers'>,
+  agents: readonly number[],
+): Crew {
+  const members: Member[] = []
+  const acknowledged: Acknowledged = { finished: [], lost: [], faults: [] }
+  let pace_ms = orders.pace_ms
+
+  const listen = async ({ agent, peer }: Member) => {
+    for await (const { value } of readLines(peer.stdout)) {
+      if (!isJsonObject(value)) continue
+      if (typeof value.finished === 'string') acknowledged.finished.push(value.finished)
+      if (typeof value.lost === 'string') acknowledged.lost.push(value.lost)
+      if (typeof value.fault === 'string') acknowledged.faults.push(`agent ${agent}: ${value.fault}`)
+    }
+  }
+  return {
+    members,
+    acknowledged,
+    async start(agent) {
+      const peers = agents.filter((other) => other !== agent)
+      const own: AgentOrders = { ...orders, pace_ms, agent_id: agent, peers }
+      const peer = await spawnPeer({
+        argv: [...orders.swarm, 'demo-agent', JSON.stringify(own)],
+        cwd: scratch.root,
+        env: scratch.env,
+      })
+      const member: Member = { agent, peer, gone: false }
+      peer.exited.then(() => {
+        member.gone = true
+      })
+      members.push(member)
+      listen(member).catch(() => {})
+      return member
+    },
+    setPace(ms) {
+      pace_ms = ms
+      for (const { peer, gone } of members) if (!gone) peer.stdin.write(`${JSON.stringify({ pace_ms: ms })}\n`)
+    },
+    async stop() {
+      await Promise.all(members.map(({ peer }) => peer.end(LEAVE_MS)))
+    },
+  }
+}

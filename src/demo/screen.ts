@@ -1,0 +1,56 @@
+import type { WriteStream } from 'node:tty'
+import type { Model } from './model.ts'
+import type { Style } from './style.ts'
+import { plainLine, renderFrame } from './view.ts'
+
+/** Where the demo is watched: drawn in place on a terminal, line by line elsewhere. */
+export interface Screen {
+  /** Shows the state now. Cheap: call it as often as it shall change. */
+  show(model: Model, time: { readonly elapsedMs: number; readonly progress: number }): void
+  /** Text that stays, below what was drawn. */
+  print(lines: readonly string[]): void
+  /** Gives the terminal back as it was. */
+  close(): void
+}
+
+const HIDE_CURSOR = '\x1b[?25l'
+const SHOW_CURSOR = '\x1b[?25h'
+const CLEAR_LINE = '\x1b[K'
+const CLEAR_BELOW = '\x1b[J'
+
+/** A terminal: the picture is drawn over itself, as high as the window allows. */
+export function createTerminalScreen(out: WriteStream, style: Style): Screen {
+  let drawn = 0
+  let last = ''
+  const home = () => (drawn > 0 ? `\x1b[${drawn}F` : '')
+  return {
+    show(model, time) {
+      const { columns: width = 80, rows: height = 24 } = out
+      const lines = renderFrame(model, style, { width, height, now: performance.now(), ...time })
+      const text = lines.map((line) => `${line}${CLEAR_LINE}\n`).join('')
+      if (text === last) return
+      out.write(`${HIDE_CURSOR}${home()}${text}${CLEAR_BELOW}`)
+      drawn = lines.length
+      last = text
+    },
+    print(lines) {
+      out.write(lines.map((line) => `${line}${CLEAR_LINE}\n`).join(''))
+      drawn = 0
+      last = ''
+    },
+    close: () => void out.write(SHOW_CURSOR),
+  }
+}
+
+/** No terminal: what weighs is told once, in a line of its own. */
+export function createPlainScreen(out: NodeJS.WritableStream): Screen {
+  let told = 0
+  return {
+    show(model) {
+      for (const news of model.news.slice(told)) if (news.weighty) out.write(`${plainLine(news, model)}\n`)
+      told = model.news.length
+    },
+    print: (lines) => void out.write(lines.map((line) => `${line}\n`).join('')),
+    close: () => {},
+  }
+}

@@ -1,0 +1,52 @@
+/** Colours and signs of the terminal at hand. */
+export interface Style {
+  dim(text: string): string
+  bold(text: string): string
+  red(text: string): string
+  green(text: string): string
+  yellow(text: string): string
+  cyan(text: string): string
+  readonly signs: typeof UNICODE
+}
+
+const UNICODE = { working: '●', idle: '○', killed: '✗', done: '✓', full: '━', empty: '─', back: '←', cut: '…', dot: '·' }
+const ASCII: typeof UNICODE = {
+  working: '*',
+  idle: 'o',
+  killed: 'x',
+  done: '+',
+  full: '=',
+  empty: '-',
+  back: '<-',
+  cut: '~',
+  dot: '-',
+}
+
+/** `colour` false (NO_COLOR, no terminal) leaves text as it is; an explicit non-UTF-8 locale gets ASCII signs. */
+export function createStyle(colour: boolean, env: Readonly<Record<string, string | undefined>>): Style {
+  const paint = (open: number, close: number) => (text: string) => (colour ? `\x1b[${open}m${text}\x1b[${close}m` : text)
+  const locale = env.LC_ALL || env.LC_CTYPE || env.LANG
+  return {
+    dim: paint(2, 22),
+    bold: paint(1, 22),
+    red: paint(31, 39),
+    green: paint(32, 39),
+    yellow: paint(33, 39),
+    cyan: paint(36, 39),
+    signs: locale && !/utf-?8/i.test(locale) ? ASCII : UNICODE,
+  }
+}
+
+/** One column of a line: its text is cut or filled to `width` before it is painted. */
+export function fit(text: string, width: number, cut: string): string {
+  const chars = [...printable(text)]
+  if (width <= 0) return ''
+  if (chars.length <= width) return text.length === chars.length ? text.padEnd(width) : chars.join('') + ' '.repeat(width - chars.length)
+  return chars.slice(0, width - 1).join('') + cut
+}
+
+/** Without what would move the cursor: titles come from files. */
+export function printable(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out
+  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, ' ')
+}

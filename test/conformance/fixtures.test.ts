@@ -1,0 +1,70 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, expect, test } from 'vitest'
+import { z } from 'zod'
+import { loaders } from '../../src/commands/registry.ts'
+import type { Envelope } from '../../src/contract/envelope.ts'
+import type { Json, JsonObject } from '../../src/contract/json.ts'
+import { testDatabase } from '../support/database.ts'
+import { runSwarm } from '../support/swarm.ts'
+import { differences } from './match.ts'
+
+const PROTOCOL = join(__dirname, '..', '..', 'protocol')
+const FIXTURES = join(PROTOCOL, 'fixtures')
+
+interface Exchange {
+  readonly send: JsonObject
+  readonly expect: Json
+}
+
+const database = await testDatabase()
+const scratch = await mkdtemp(join(tmpdir(), 'swarm-fixtures-'))
+afterAll(() => rm(scratch, { recursive: true, force: true }))
+
+const envelope = z.fromJSONSchema(JSON.parse(readFileSync(join(PROTOCOL, 'envelope.json'), 'utf8')))
+const names = readdirSync(FIXTURES).sort()
+
+test('every verb has a fixture', () => {
+  const covered = new Set(names.map((name) => name.replace(/\.\d+\.jsonl$/, '')))
+  expect(Object.keys(loaders).filter((verb) => /^[a-z-]+$/.test(verb) && !covered.has(verb))).toEqual([])
+})
+
+test.each(names)('%s', async (name) => {
+  const exchanges = readFixture(join(FIXTURES, name))
+  const { envelopes, stderr } = await runSwarm([], {
+    env: { DATABASE_URL: database.url, SWARM_REPO: `fixture/${name}` },
+    cwd: scratch,
+    input: exchanges.map(({ send }) => `${JSON.stringify(send)}\n`).join(''),
+  })
+  expect(stderr).toBe('')
+  expect(envelopes).toHaveLength(exchanges.length)
+  for (const [at, { send, expect: expected }] of exchanges.entries()) {
+    const answer: Json = JSON.parse(JSON.stringify(envelopes[at]))
+    expect(
+      differences(expected, answer),
+      `${JSON.stringify(send)} answered ${JSON.stringify(answer)}`,
+    ).toEqual([])
+    expect(envelope.safeParse(answer).error?.issues).toBeUndefined()
+    await checkOutput(send, envelopes[at])
+  }
+})
+
+const dryOutput = z.strictObject({ dry: z.literal(true), would_do: z.array(z.string()) })
+
+/** `d` must be what the verb's output schema declares, and no more. */
+async function checkOutput({ cmd, dry }: JsonObject, answer: Envelope | undefined): Promise<void> {
+  if (!answer?.ok) return
+  const command = await loaders[String(cmd)]?.()
+  const output = dry === true ? dryOutput : command?.output
+  expect(output?.parse(answer.d)).toEqual(answer.d)
+}
+
+function readFixture(path: string): readonly Exchange[] {
+  const lines = readFileSync(path, 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+  return Array.from({ length: lines.length / 2 }, (_, at) => ({ ...lines[2 * at], ...lines[2 * at + 1] }))
+}

@@ -240,6 +240,12 @@ create table if not exists swarm.agent_messages (
   subject        text not null default '',
   body           text not null,
   metadata       jsonb not null default '{}',
+  thread_id      bigint,
+  reply_to       bigint,
+  importance     text not null default 'normal' check (importance in ('low', 'normal', 'high', 'urgent')),
+  ack_required   boolean not null default false,
+  deadline_at    timestamptz,
+  overdue_at     timestamptz,
   seq            bigint not null,
   read           boolean not null default false,
   read_at        timestamptz,
@@ -248,6 +254,8 @@ create table if not exists swarm.agent_messages (
 create index if not exists messages_to on swarm.agent_messages (to_repo_id, to_agent_id, id);
 create index if not exists messages_unread on swarm.agent_messages (to_repo_id, to_agent_id, id) where not read;
 create index if not exists messages_from on swarm.agent_messages (from_repo_id, from_agent_id, id);
+create index if not exists messages_due on swarm.agent_messages (to_repo_id, deadline_at) where deadline_at is not null and overdue_at is null;
+create index if not exists messages_by_thread on swarm.agent_messages (to_repo_id, thread_id, id) where thread_id is not null;
 
 create table if not exists swarm.message_receipts (
   message_id    bigint not null,
@@ -1840,9 +1848,12 @@ begin
   with placed as (
     select c, c -> 'args' as a, (c ->> 'seq')::bigint as seq, (c ->> 'n')::integer as n from jsonb_array_elements(v_calls) c where c ? 'seq'
   ), messages as (
-    insert into swarm.agent_messages (from_repo_id, from_agent_id, to_repo_id, to_agent_id, bead_id, message_type, subject, body, metadata, seq)
+    insert into swarm.agent_messages (from_repo_id, from_agent_id, to_repo_id, to_agent_id, bead_id, message_type, subject, body, metadata,
+        thread_id, reply_to, importance, ack_required, deadline_at, seq)
       select c ->> 'repo', (a ->> 'agent_id')::integer, c ->> 'repo', t::integer, a ->> 'bead_id', a ->> 'message_type',
-        coalesce(a ->> 'subject', ''), a ->> 'body', coalesce(a -> 'metadata', '{}'), seq
+        coalesce(a ->> 'subject', ''), a ->> 'body', coalesce(a -> 'metadata', '{}'), (c ->> 'thread_id')::bigint, (a ->> 'reply_to')::bigint,
+        coalesce(a ->> 'importance', 'normal'), coalesce((a ->> 'ack_required')::boolean, a ? 'deadline_ms'),
+        clock_timestamp() + make_interval(secs => (a ->> 'deadline_ms')::double precision / 1000), seq
       from placed, jsonb_array_elements_text(c -> 'to') t where c ->> 'cmd' = 'send' order by n, t::integer
       returning id, seq
   ), broadcasts as (
@@ -1888,6 +1899,7 @@ declare
   v_from     integer := (a ->> 'agent_id')::integer;
   v_to       integer[];
   v_unknown  jsonb;
+  v_thread   bigint;
   v_wanted   jsonb := case when jsonb_typeof(a -> 'to') = 'array' then a -> 'to' else jsonb_build_array(a -> 'to') end;
 begin
   if not exists (select from swarm.agent_state where repo_id = p_repo and agent_id = v_from) then
@@ -1905,7 +1917,48 @@ begin
         when jsonb_typeof(v_unknown) = 'string' then jsonb_build_object('cmd', 'register', 'role', v_unknown)
         else jsonb_build_object('cmd', 'agents') end);
   end if;
-  return jsonb_build_object('to', to_jsonb(v_to));
+  -- a thread is named by its first message; an answer belongs to the thread of what it answers
+  if a ? 'reply_to' or a ? 'thread_id' then
+    select coalesce(m.thread_id, m.id) into v_thread from swarm.agent_messages m
+      where m.to_repo_id = p_repo and m.id = coalesce(a ->> 'reply_to', a ->> 'thread_id')::bigint;
+    if v_thread is null then
+      return swarm.refused('NOTFOUND', format('no message %s in repo %s', coalesce(a ->> 'reply_to', a ->> 'thread_id'), p_repo), null,
+        jsonb_build_object('field', case when a ? 'reply_to' then 'reply_to' else 'thread_id' end, 'got', coalesce(a -> 'reply_to', a -> 'thread_id')),
+        (a - 'reply_to' - 'thread_id') || '{"cmd": "send"}');
+    end if;
+  end if;
+  return jsonb_strip_nulls(jsonb_build_object('to', to_jsonb(v_to), 'thread_id', v_thread));
+end $$;
+
+-- What only some messages have.
+create or replace function swarm.message_extras(m swarm.agent_messages) returns jsonb language sql stable as $$
+  select jsonb_strip_nulls(jsonb_build_object('thread_id', m.thread_id, 'reply_to', m.reply_to, 'importance', nullif(m.importance, 'normal'),
+    'ack_required', nullif(m.ack_required, false), 'deadline_at', swarm.iso(m.deadline_at)))
+$$;
+
+-- A message that had to be acked by now and was not: said once, as an event, to whoever follows the log.
+create or replace function swarm.announce_overdue(p_repo text) returns integer language plpgsql volatile as $$
+declare
+  m        swarm.agent_messages;
+  v_now    timestamptz := clock_timestamp();
+  v_count  integer := 0;
+begin
+  for m in select * from swarm.agent_messages x where x.to_repo_id = p_repo and x.deadline_at < v_now and x.deadline_at is not null
+      and x.overdue_at is null order by x.deadline_at limit 100 for no key update skip locked loop
+    update swarm.agent_messages set overdue_at = v_now where id = m.id;
+    continue when exists (select from swarm.message_receipts r where r.message_id = m.id and r.acked_at is not null);
+    perform swarm.emit(p_repo, 'message_overdue', 'message:' || m.id, m.bead_id, m.to_agent_id, null,
+      jsonb_build_object('message_id', m.id, 'from', m.from_agent_id, 'to', m.to_agent_id, 'deadline_at', swarm.iso(m.deadline_at)));
+    v_count := v_count + 1;
+  end loop;
+  return v_count;
+end $$;
+
+-- What time alone brings about. Called by those who wait: claims, inboxes, subscriptions.
+create or replace function swarm.sweep(p_repo text) returns void language plpgsql volatile as $$
+begin
+  perform swarm.expire_leases(p_repo);
+  perform swarm.announce_overdue(p_repo);
 end $$;
 
 -- Unread first, oldest first; read unless peeked. Broadcasts of the last day that this agent has not seen come along.
@@ -1924,22 +1977,30 @@ begin
   if not found then
     return swarm.unknown_agent(p_repo, v_agent);
   end if;
+  perform swarm.announce_overdue(p_repo);
   v_now := clock_timestamp();
-  v_ids := case when v_unread
-    then array(select id from swarm.agent_messages where to_repo_id = p_repo and to_agent_id = v_agent and not read order by id limit v_limit)
+  v_ids := case
+    when a ? 'thread_id' then array(select id from swarm.agent_messages where to_repo_id = p_repo and (to_agent_id = v_agent or from_agent_id = v_agent)
+      and (id = (a ->> 'thread_id')::bigint or thread_id = (a ->> 'thread_id')::bigint) order by id desc limit v_limit)
+    when v_unread then array(select id from swarm.agent_messages where to_repo_id = p_repo and to_agent_id = v_agent and not read order by id limit v_limit)
     else array(select id from swarm.agent_messages where to_repo_id = p_repo and to_agent_id = v_agent order by id desc limit v_limit) end;
+  if a ? 'thread_id' and v_ids = '{}' then
+    return swarm.refused('NOTFOUND', format('agent %s has no thread %s in repo %s', v_agent, a ->> 'thread_id', p_repo), null,
+      jsonb_build_object('field', 'thread_id', 'got', a -> 'thread_id'), jsonb_build_object('cmd', 'inbox', 'agent_id', v_agent, 'unread', false));
+  end if;
   v_broadcasts := array(select l.id from swarm.broadcast_log l
     where l.repo_id = p_repo and l.created_at >= greatest(v_since, v_now - interval '1 day') and l.from_agent <> v_agent::text
       and (not v_unread or not exists (select from swarm.broadcast_receipts r where r.broadcast_id = l.id and r.agent_id = v_agent))
     order by l.id limit v_limit);
   select coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('message_id', m.id, 'from', m.from_agent_id, 'message_type', m.message_type,
       'subject', nullif(m.subject, ''), 'bead_id', m.bead_id)) || jsonb_build_object('body', m.body)
-      || case when m.metadata <> '{}' then jsonb_build_object('metadata', m.metadata) else '{}' end
+      || case when m.metadata <> '{}' then jsonb_build_object('metadata', m.metadata) else '{}' end || swarm.message_extras(m)
       || jsonb_build_object('at', swarm.iso(m.created_at)) order by m.id), '[]')
     into v_messages from swarm.agent_messages m where m.id = any(v_ids);
   if not coalesce((a ->> 'peek')::boolean, false) then
-    update swarm.agent_messages set read = true, read_at = v_now where id = any(v_ids) and not read;
-    insert into swarm.message_receipts (message_id, agent_id, delivered_at, read_at) select m, v_agent, v_now, v_now from unnest(v_ids) m
+    update swarm.agent_messages set read = true, read_at = v_now where id = any(v_ids) and to_agent_id = v_agent and not read;
+    insert into swarm.message_receipts (message_id, agent_id, delivered_at, read_at) select m.id, v_agent, v_now, v_now
+      from swarm.agent_messages m where m.id = any(v_ids) and m.to_agent_id = v_agent
       on conflict (message_id, agent_id) do update set read_at = coalesce(swarm.message_receipts.read_at, v_now);
     insert into swarm.broadcast_receipts (broadcast_id, agent_id, seen_at) select b, v_agent, v_now from unnest(v_broadcasts) b
       on conflict do nothing;
@@ -2117,6 +2178,7 @@ create or replace function swarm.message_json(m swarm.agent_messages, p_max inte
       'at', swarm.iso(m.created_at), 'state', case when r.acked_at is not null then 'acked' when r.read_at is not null then 'read'
         when r.delivered_at is not null then 'delivered' else 'queued' end,
       'delivered_at', swarm.iso(r.delivered_at), 'read_at', swarm.iso(r.read_at), 'acked_at', swarm.iso(r.acked_at)))
+    || swarm.message_extras(m)
     from (select) x left join swarm.message_receipts r on r.message_id = m.id and r.agent_id = m.to_agent_id
 $$;
 
@@ -2434,7 +2496,9 @@ create or replace function swarm.log_item(e swarm.execution_events) returns json
     when 'message_sent' then (
       select jsonb_build_object('kind', 'message', 'repo', e.repo_id, 'from', e.agent_id, 'to', jsonb_agg(m.to_agent_id order by m.id),
           'message_ids', jsonb_agg(m.id order by m.id), 'message_type', min(m.message_type), 'body', min(m.body), 'at', swarm.iso(e.created_at))
-        || jsonb_strip_nulls(jsonb_build_object('subject', nullif(min(m.subject), ''), 'bead_id', min(m.bead_id)))
+        || jsonb_strip_nulls(jsonb_build_object('subject', nullif(min(m.subject), ''), 'bead_id', min(m.bead_id), 'thread_id', min(m.thread_id),
+          'reply_to', min(m.reply_to), 'importance', nullif(min(m.importance), 'normal'), 'ack_required', nullif(bool_or(m.ack_required), false),
+          'deadline_at', swarm.iso(min(m.deadline_at))))
       from swarm.agent_messages m where m.seq = e.seq)
     when 'broadcast_sent' then (
       select jsonb_build_object('kind', 'broadcast', 'repo', e.repo_id, 'broadcast_id', l.id, 'from', l.from_agent, 'msg', l.msg, 'at', swarm.iso(e.created_at))
@@ -2535,16 +2599,23 @@ $$;
 
 -- A page of the backlog with everything an export needs. A link between parent and child is the child's, as in the trackers.
 create or replace function swarm.export_beads(p_repo text, p_after bigint, p_limit integer) returns jsonb language sql stable as $$
-  select jsonb_build_object('last', max(b.id), 'rows', coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
-      'bead_id', b.bead_id, 'title', b.title, 'description', b.description, 'priority', b.priority, 'status', b.status,
-      'bead_type', b.bead_type, 'labels', to_jsonb(b.labels), 'created_at', swarm.iso(b.created_at),
-      'updated_at', swarm.iso(b.updated_at), 'finished_at', swarm.iso(b.finished_at)))
-    || jsonb_build_object('metadata', b.metadata, 'links', coalesce((
-      select jsonb_agg(jsonb_build_object('bead_id', l.bead_id, 'other_id', l.other_id, 'kind', l.kind) order by l.kind, l.bead_id, l.other_id)
-      from swarm.bead_links l where l.repo_id = p_repo
-        and ((l.bead_id = b.bead_id and l.kind <> 'parent-child') or (l.other_id = b.bead_id and l.kind = 'parent-child'))), '[]'))
-    order by b.id), '[]'))
-  from (select * from swarm.bead_backlog where repo_id = p_repo and id > p_after order by id limit p_limit) b
+  with page as materialized (
+    select * from swarm.bead_backlog where repo_id = p_repo and id > p_after order by id limit p_limit
+  ), bound as (
+    select coalesce(max(id), p_after) as last from page
+  )
+  select jsonb_build_object('last', bound.last,
+    'more', exists (select from swarm.bead_backlog where repo_id = p_repo and id > bound.last),
+    'rows', coalesce((select jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+        'bead_id', b.bead_id, 'title', b.title, 'description', b.description, 'priority', b.priority, 'status', b.status,
+        'bead_type', b.bead_type, 'labels', to_jsonb(b.labels), 'created_at', swarm.iso(b.created_at),
+        'updated_at', swarm.iso(b.updated_at), 'finished_at', swarm.iso(b.finished_at)))
+      || jsonb_build_object('metadata', b.metadata, 'links', coalesce((
+        select jsonb_agg(jsonb_build_object('bead_id', l.bead_id, 'other_id', l.other_id, 'kind', l.kind) order by l.kind, l.bead_id, l.other_id)
+        from swarm.bead_links l where l.repo_id = p_repo
+          and ((l.bead_id = b.bead_id and l.kind <> 'parent-child') or (l.other_id = b.bead_id and l.kind = 'parent-child'))), '[]'))
+      order by b.id) from page b), '[]'))
+  from bound
 $$;
 
 -- What doctor looks at in one repo: counts that must be 0, each with some of the culprits.

@@ -13,6 +13,9 @@ async function main(argv: readonly string[]): Promise<void> {
   if (first === 'db' && second === 'keep' && dir !== undefined) {
     return (await import('./db/embedded/index.ts')).runKeeper(dir)
   }
+  if (first === 'demo-agent' && second !== undefined) {
+    return (await import('./demo/agent.ts')).runDemoAgent(JSON.parse(second))
+  }
   return (await import('./surface/cli/index.ts')).runCli(argv)
 }
 

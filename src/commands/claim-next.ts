@@ -81,7 +81,8 @@ export default defineCommand({
     return waited ?? { ...first, reason: 'shutdown' }
   },
   async dry(ctx, input) {
-    const d = await ctx.execute({ cmd: 'next', agent_id: input.agent_id })
+    const { agent_id, labels, bead_types } = input
+    const d = await ctx.execute({ cmd: 'next', agent_id, labels, bead_types })
     return [`claim ${JSON.stringify(d)}`]
   },
 })

@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
 import { agentId, waitMs } from '../contract/fields.ts'
+import { messageExtras } from './shared/rows.ts'
 import { waitUntil } from './shared/wait.ts'
 import { write } from './shared/write.ts'
 
@@ -14,6 +15,7 @@ const output = z.object({
       bead_id: z.string().optional(),
       body: z.string(),
       metadata: z.json().optional(),
+      ...messageExtras,
       at: z.string(),
     }),
   ),
@@ -30,6 +32,7 @@ export default defineCommand({
     agent_id: agentId,
     unread: z.boolean().optional().describe('false: the latest, read or not; true by default'),
     limit: z.int().min(1).max(1_000).optional().describe('20 by default'),
+    thread_id: z.int().min(1).optional().describe('what was said in this thread, by you too'),
     peek: z.boolean().optional().describe('leave them unread'),
     wait_ms: waitMs.optional(),
   }),

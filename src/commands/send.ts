@@ -18,6 +18,16 @@ export default defineCommand({
     subject: z.string().max(500).optional(),
     message_type: messageType.optional().describe('coordination by default'),
     bead_id: beadId.optional(),
+    reply_to: z.int().min(1).optional().describe('the message that this answers'),
+    thread_id: z.int().min(1).optional().describe('a thread: the number of its first message'),
+    importance: z.enum(['low', 'normal', 'high', 'urgent']).optional().describe('normal by default'),
+    ack_required: z.boolean().optional().describe('ask for an ack'),
+    deadline_ms: z
+      .int()
+      .min(1)
+      .max(2_592_000_000)
+      .optional()
+      .describe('not acked after this many ms, it becomes a message_overdue event'),
     metadata: metadata.optional(),
   }),
   output: z.object({ message_ids: z.array(z.int()), sequence: z.int() }),

@@ -52,6 +52,8 @@ async function listen(pace: { ms: number }, stop: AbortController): Promise<void
     for await (const { value } of readLines(process.stdin)) {
       if (isJsonObject(value) && typeof value.pace_ms === 'number') pace.ms = value.pace_ms
     }
+  } catch {
+    // stdin was closed by ourselves, on the way out
   } finally {
     stop.abort()
   }
@@ -96,7 +98,12 @@ async function workOn(
       bead_id,
       outcome,
       feedback,
-      artifacts: [{ artifact_type: 'stage_log', content: `${stage} of ${bead_id}, attempt ${attempt}: ${feedback ?? 'done'}` }],
+      artifacts: [
+        {
+          artifact_type: 'stage_log',
+          content: `${stage} of ${bead_id}, attempt ${attempt}: ${feedback ?? 'done'}`,
+        },
+      ],
     })
     if (!done.ok) {
       if (done.err.code !== 'CONFLICT') throw new Error(`complete-stage: ${done.err.code}: ${done.err.msg}`)

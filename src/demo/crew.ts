@@ -1,6 +1,6 @@
 import { isJsonObject } from '../contract/json.ts'
+import { readLines } from '../ndjson.ts'
 import { type Peer, spawnPeer } from '../process/index.ts'
-import { readLines } from '../wire/ndjson.ts'
 import type { AgentOrders } from './agent.ts'
 import type { Scratch } from './scratch.ts'
 
@@ -72,7 +72,8 @@ export function createCrew(
     },
     setPace(ms) {
       pace_ms = ms
-      for (const { peer, gone } of members) if (!gone) peer.stdin.write(`${JSON.stringify({ pace_ms: ms })}\n`)
+      for (const { peer, gone } of members)
+        if (!gone) peer.stdin.write(`${JSON.stringify({ pace_ms: ms })}\n`)
     },
     async stop() {
       await Promise.all(members.map(({ peer }) => peer.end(LEAVE_MS)))

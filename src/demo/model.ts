@@ -22,8 +22,6 @@ export interface Lane {
   bead: string | undefined
   /** For `killed`: when its lease ends, in ms of `performance.now()`. */
   leaseEnds: number | undefined
-  /** The agent whose place it took. */
-  readonly replaces: number | undefined
 }
 
 export type Tone = 'plain' | 'good' | 'bad' | 'alarm' | 'talk'
@@ -51,7 +49,14 @@ export interface Model {
   readonly news: News[]
   /** Beads that were open at the beginning. */
   readonly total: number
-  readonly count: { finished: number; blocked: number; retried: number; claims: number; stages: number; messages: number }
+  readonly count: {
+    finished: number
+    blocked: number
+    retried: number
+    claims: number
+    stages: number
+    messages: number
+  }
   /** Takes in one event of the log; `atMs` is the time since the beginning. */
   apply(event: EventRow, atMs: number): void
   say(news: News): void
@@ -98,7 +103,8 @@ export function createModel(rows: readonly BeadRow[]): Model {
           bead.fence = Number(payload.fence)
           bead.status = 'in_progress'
           bead.agent = event.agent_id
-          if (lane) Object.assign(lane, { bead: bead.bead_id, state: lane.state === 'killed' ? 'killed' : 'working' })
+          if (lane)
+            Object.assign(lane, { bead: bead.bead_id, state: lane.state === 'killed' ? 'killed' : 'working' })
           return
         }
         case 'stage_started': {
@@ -124,7 +130,8 @@ export function createModel(rows: readonly BeadRow[]): Model {
             other.waitsFor.delete(event.bead_id ?? '')
             return other.waitsFor.size === 0 && other.status === 'pending'
           })
-          const opens = freed.length > 0 ? `; now ready: ${freed.map((other) => other.bead_id).join(', ')}` : ''
+          const opens =
+            freed.length > 0 ? `; now ready: ${freed.map((other) => other.bead_id).join(', ')}` : ''
           say('good', `${event.bead_id} is done${opens}`)
           return
         }
@@ -143,7 +150,11 @@ export function createModel(rows: readonly BeadRow[]): Model {
         case 'message_sent': {
           model.count.messages += 1
           const to = Array.isArray(payload.to) ? payload.to.join(', ') : ''
-          say('talk', `agent ${event.agent_id} to agent ${to}: ${payload.message_type} ${event.bead_id ?? ''}`, false)
+          say(
+            'talk',
+            `agent ${event.agent_id} to agent ${to}: ${payload.message_type} ${event.bead_id ?? ''}`,
+            false,
+          )
           return
         }
         case 'broadcast_sent':
@@ -153,6 +164,11 @@ export function createModel(rows: readonly BeadRow[]): Model {
     },
   }
   return model
+}
+
+/** The lane of an agent that has been started and has not been seen to do anything. */
+export function startLane(agent: number): Lane {
+  return { agent, state: 'starting', bead: undefined, leaseEnds: undefined }
 }
 
 /** Beads that could be claimed now. */

@@ -49,7 +49,11 @@ export async function createScratch(): Promise<Scratch> {
   return {
     root,
     env: {
-      ...Object.fromEntries(Object.keys(process.env).filter(isOurs).map((name) => [name, undefined])),
+      ...Object.fromEntries(
+        Object.keys(process.env)
+          .filter(isOurs)
+          .map((name) => [name, undefined]),
+      ),
       SWARM_ROOT: root,
     },
     db,

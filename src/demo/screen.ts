@@ -17,11 +17,30 @@ const HIDE_CURSOR = '\x1b[?25l'
 const SHOW_CURSOR = '\x1b[?25h'
 const CLEAR_LINE = '\x1b[K'
 const CLEAR_BELOW = '\x1b[J'
+const CLEAR_ALL = '\x1b[2J\x1b[H'
+/** A title with wide characters must be cut at the edge, not wrapped: that would shift the picture. */
+const NO_WRAP = '\x1b[?7l'
+const WRAP = '\x1b[?7h'
+
+/** A screen for `out`: in place on a terminal that can do it, plain lines elsewhere. */
+export function createScreen(
+  out: WriteStream,
+  style: Style,
+  env: Readonly<Record<string, string | undefined>>,
+): Screen {
+  return out.isTTY === true && env.TERM !== 'dumb' ? createTerminalScreen(out, style) : createPlainScreen(out)
+}
 
 /** A terminal: the picture is drawn over itself, as high as the window allows. */
-export function createTerminalScreen(out: WriteStream, style: Style): Screen {
+function createTerminalScreen(out: WriteStream, style: Style): Screen {
   let drawn = 0
   let last = ''
+  const onResize = () => {
+    out.write(CLEAR_ALL)
+    drawn = 0
+    last = ''
+  }
+  out.on('resize', onResize)
   const home = () => (drawn > 0 ? `\x1b[${drawn}F` : '')
   return {
     show(model, time) {
@@ -29,7 +48,7 @@ export function createTerminalScreen(out: WriteStream, style: Style): Screen {
       const lines = renderFrame(model, style, { width, height, now: performance.now(), ...time })
       const text = lines.map((line) => `${line}${CLEAR_LINE}\n`).join('')
       if (text === last) return
-      out.write(`${HIDE_CURSOR}${home()}${text}${CLEAR_BELOW}`)
+      out.write(`${HIDE_CURSOR}${NO_WRAP}${home()}${text}${CLEAR_BELOW}${WRAP}`)
       drawn = lines.length
       last = text
     },
@@ -38,12 +57,15 @@ export function createTerminalScreen(out: WriteStream, style: Style): Screen {
       drawn = 0
       last = ''
     },
-    close: () => void out.write(SHOW_CURSOR),
+    close() {
+      out.off('resize', onResize)
+      out.write(SHOW_CURSOR)
+    },
   }
 }
 
 /** No terminal: what weighs is told once, in a line of its own. */
-export function createPlainScreen(out: NodeJS.WritableStream): Screen {
+function createPlainScreen(out: NodeJS.WritableStream): Screen {
   let told = 0
   return {
     show(model) {

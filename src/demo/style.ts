@@ -9,7 +9,17 @@ export interface Style {
   readonly signs: typeof UNICODE
 }
 
-const UNICODE = { working: '●', idle: '○', killed: '✗', done: '✓', full: '━', empty: '─', back: '←', cut: '…', dot: '·' }
+const UNICODE = {
+  working: '●',
+  idle: '○',
+  killed: '✗',
+  done: '✓',
+  full: '━',
+  empty: '─',
+  back: '←',
+  cut: '…',
+  dot: '·',
+}
 const ASCII: typeof UNICODE = {
   working: '*',
   idle: 'o',
@@ -24,7 +34,8 @@ const ASCII: typeof UNICODE = {
 
 /** `colour` false (NO_COLOR, no terminal) leaves text as it is; an explicit non-UTF-8 locale gets ASCII signs. */
 export function createStyle(colour: boolean, env: Readonly<Record<string, string | undefined>>): Style {
-  const paint = (open: number, close: number) => (text: string) => (colour ? `\x1b[${open}m${text}\x1b[${close}m` : text)
+  const paint = (open: number, close: number) => (text: string) =>
+    colour ? `\x1b[${open}m${text}\x1b[${close}m` : text
   const locale = env.LC_ALL || env.LC_CTYPE || env.LANG
   return {
     dim: paint(2, 22),
@@ -38,10 +49,13 @@ export function createStyle(colour: boolean, env: Readonly<Record<string, string
 }
 
 /** One column of a line: its text is cut or filled to `width` before it is painted. */
-export function fit(text: string, width: number, cut: string): string {
+export function column(text: string, width: number, cut: string): string {
   const chars = [...printable(text)]
   if (width <= 0) return ''
-  if (chars.length <= width) return text.length === chars.length ? text.padEnd(width) : chars.join('') + ' '.repeat(width - chars.length)
+  if (chars.length <= width)
+    return text.length === chars.length
+      ? text.padEnd(width)
+      : chars.join('') + ' '.repeat(width - chars.length)
   return chars.slice(0, width - 1).join('') + cut
 }
 

@@ -1,7 +1,7 @@
 import type { JsonObject } from '../contract/json.ts'
 import { isJsonObject } from '../contract/json.ts'
-import { type Environment, type Peer, spawnPeer } from '../process/index.ts'
 import { readLines } from '../ndjson.ts'
+import { type Environment, type Peer, spawnPeer } from '../process/index.ts'
 
 /** The answer to one request: an envelope, read back from its line. */
 export interface Answer {

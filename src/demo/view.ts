@@ -1,5 +1,5 @@
 import { type BeadView, type Lane, type Model, type News, readyBeads, waitingBeads } from './model.ts'
-import { fit, printable, type Style } from './style.ts'
+import { column, printable, type Style } from './style.ts'
 
 export interface Frame {
   readonly width: number
@@ -14,7 +14,7 @@ export interface Frame {
 const MOST_NEWS = 8
 const MOST_WAITING = 8
 
-/** The picture as lines, none wider than the frame, not more than fit. */
+/** The picture as lines, none wider than the frame, not more than column. */
 export function renderFrame(model: Model, style: Style, frame: Frame): string[] {
   const { width } = frame
   const lanes = model.lanes.map((lane) => laneLine(model, lane, style, frame))
@@ -35,7 +35,7 @@ function head(model: Model, style: Style, { width, elapsedMs, progress }: Frame)
   const counts = `${retried} retried ${style.signs.dot} ${messages} messages`
   const title = `${model.lanes.length} agents ${style.signs.dot} ${model.total} beads ${style.signs.dot} ${counts}`
   return [
-    ` ${style.bold('swarm demo')}  ${style.dim(fit(title, width - 14, style.signs.cut).trimEnd())}`,
+    ` ${style.bold('swarm demo')}  ${style.dim(column(title, width - 14, style.signs.cut).trimEnd())}`,
     '',
     ` ${style.green(style.signs.full.repeat(full))}${style.dim(style.signs.empty.repeat(bar - full))}  ${right}`,
   ]
@@ -45,7 +45,7 @@ const STAGE_WIDTH = 13
 
 function laneLine(model: Model, lane: Lane, style: Style, { width, now }: Frame): string {
   const { signs } = style
-  const name = fit(` agent ${lane.agent}`, 10, signs.cut)
+  const name = column(` agent ${lane.agent}`, 10, signs.cut)
   const bead = lane.bead === undefined ? undefined : model.beads.get(lane.bead)
   const rest = width - 10 - 2 - STAGE_WIDTH
   if (lane.state === 'killed') {
@@ -53,32 +53,44 @@ function laneLine(model: Model, lane: Lane, style: Style, { width, now }: Frame)
     const text = bead
       ? `held ${bead.bead_id} (fence ${bead.fence}); its lease ends in ${seconds(left)}`
       : 'its lease has ended, the bead is back'
-    return name + style.red(`${signs.killed} ${fit('killed -9', STAGE_WIDTH, signs.cut)}${fit(text, rest, signs.cut).trimEnd()}`)
+    return (
+      name +
+      style.red(
+        `${signs.killed} ${column('killed -9', STAGE_WIDTH, signs.cut)}${column(text, rest, signs.cut).trimEnd()}`,
+      )
+    )
   }
   if (lane.state === 'working' && bead) {
     const attempt = bead.attempt > 1 ? `attempt ${bead.attempt}` : ''
     const idWidth = Math.min(24, Math.floor(rest * 0.35))
     const tail = [`fence ${bead.fence}`, attempt].filter(Boolean).join(', ')
-    const stage = fit(bead.stage, STAGE_WIDTH, signs.cut)
+    const stage = column(bead.stage, STAGE_WIDTH, signs.cut)
     const title = Math.max(0, rest - idWidth - 2 - tail.length)
     return (
       name +
       style.green(`${signs.working} `) +
       (bead.attempt > 1 ? style.yellow(stage) : style.cyan(stage)) +
-      fit(bead.bead_id, idWidth, signs.cut) +
-      style.dim(` ${fit(bead.title, title, signs.cut)} `) +
+      column(bead.bead_id, idWidth, signs.cut) +
+      style.dim(` ${column(bead.title, title, signs.cut)} `) +
       (attempt ? style.yellow(tail) : style.dim(tail))
     )
   }
   const text = lane.state === 'idle' ? idleText(model) : lane.state === 'gone' ? 'has left' : ''
-  return name + style.dim(`${signs.idle} ${fit(lane.state, STAGE_WIDTH, signs.cut)}${fit(text, rest, signs.cut).trimEnd()}`)
+  return (
+    name +
+    style.dim(
+      `${signs.idle} ${column(lane.state, STAGE_WIDTH, signs.cut)}${column(text, rest, signs.cut).trimEnd()}`,
+    )
+  )
 }
 
 /** What an idle agent waits for: the beads in progress that hold the others up. */
 function idleText(model: Model): string {
   if (readyBeads(model).length > 0) return 'about to claim'
   const holding = new Set(waitingBeads(model).flatMap((bead) => [...bead.waitsFor]))
-  const working = [...model.beads.values()].filter((bead) => holding.has(bead.bead_id) && bead.agent !== undefined)
+  const working = [...model.beads.values()].filter(
+    (bead) => holding.has(bead.bead_id) && bead.agent !== undefined,
+  )
   return working.length === 0 ? 'nothing left to claim' : `waits for ${working.map(withHolder).join(', ')}`
 }
 
@@ -93,14 +105,14 @@ function waitingLines(model: Model, style: Style, width: number, most: number): 
   const lines = shown.map((bead, at) => {
     const others = [...bead.waitsFor].map((id) => holderOf(model, id)).join(', ')
     return (
-      style.dim(fit(at === 0 ? ' waiting' : '', 10, '')) +
-      fit(bead.bead_id, idWidth, style.signs.cut) +
-      style.dim(` ${style.signs.back} ${fit(others, room, style.signs.cut).trimEnd()}`)
+      style.dim(column(at === 0 ? ' waiting' : '', 10, '')) +
+      column(bead.bead_id, idWidth, style.signs.cut) +
+      style.dim(` ${style.signs.back} ${column(others, room, style.signs.cut).trimEnd()}`)
     )
   })
   const hidden = waiting.length - shown.length
   return [
-    style.dim(fit(' ready', 10, '')) + fit(ids, width - 11, style.signs.cut).trimEnd(),
+    style.dim(column(' ready', 10, '')) + column(ids, width - 11, style.signs.cut).trimEnd(),
     ...lines,
     ...(hidden > 0 && most > 1 ? [style.dim(`${' '.repeat(10)}and ${hidden} more`)] : []),
   ]
@@ -117,8 +129,8 @@ function withHolder(bead: BeadView): string {
 }
 
 function newsLine(news: News, style: Style, width: number): string {
-  const time = fit(` ${seconds(news.atMs)}`, 10, '')
-  return style.dim(time) + tint(news, style)(fit(news.text, width - 11, style.signs.cut).trimEnd())
+  const time = column(` ${seconds(news.atMs)}`, 10, '')
+  return style.dim(time) + tint(news, style)(column(news.text, width - 11, style.signs.cut).trimEnd())
 }
 
 function tint({ tone }: News, style: Style): (text: string) => string {

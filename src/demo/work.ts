@@ -30,9 +30,14 @@ const FEEDBACK: Readonly<Record<string, readonly string[]>> = {
 export function decideAttempt(seed: number, beadId: string, stage: string, attempt: number): Attempt {
   const roll = (what: string) => unit(`${seed} ${beadId} ${stage} ${attempt} ${what}`)
   const length = 0.6 + 0.8 * roll('length')
-  if (attempt > 1 || roll('outcome') >= (FAILING[stage] ?? 0)) return { length, outcome: 'passed', feedback: undefined }
+  if (attempt > 1 || roll('outcome') >= (FAILING[stage] ?? 0))
+    return { length, outcome: 'passed', feedback: undefined }
   const texts = FEEDBACK[stage] ?? []
-  return { length, outcome: 'failed', feedback: texts[Math.floor(roll('feedback') * texts.length)] ?? 'it does not work' }
+  return {
+    length,
+    outcome: 'failed',
+    feedback: texts[Math.floor(roll('feedback') * texts.length)] ?? 'it does not work',
+  }
 }
 
 /** A number from 0 to 1 made of a text (FNV-1a, then the finish of murmur3, which spreads similar texts). */

@@ -63,6 +63,8 @@ export interface SessionResult {
   readonly exitCode: number
   /** Why the output could not be written, unless its reader has just gone. */
   readonly outputError: Error | undefined
+  /** True when the last answers were not read in time: the process must be ended, it would wait for its reader. */
+  readonly abandoned: boolean
 }
 
 /** What became of a line: its refusal, or a request that can run. */
@@ -191,7 +193,7 @@ export async function runSession<A extends Accepted>(options: SessionOptions<A>)
   await writer.flush()
   finished = true
   signal?.removeEventListener('abort', stop)
-  return { exitCode, outputError: writer.error }
+  return { exitCode, outputError: writer.error, abandoned: writer.abandoned }
 }
 
 function notStarted(raw: JsonObject): SwarmError {

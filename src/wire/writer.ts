@@ -12,6 +12,8 @@ export interface LineWriter {
   hurry(patienceMs: number): void
   /** True when the stream failed: nobody reads any more. */
   readonly closed: boolean
+  /** True when a flush gave up: the stream still holds text that nobody takes. */
+  readonly abandoned: boolean
   /** The failure that closed it, unless the reader has just gone. */
   readonly error: Error | undefined
 }
@@ -28,6 +30,7 @@ export function createWriter(output: Writable, onClosed: () => void): LineWriter
   let waiters: { until: () => boolean; resolve: () => void }[] = []
   let patience: number | undefined
   let flushing = false
+  let abandoned = false
   let timer: NodeJS.Timeout | undefined
 
   function settle(): void {
@@ -49,7 +52,11 @@ export function createWriter(output: Writable, onClosed: () => void): LineWriter
   }
 
   function giveUpLater(): void {
-    if (flushing && patience !== undefined && !closed) timer ??= setTimeout(fail, patience)
+    if (!flushing || patience === undefined || closed) return
+    timer ??= setTimeout(() => {
+      abandoned = true
+      fail()
+    }, patience)
   }
 
   output.on('error', fail)
@@ -87,6 +94,9 @@ export function createWriter(output: Writable, onClosed: () => void): LineWriter
     },
     get closed() {
       return closed
+    },
+    get abandoned() {
+      return abandoned
     },
     get error() {
       return error

@@ -225,7 +225,7 @@ describe('the embedded server', () => {
     const db = openDatabase(target, { connectTimeoutMs: 1_000, session: 'test' })
     expect(await Promise.all([1, 2, 3].map(() => db.read('select 1 as one')))).toEqual([ONE, ONE, ONE])
     expect(starts).toBe(1)
-    await server.stop('SIGKILL')
+    await server.stop('SIGINT')
     expect(await db.write({ cmd: 'bump', repo: 'r', args: { name: 'embedded' }, key: 'k' })).toMatchObject({
       d: { n: 1 },
     })

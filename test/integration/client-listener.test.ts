@@ -151,15 +151,17 @@ describe('notify', () => {
     const ms = timed(expect.poll(() => heard.length, { interval: 1 }).toBe(1))
     db.notify('first')
     expect(await ms).toBeLessThan(100)
-    const until = performance.now() + 200
+    const started = performance.now()
+    const until = started + 200
     while (performance.now() < until) {
       for (const repo of ['x', 'y']) for (let i = 0; i < 50; i += 1) db.notify(repo)
       await new Promise((resolve) => setImmediate(resolve))
     }
+    const most = (performance.now() - started) / 10 + 2
     await db.close()
     await expect.poll(() => heard.at(-1)).toBe('y')
     expect(heard.filter((repo) => repo === 'x').length).toBeGreaterThan(3)
-    expect(heard.filter((repo) => repo === 'x').length).toBeLessThanOrEqual(22)
+    expect(heard.filter((repo) => repo === 'x').length).toBeLessThanOrEqual(most)
     await ear.end()
   })
 

@@ -3,6 +3,7 @@ import postgres from 'postgres'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Database, WriteCall } from '../../src/contract/context.ts'
 import { SwarmError } from '../../src/contract/errors.ts'
+import { groupCalls } from '../../src/db/client/writes.ts'
 import { type OpenDatabase, openDatabase } from '../../src/db/database.ts'
 import { proxyTo, type TestProxy } from '../support/proxy.ts'
 import { type ScratchServer, scratchServer } from '../support/scratch-server.ts'
@@ -244,8 +245,16 @@ describe('append', () => {
     expect(await counter()).toBe(2)
   })
 
-  it('does not put the same key twice into one statement', async () => {
+  it('does not put the same key twice into one statement, nor more than 64', async () => {
     const twice = call('bump')
+    const [a, b] = [call('bump'), call('bump', {}, { repo: 'other', key: twice.key })]
+    expect(groupCalls([twice, a, b, twice, a])).toEqual([
+      [twice, a, b],
+      [twice, a],
+    ])
+    expect(groupCalls(Array.from({ length: 130 }, () => call('bump'))).map((group) => group.length)).toEqual([
+      64, 64, 2,
+    ])
     const results = await db.append([twice, call('bump'), twice])
     expect(results.map((r) => r.status === 'fulfilled' && [r.value.d.n, r.value.replayed])).toEqual([
       [1, false],

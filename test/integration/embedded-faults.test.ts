@@ -252,9 +252,9 @@ test.runIf(canContain)(
   },
 )
 
-/** A zombie of a user: its parent has become a program that does not know of it. */
+/** A zombie of a user: its parent has become a program that does not know of it, before it ended. */
 async function makeZombie({ uid, gid }: { uid: number; gid: number }): Promise<{ pid: number; end(): void }> {
-  const parent = spawn('sh', ['-c', 'true & echo $!; exec sleep 60'], { cwd: '/', uid, gid })
+  const parent = spawn('sh', ['-c', 'sleep 0.3 & echo $!; exec sleep 60'], { cwd: '/', uid, gid })
   const [chunk]: Buffer[] = await once(parent.stdout, 'data')
   const pid = Number(chunk?.toString('utf8'))
   if (!(await waitUntil(() => !isAlive(pid), 5_000))) throw new Error('there is no zombie')

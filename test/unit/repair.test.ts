@@ -444,7 +444,7 @@ describe('for any request', () => {
       rid: odd,
       foo: odd,
     }
-    expect((await refusal(raw)).ctx).toMatchObject({ needs: ['agent_id', 'labels[0]', 'require'] })
+    expect((await refusal(raw)).ctx).toMatchObject({ needs: ['agent_id', 'require', 'labels[0]'] })
   })
 
   test('what parses already is left as it is', () => {

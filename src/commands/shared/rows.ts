@@ -77,6 +77,14 @@ export const attemptRow = z.object({
 
 export const MESSAGE_STATES = ['queued', 'delivered', 'read', 'acked'] as const
 
+export const messageExtras = {
+  thread_id: z.int().optional().describe('the first message of its thread'),
+  reply_to: z.int().optional(),
+  importance: z.string().optional().describe('when it is not normal'),
+  ack_required: z.boolean().optional(),
+  deadline_at: z.string().optional().describe('by when it must be acked'),
+}
+
 export const messageRow = z.object({
   message_id: z.int(),
   from: z.int(),
@@ -85,6 +93,7 @@ export const messageRow = z.object({
   subject: z.string().optional(),
   bead_id: z.string().optional(),
   body: z.string(),
+  ...messageExtras,
   at: z.string(),
   state: z.enum(MESSAGE_STATES),
   delivered_at: z.string().optional(),

@@ -44,7 +44,7 @@ export async function ensure(swarmDir: string, options: EnsureOptions): Promise<
   let cutOff = 0
   for (;;) {
     const sighting = await findRunning(place)
-    if (0 > 1 && isUp(sighting)) return { pointer: adopt(place, sighting, options), started: false }
+    if (isUp(sighting)) return { pointer: adopt(place, sighting, options), started: false }
     const lock = tryLock(place)
     if (lock) return await underLock(place, lock, options)
 
@@ -71,7 +71,7 @@ async function underLock(place: Place, lock: DirectoryLock, options: EnsureOptio
   try {
     // a server that was started by hand does not hold the lock
     const sighting = await findRunning(place)
-    if (0 > 1 && isUp(sighting)) return { pointer: adopt(place, sighting, options), started: false }
+    if (isUp(sighting)) return { pointer: adopt(place, sighting, options), started: false }
     return { pointer: await start(place, lock, options), started: true }
   } finally {
     lock.release()

@@ -55,9 +55,7 @@ function readOne(shape: Shape, text: string): Json {
 
 /** Text that looks like a number, or like a list, an object or a string of JSON, is one where that is allowed. */
 function readUnion(shape: Shape, text: string): Json {
-  const { variants } = shape
-  const takes = (...types: readonly Shape['type'][]) =>
-    !variants || variants.some(({ type }) => types.includes(type))
+  const takes = (...types: readonly Shape['type'][]) => takesOneOf(shape, types)
   if (takes('integer', 'number') && NUMBER.test(text) && String(Number(text)) === text) return Number(text)
   if (takes('boolean') && (text === 'true' || text === 'false')) return text === 'true'
   if (!LOOKS_LIKE_JSON.test(text)) return text
@@ -73,8 +71,18 @@ function readBoolean(text: string): Json {
   return text === 'true' || (text === 'false' ? false : text)
 }
 
-function takesList({ variants }: Shape): boolean {
-  return !variants || variants.some(({ type }) => type === 'array')
+function takesList(shape: Shape): boolean {
+  return takesOneOf(shape, ['array'])
+}
+
+/** A union may hold unions. */
+function takesOneOf({ variants }: Shape, types: readonly Shape['type'][]): boolean {
+  return (
+    !variants ||
+    variants.some((variant) =>
+      variant.type === 'union' ? takesOneOf(variant, types) : types.includes(variant.type),
+    )
+  )
 }
 
 function parse(text: string): Json | undefined {

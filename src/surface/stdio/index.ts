@@ -17,7 +17,7 @@ export async function runStdio(): Promise<void> {
   // the log is the last thing a process may die of
   stderr.on('error', () => {})
   dispatcher.startRenewing()
-  const { exitCode, outputError } = await runSession({
+  const { exitCode, outputError, abandoned } = await runSession({
     input: stdin,
     output: stdout,
     handler: dispatcher,
@@ -30,5 +30,6 @@ export async function runStdio(): Promise<void> {
   await dispatcher.close()
   release()
   stdin.destroy()
+  if (abandoned) process.exit(exitCode)
   endWith(exitCode)
 }

@@ -54,7 +54,10 @@ const WHOLE = 'swarm_metadata'
 /** The JSON lines of the beads tracker. Its child names its parent; here the parent waits for the child. */
 export const beadsFormat: Format = {
   parse(value, { reopen }) {
-    const { id, title, description, priority, issue_type, labels, dependencies, ...fields } = checkLine(line, value)
+    const { id, title, description, priority, issue_type, labels, dependencies, ...fields } = checkLine(
+      line,
+      value,
+    )
     const said = fields.status ?? 'open'
     const status = FROM_TRACKER[said] ?? 'pending'
     const rest = Object.entries(value).filter(([name]) => !KNOWN.includes(name))
@@ -89,16 +92,15 @@ export const beadsFormat: Format = {
     const { bead_id, metadata } = row
     const clash = Object.keys(metadata).some((name) => name !== 'status' && KNOWN.includes(name))
     const said = metadata.status
-    const shared = typeof said === 'string' && SHARED.includes(said) && FROM_TRACKER[said] === row.status
-    const wasStatus = typeof said === 'string' && SHARED.includes(said)
-    const whole = clash || WHOLE in metadata || (said !== undefined && !wasStatus)
+    const wasShared = typeof said === 'string' && SHARED.includes(said)
+    const whole = clash || WHOLE in metadata || (said !== undefined && !wasShared)
     const { status: _, ...rest } = metadata
     return {
       ...(whole ? { [WHOLE]: metadata } : rest),
       id: bead_id,
       title: row.title,
       ...(row.description === '' ? {} : { description: row.description }),
-      status: shared ? said : (TO_TRACKER[row.status] ?? 'open'),
+      status: wasShared && FROM_TRACKER[said] === row.status ? said : (TO_TRACKER[row.status] ?? 'open'),
       priority: Number(row.priority.slice(1)),
       issue_type: row.bead_type,
       ...times(row),
@@ -112,7 +114,9 @@ export const beadsFormat: Format = {
 function times({ metadata, status, created_at, updated_at, finished_at }: ExportRow): JsonObject {
   const kept = (name: string, now: string | undefined): Json | undefined => {
     const was = timeOf(metadata[name])
-    return was !== undefined && now !== undefined && Date.parse(was) === Date.parse(now) ? was : now
+    return was !== undefined && now !== undefined && Math.abs(Date.parse(was) - Date.parse(now)) <= 1
+      ? was
+      : now
   }
   return {
     created_at: kept('created_at', created_at),

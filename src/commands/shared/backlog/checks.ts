@@ -10,9 +10,14 @@ export function checkLine<S extends z.ZodType>(schema: S, value: JsonObject): z.
     return result.data
   }
   const [issue] = result.error.issues
-  const at = issue?.path.map((key, n) => (typeof key === 'number' ? `[${key}]` : n === 0 ? key : `.${String(key)}`))
-  const name = at?.map(String).join('') ?? ''
-  const got = issue?.path.reduce<unknown>((inner, key) => (isIndexable(inner) ? inner[key] : undefined), value)
+  const at = issue?.path.map((key, n) =>
+    typeof key === 'number' ? `[${key}]` : `${n === 0 ? '' : '.'}${String(key)}`,
+  )
+  const name = at?.join('') || 'the line'
+  const got = issue?.path.reduce<unknown>(
+    (inner, key) => (isIndexable(inner) ? inner[key] : undefined),
+    value,
+  )
   if (got === undefined) throw new Error(`${name} is missing`)
   throw new Error(`${name}: ${issue?.message ?? 'wrong'}`)
 }
@@ -25,7 +30,8 @@ function isIndexable(value: unknown): value is Record<PropertyKey, unknown> {
 function refuseUnstorable(value: Json | undefined, path: string): void {
   if (typeof value === 'string') {
     if (value.includes('\0')) throw new Error(`${path || 'a name'} holds a null byte`)
-    if (!value.isWellFormed()) throw new Error(`${path || 'a name'} holds half a character (a lone surrogate)`)
+    if (/\p{Surrogate}/u.test(value))
+      throw new Error(`${path || 'a name'} holds half a character (a lone surrogate)`)
   } else if (Array.isArray(value)) {
     for (const [at, item] of value.entries()) refuseUnstorable(item, `${path}[${at}]`)
   } else if (isJsonObject(value ?? null)) {
@@ -47,9 +53,9 @@ export const linePriority = z
   .transform((value) => PRIORITIES[Number(String(value).replace(/\D/g, ''))] ?? 'p2')
 
 /** Empty, blank and repeated labels say nothing. */
-export const lineLabels = z.array(z.string().max(200)).transform((labels) => [
-  ...new Set(labels.map((label) => label.trim()).filter((label) => label !== '')),
-])
+export const lineLabels = z
+  .array(z.string().max(200))
+  .transform((labels) => [...new Set(labels.map((label) => label.trim()).filter((label) => label !== ''))])
 
 /** The name of a kind of link; `_` and `-` are equal. */
 export function linkKind(type: string): string {
@@ -58,5 +64,7 @@ export function linkKind(type: string): string {
 
 /** The time, if it is one that the database takes as it stands. */
 export function timeOf(value: Json | undefined): string | undefined {
-  return typeof value === 'string' && z.iso.datetime({ offset: true }).safeParse(value).success ? value : undefined
+  return typeof value === 'string' && z.iso.datetime({ offset: true }).safeParse(value).success
+    ? value
+    : undefined
 }

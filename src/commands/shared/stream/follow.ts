@@ -11,6 +11,7 @@ import { beadIsDone, type Until } from './until.ts'
 const STALLED_AFTER_MS = 1_000
 const STALLED_EVERY_MS = 5_000
 const AWAY_PAUSE_MS = 50
+const SWEEP_EVERY_MS = 1_000
 const AWAY_LONGEST_PAUSE_MS = 500
 
 export type EndReason = 'until' | 'limit' | 'timeout' | 'unsubscribed' | 'input_ended' | 'shutdown'
@@ -49,6 +50,7 @@ export async function follow(ctx: CommandContext, options: FollowOptions): Promi
   let lastItem = now()
   let lastLine = now()
   let lastNotice = 0
+  let lastSweep = 0
   let awaySince: number | undefined
   let beadDone = false
 
@@ -120,6 +122,11 @@ export async function follow(ctx: CommandContext, options: FollowOptions): Promi
       if (beadDone) return end('until')
       beadDone = await beadIsDone(ctx, until.beadId)
       if (beadDone) continue
+    }
+    if (now() - lastSweep >= SWEEP_EVERY_MS) {
+      lastSweep = now()
+      // what time alone brings about: leases that ran out, messages that nobody acked; the next step tells of a lost database
+      await ctx.db.read('select swarm.sweep($1)', [ctx.repo]).catch(() => {})
     }
     const due = [
       until?.kind === 'idle' ? lastItem + until.ms : undefined,

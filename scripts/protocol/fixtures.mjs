@@ -1,6 +1,6 @@
 /**
  * Conformance fixtures: one file for each example. Every `send` is followed by the `expect` that its envelope must match; sent
- * to an empty repo, in order.
+ * to an empty repo, in order. Lines of a stream, which have `more`, come before it.
  */
 
 /** The text of the fixture of one example. */

@@ -60,6 +60,10 @@ export function envelopeSchema({ ERRORS }) {
           ok: { const: true },
           ...head,
           d: { description: 'what the verb answers; its schema is in commands/<verb>.json' },
+          more: {
+            const: true,
+            description: 'a line of a stream; the answer, under the same rid, comes last',
+          },
           replayed: { const: true, description: 'this is the first answer to the same operation key' },
           state: {
             type: 'object',

@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
 import { artifactType, beadId, stageName } from '../contract/fields.ts'
-import { full, limit, more, readPage } from './shared/page.ts'
+import { full, limit, more, readPage, stream } from './shared/page.ts'
 import { artifactRow } from './shared/rows.ts'
 
 const artifact = artifactRow.extend({
@@ -27,6 +27,7 @@ export default defineCommand({
     full: full.describe('with the contents'),
     limit: limit(50),
     after: z.int().min(1).optional().describe('cursor of the last answer'),
+    stream,
   }),
   output: z.object({
     artifacts: z.array(artifact),
@@ -34,6 +35,7 @@ export default defineCommand({
     cursor: z.int().optional().describe('give it as `after` next time'),
   }),
   effect: 'read',
+  pages: true,
   errors: ['NOTFOUND'],
   positional: ['bead_id'],
   examples: [

@@ -14,6 +14,7 @@ import {
   type Scope,
   times,
 } from './shared/request-context.ts'
+import { startRetention } from './shared/retention.ts'
 
 export type { Prepared }
 
@@ -30,10 +31,14 @@ export interface Dispatcher {
   /** Runs appends together; never throws. */
   runAppends(requests: readonly Prepared[]): Promise<readonly Reply[]>
   refuse(error: SwarmError, rid?: Rid): Reply
+  /** The configured bound of a line, in bytes. */
+  readonly maxLineBytes: number | undefined
   /** The pipe's input has ended: claims made from now on are not renewed, endless subscriptions end. */
   inputEnded(): void
   /** Renews the claims of this process until it closes. */
   startRenewing(): void
+  /** Keeps to the configured retention until it closes. */
+  startRetention(): void
   /** Makes every open wait answer `shutdown`. */
   shutdown(): void
   close(): Promise<void>
@@ -42,6 +47,7 @@ export interface Dispatcher {
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
   const state = createProcess(options)
   let stopRenewing = () => {}
+  let stopRetention = () => {}
 
   const perform = async (request: Prepared, scope: Scope): Promise<Json> => {
     const { command, input } = request
@@ -59,7 +65,10 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       ctx.db.notify(ctx.repo)
       return settled.value.d
     }
-    const d = await command.run(ctx, input)
+    const d =
+      command.pages && input.stream
+        ? await (await import('./shared/page.ts')).streamPages(ctx, input, (page) => command.run(ctx, page))
+        : await command.run(ctx, input)
     if (command.effect === 'write' && needs === 'database') ctx.db.notify(ctx.repo)
     if (command.effect === 'local') state.forgetRoot()
     // what a command answers is JSON: its output schema says so
@@ -143,6 +152,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       for (const request of requests) replies.push(await run(request, async () => {}))
       return replies
     },
+    maxLineBytes: state.maxLineBytes(),
     refuse: (error, rid) => failure(error, rid, performance.now()),
     inputEnded() {
       state.renewing = false
@@ -155,9 +165,19 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
         return state.connections.all().map(({ db, holdings }) => ({ db, holdings, maxHoldMs }))
       })
     },
+    startRetention() {
+      stopRetention = startRetention(
+        () => state.retention(),
+        async (before) => {
+          const accepted = await prepare({ cmd: 'prune', before }, options.env)
+          await run(accepted, async () => {})
+        },
+      )
+    },
     shutdown: () => state.stop.abort(),
     async close() {
       stopRenewing()
+      stopRetention()
       await state.connections.close()
     },
   }

@@ -3,6 +3,7 @@ import { defineCommand } from '../contract/command.ts'
 import { eventRow } from '../contract/events.ts'
 import { agentId, beadId, eventType, logPosition, stageName } from '../contract/fields.ts'
 import { readEvents } from '../db/events.ts'
+import { stream } from './shared/page.ts'
 
 export default defineCommand({
   name: 'events',
@@ -15,6 +16,7 @@ export default defineCommand({
     agent_id: agentId.optional(),
     event_type: eventType.optional(),
     stage: stageName.optional(),
+    stream,
   }),
   output: z.object({
     events: z.array(eventRow),
@@ -22,6 +24,7 @@ export default defineCommand({
     more: z.boolean().describe('true when the limit cut the answer'),
   }),
   effect: 'read',
+  pages: true,
   errors: ['CONFLICT'],
   examples: [
     {
@@ -44,5 +47,6 @@ export default defineCommand({
       },
     },
   ],
-  run: (ctx, input) => readEvents(ctx.db, { ...input, repo: ctx.repo, limit: input.limit ?? 200 }),
+  run: (ctx, input) =>
+    readEvents(ctx.db, { ...input, repo: ctx.repo, limit: input.limit ?? (input.stream ? 1_000 : 200) }),
 })

@@ -5,6 +5,7 @@ import { SwarmError } from '../contract/errors.ts'
 import { text } from '../contract/fields.ts'
 import type { JsonObject } from '../contract/json.ts'
 import { BACKLOG_FORMATS, type BacklogFormat, type ExportRow } from './shared/backlog/types.ts'
+import { stream } from './shared/page.ts'
 import { readFunction } from './shared/read.ts'
 
 const PAGE = 500
@@ -18,6 +19,7 @@ const input = z.strictObject({
   force: z.boolean().optional().describe('write over a file that is there'),
   after: z.int().min(0).optional().describe('the cursor of the last answer; for lines in the answer'),
   limit: z.int().min(1).max(1_000).optional().describe('lines in the answer; 100 by default'),
+  stream,
 })
 type Input = z.output<typeof input>
 
@@ -42,6 +44,7 @@ export default defineCommand({
     cursor: z.int().optional().describe('where the next page begins: give it as after'),
   }),
   effect: 'local',
+  pages: true,
   needs: 'database',
   errors: ['EXISTS'],
   positional: ['path'],

@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
 import { agentId, beadId, stageName } from '../contract/fields.ts'
-import { full, limit, more, readPage } from './shared/page.ts'
+import { full, limit, more, readPage, stream } from './shared/page.ts'
 import { attemptRow } from './shared/rows.ts'
 
 const attempt = attemptRow.extend({ attempt_id: z.int() })
@@ -17,6 +17,7 @@ export default defineCommand({
     limit: limit(50),
     after: z.int().min(1).optional().describe('cursor of the last answer'),
     full: full.describe('with the whole feedback'),
+    stream,
   }),
   output: z.object({
     attempts: z.array(attempt),
@@ -24,6 +25,7 @@ export default defineCommand({
     cursor: z.int().optional().describe('give it as `after` next time'),
   }),
   effect: 'read',
+  pages: true,
   errors: ['NOTFOUND'],
   positional: ['bead_id'],
   examples: [

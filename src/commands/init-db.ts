@@ -1,29 +1,8 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
 import type { CommandContext } from '../contract/context.ts'
+import { type InitDbOutput, initDbOutput, join } from './shared/init-fields.ts'
 import { writePart } from './shared/part-write.ts'
-
-export const initDbOutput = z.object({
-  repo: z.string(),
-  schema: z.enum(['created', 'upgraded', 'kept']),
-  schema_version: z.int(),
-  workflows: z
-    .object({ added: z.array(z.string()), updated: z.array(z.string()), unchanged: z.array(z.string()) })
-    .describe('those of the configuration'),
-  changed: z.boolean(),
-})
-type Output = z.output<typeof initDbOutput>
-
-interface InitRepo {
-  readonly repo: string
-  readonly changed: boolean
-  readonly workflows: Output['workflows']
-}
-
-export const join = z
-  .boolean()
-  .optional()
-  .describe('share the backlog of a repo of this name that another directory has made')
 
 export default defineCommand({
   name: 'init-db',
@@ -35,17 +14,12 @@ export default defineCommand({
   errors: ['EXISTS', 'CONFLICT'],
   examples: [
     {
+      given: [{ cmd: 'init-db' }],
       in: { cmd: 'init-db' },
-      out: {
-        repo: '$string',
-        schema: 'kept',
-        schema_version: '$int',
-        workflows: { added: [], updated: [], unchanged: [] },
-        changed: true,
-      },
+      out: { repo: '$string', schema: 'kept', schema_version: '$int', changed: false },
     },
   ],
-  async run(ctx, input) {
+  async run(ctx, input): Promise<InitDbOutput> {
     const { applySchema, SCHEMA_VERSION } = await import('../db/schema.ts')
     const { before } = await applySchema(ctx.db)
     const schema = before === null ? 'created' : before < SCHEMA_VERSION ? 'upgraded' : 'kept'
@@ -55,7 +29,10 @@ export default defineCommand({
   dry: async (ctx) => ['make or upgrade the tables of schema swarm', `enter the repo ${ctx.repo}`],
 })
 
-function initRepo(ctx: CommandContext, join: boolean): Promise<InitRepo> {
+function initRepo(
+  ctx: CommandContext,
+  join: boolean,
+): Promise<Pick<InitDbOutput, 'repo' | 'changed' | 'workflows'>> {
   const { root } = ctx
   const args = {
     ...(root ? { path: root.path } : {}),

@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
 import { noRoot } from '../db/target.ts'
-import { initDbOutput, join } from './init-db.ts'
+import { initDbOutput, join } from './shared/init-fields.ts'
 
 export default defineCommand({
   name: 'init-local-db',

@@ -2,13 +2,16 @@ import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
 import type { CommandContext } from '../contract/context.ts'
 import { limit } from './shared/page.ts'
+import { pauseOrAbort } from './shared/stream/pause.ts'
 import { readView, VIEWS, viewOutput } from './shared/views.ts'
-import { waitUntil } from './shared/wait.ts'
+
+/** A view is sent at most so often, in ms: people read it. */
+const SETTLE_MS = 200
 
 export default defineCommand({
   name: 'monitor',
   group: 'look',
-  summary: 'one view of the swarm; with watch_ms it answers when something has happened',
+  summary: 'one view of the swarm; with watch_ms sent again whenever something has happened',
   input: z.strictObject({
     view: z.enum(VIEWS).default('active'),
     limit: limit(20),
@@ -17,17 +20,16 @@ export default defineCommand({
       .min(0)
       .max(600_000)
       .optional()
-      .describe('wait for up to this many ms until something happens, then answer'),
+      .describe('go on for this many ms: a line whenever something has happened'),
     after: z
       .int()
       .min(0)
       .optional()
-      .describe('sequence of the last answer: do not wait when something happened since; now by default'),
+      .describe('sequence of the last answer: with watch_ms, do not send what was seen there'),
   }),
   output: viewOutput.extend({
     view: z.enum(VIEWS),
     sequence: z.int().describe('of the latest event in the repo'),
-    changed: z.boolean().optional().describe('with watch_ms: whether something happened'),
   }),
   effect: 'read',
   errors: [],
@@ -58,24 +60,29 @@ export default defineCommand({
   ],
   waits: (input) => (input.watch_ms ?? 0) > 0,
   async run(ctx, input) {
-    const changed = input.watch_ms ? await watch(ctx, input.watch_ms, input.after) : undefined
-    // read before the view: what happens in between is in the view, and is told again to who watches from here
-    const sequence = await latest(ctx)
-    const shown = await readView(ctx, input.view, input.limit)
-    return { view: input.view, sequence, ...(changed === undefined ? {} : { changed }), ...shown }
+    const look = async () => {
+      // read before the view: what happens in between is in the view, and is told again to who watches from here
+      const sequence = await latest(ctx)
+      return { view: input.view, sequence, ...(await readView(ctx, input.view, input.limit)) }
+    }
+    if (!input.watch_ms) return look()
+    const end = performance.now() + input.watch_ms
+    for (let seen = input.after; ; ) {
+      if (seen === undefined || (await latest(ctx)) > seen) {
+        const shown = await look()
+        seen = shown.sequence
+        await ctx.emit([shown])
+        await pauseOrAbort(Math.min(SETTLE_MS, end - performance.now()), ctx.signal)
+      } else
+        await ctx.db.waitForChange(
+          ctx.repo,
+          Math.max(1, Math.min(1_000, end - performance.now())),
+          ctx.signal,
+        )
+      if (ctx.signal.aborted || performance.now() >= end) return look()
+    }
   },
 })
-
-/** Waits for an event later than `after`, or than now. */
-async function watch(ctx: CommandContext, waitMs: number, after?: number): Promise<boolean> {
-  const start = after ?? (await latest(ctx))
-  if (after !== undefined && (await latest(ctx)) > start) return true
-  const moved = await waitUntil(ctx, waitMs, async (last) => {
-    const now = (await latest(ctx)) > start
-    return now || last ? now : undefined
-  })
-  return moved ?? false
-}
 
 async function latest(ctx: CommandContext): Promise<number> {
   const [row] = await ctx.db.read<{ sequence: number }>(

@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
-import { full, limit, more, pageOf } from './shared/page.ts'
+import { full, limit, more, pageOf, stream } from './shared/page.ts'
 import { agentRow, beadRow, claimRow, lockRow } from './shared/rows.ts'
 
 /** In this order, one section after the other; the cursor says in which one to go on, after which row. */
@@ -38,9 +38,11 @@ export default defineCommand({
       .optional()
       .describe('cursor of the last answer'),
     full,
+    stream,
   }),
   output,
   effect: 'read',
+  pages: true,
   errors: [],
   examples: [
     {

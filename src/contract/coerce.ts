@@ -2,51 +2,13 @@ import type { Shape } from './introspect.ts'
 import { isJsonObject, type Json } from './json.ts'
 import { soleText } from './names.ts'
 import { closest, plain } from './nearest.ts'
+import { meaningsOfValue } from './synonyms.ts'
 
 /** Numbers that may be moved into their range without changing what the request is about. Ids and fences may not. */
 const CLAMPABLE = /(_ms|limit|count|after|depth|priority)$/
 
 /** From this length on, a string field holds prose, which may also be had of a list or an object. */
 const LONG_TEXT = 1_000
-
-/** Words for values of enums, in the order of preference. */
-const VALUE_SYNONYMS: Readonly<Record<string, readonly string[]>> = {
-  pass: ['passed'],
-  ok: ['passed', 'completed'],
-  success: ['passed', 'completed'],
-  succeeded: ['passed', 'completed'],
-  successful: ['passed', 'completed'],
-  complete: ['passed', 'completed', 'done'],
-  completed: ['passed', 'done'],
-  done: ['passed', 'completed'],
-  finished: ['passed', 'completed', 'done'],
-  green: ['passed'],
-  true: ['passed'],
-  fail: ['failed'],
-  failure: ['failed'],
-  rejected: ['failed'],
-  red: ['failed'],
-  false: ['failed'],
-  exception: ['error'],
-  crashed: ['error'],
-  open: ['pending'],
-  todo: ['pending'],
-  ready: ['pending'],
-  queued: ['pending'],
-  wip: ['in-progress'],
-  doing: ['in-progress'],
-  started: ['in-progress'],
-  closed: ['completed'],
-  aborted: ['cancelled'],
-  critical: ['p0'],
-  urgent: ['p0'],
-  highest: ['p0'],
-  high: ['p1'],
-  medium: ['p2'],
-  normal: ['p2'],
-  low: ['p3'],
-  lowest: ['p4'],
-}
 
 /** Milliseconds of the units that people write behind a number. */
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
@@ -154,8 +116,9 @@ function coerceEnum(value: Json, values: readonly string[]): string | undefined 
     (option) => plain(option) === word || (/^\d$/.test(word) && option === `p${word}`),
   )
   if (spelt !== undefined) return spelt
-  const meant = Object.hasOwn(VALUE_SYNONYMS, word) ? (VALUE_SYNONYMS[word] ?? []) : []
-  const found = meant.map((wanted) => values.find((option) => plain(option) === wanted)).find(Boolean)
+  const found = meaningsOfValue(word)
+    .map((wanted) => values.find((option) => plain(option) === wanted))
+    .find(Boolean)
   return found ?? closest(word, values)
 }
 

@@ -45,6 +45,8 @@ interface CommandBase<I extends z.ZodObject, O extends z.ZodType> {
   readonly positional?: readonly string[]
   /** Other names for fields, accepted on input. */
   readonly fieldAliases?: Readonly<Record<string, string>>
+  /** True when the answer is a page with `more` and `cursor`, asked for by `after`: then `stream` sends page after page. */
+  readonly pages?: true
   /** True when this request may wait; then it needs a `rid` in a pipe and runs beside the others. */
   waits?(input: z.output<I>): boolean
   /** What a dry run answers; a sentence per change. Reads only. */

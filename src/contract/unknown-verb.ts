@@ -5,6 +5,7 @@ import type { JsonObject } from './json.ts'
 import { plain, ranked } from './nearest.ts'
 import type { Defaults } from './parse.ts'
 import { repair } from './repair.ts'
+import { meaningsOfVerb } from './synonyms.ts'
 import { kindOf, shown } from './wording.ts'
 
 /** What a list of verbs knows of each. */
@@ -18,64 +19,6 @@ const DESCRIBE = { cmd: 'describe' }
 
 /** Keys under which a verb is sent by mistake. */
 const CMD_KEYS = ['command', 'action', 'op', 'verb', 'method', 'tool', 'name', 'type', 'operation'] as const
-
-/** What people call the verbs; the first that exists is meant. */
-const SYNONYMS: Readonly<Record<string, readonly string[]>> = {
-  claim: ['claim-next'],
-  take: ['claim-next'],
-  'get-work': ['claim-next'],
-  'next-task': ['claim-next'],
-  'claim-task': ['claim-next'],
-  'claim-bead': ['claim-next'],
-  work: ['claim-next'],
-  peek: ['next'],
-  add: ['enqueue'],
-  create: ['enqueue'],
-  'create-bead': ['enqueue'],
-  'add-bead': ['enqueue'],
-  'add-task': ['enqueue'],
-  'create-task': ['enqueue'],
-  new: ['enqueue'],
-  push: ['enqueue'],
-  done: ['complete-stage'],
-  finish: ['complete-stage'],
-  complete: ['complete-stage'],
-  pass: ['complete-stage'],
-  fail: ['complete-stage'],
-  submit: ['complete-stage'],
-  get: ['show'],
-  view: ['show'],
-  info: ['show', 'status'],
-  bead: ['show'],
-  unclaim: ['release'],
-  drop: ['release'],
-  abandon: ['release'],
-  ping: ['heartbeat'],
-  renew: ['heartbeat'],
-  'keep-alive': ['heartbeat'],
-  message: ['send'],
-  msg: ['send'],
-  'send-message': ['send'],
-  tell: ['send'],
-  messages: ['inbox'],
-  mail: ['inbox'],
-  read: ['inbox'],
-  receive: ['inbox'],
-  announce: ['broadcast'],
-  join: ['register'],
-  'register-agent': ['register'],
-  hello: ['register'],
-  log: ['events'],
-  list: ['beads'],
-  ls: ['beads'],
-  tasks: ['beads'],
-  event: ['record-event'],
-  emit: ['record-event'],
-  acquire: ['lock'],
-  free: ['unlock'],
-  stats: ['status'],
-  schema: ['describe'],
-}
 
 /**
  * The error for a request whose verb is missing or unknown: `fix` is the whole request under the verb that was
@@ -149,9 +92,7 @@ function nearestVerbs(word: string, verbs: readonly VerbName[]): readonly string
   const key = plain(word.replace(/^\s*swarm\s+/, ''))
   const spelt = names.find((name) => plain(name) === key)
   if (spelt !== undefined) return [spelt]
-  const meant = (Object.hasOwn(SYNONYMS, key) ? (SYNONYMS[key] ?? []) : []).filter((name) =>
-    names.includes(name),
-  )
+  const meant = meaningsOfVerb(key).filter((name) => names.includes(name))
   return meant.length > 0 ? meant.slice(0, 1) : ranked(key, names, 3)
 }
 

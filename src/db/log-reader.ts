@@ -1,4 +1,5 @@
-import type { Database } from '../contract/context.ts'
+import type { Database, Param } from '../contract/context.ts'
+import { SwarmError } from '../contract/errors.ts'
 import { settling } from './horizon.ts'
 import { filterSql, ITEM, type LogFilter, type LogItem } from './log-items.ts'
 
@@ -63,12 +64,11 @@ export class LogReader {
   async #page(): Promise<LogBatch> {
     const limit = this.#rows
     const { sql, params } = filterSql(this.#filter, 4)
-    const rows = await this.#db.read<{ seq: number; item: LogItem }>(
+    const rows = await this.#rowsOf<{ seq: number; item: LogItem }>(
       `select e.seq::float8 as seq, ${ITEM} as item from swarm.execution_events e
        where e.seq > $1::bigint and e.seq <= $2::bigint and ${sql} order by e.seq limit $3::integer`,
       [this.#position, this.#horizon, limit, ...params],
     )
-    this.#resize(rows)
     this.#position = rows.length < limit ? this.#horizon : (rows.at(-1)?.seq ?? this.#horizon)
     return { items: rows, upTo: this.#position, atHead: false }
   }
@@ -82,12 +82,11 @@ export class LogReader {
       if (this.#position < this.#horizon) return this.#page()
     }
     const { sql, params } = filterSql(this.#filter, 3)
-    const rows = await this.#db.read<HeadRow>(
+    const rows = await this.#rowsOf<HeadRow>(
       `select e.seq::float8 as seq, case when ${sql} then ${ITEM} end as item
        from swarm.execution_events e where e.seq > $1::bigint order by e.seq limit $2::integer`,
       [this.#position, this.#rows, ...params],
     )
-    this.#resize(rows)
     const contiguous = rows.filter((row, at) => row.seq === this.#position + at + 1)
     if (contiguous.length > 0) {
       this.#settling = undefined
@@ -112,6 +111,32 @@ export class LogReader {
       held: { ms: heldMs(), pid: pid(), pauseMs: pauseMs() },
       atHead: false,
     }
+  }
+
+  /** The rows of a statement, read together with the retention floor: what was removed below it is told, never skipped. */
+  async #rowsOf<Row extends { readonly seq: number; readonly item: unknown }>(
+    statement: string,
+    params: readonly Param[],
+  ): Promise<Row[]> {
+    const found = await this.#db.read<Row & { readonly floor: number }>(
+      `select (select log_floor from swarm.swarm_config)::float8 as floor, rows.*
+       from (select) one left join lateral (${statement}) rows on true order by rows.seq`,
+      params,
+    )
+    const floor = found[0]?.floor ?? 0
+    if (this.#position < floor) {
+      throw new SwarmError(
+        'CONFLICT',
+        `events up to ${floor} have been removed; this reader is at ${this.#position}`,
+        {
+          ctx: { position: this.#position, log_floor: floor },
+          fix: { cmd: 'subscribe', from: floor },
+        },
+      )
+    }
+    const rows = found.filter((row) => row.seq !== null)
+    this.#resize(rows)
+    return rows
   }
 
   #resize(rows: readonly { readonly item: unknown }[]): void {

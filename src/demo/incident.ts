@@ -112,9 +112,9 @@ export function createIncident(options: IncidentOptions): Incident {
       if (over || !bead || bead.agent === report.agent_id) return
       if (!back) say(`the lease of agent ${report.agent_id} has ended: ${report.bead_id} is back`)
       back = true
-      if (bead.agent === undefined || bead.fence <= report.fence) return
+      if (bead.claimedBy === undefined || bead.fence <= report.fence) return
       over = true
-      await takenOver(report, bead.agent, bead.fence)
+      await takenOver(report, bead.claimedBy, bead.fence)
     },
     report: () => report,
     pending: () => report !== undefined && !over,

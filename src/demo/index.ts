@@ -33,9 +33,9 @@ export interface DemoOptions {
 const AGENTS = [1, 2, 3, 4]
 /** Short, so that a bead is soon back; renewed three times as often by the agent's own swarm. */
 const LEASE_MS = 2_000
-const TARGET_MS = 7_500
+const TARGET_MS = 7_000
 /** However long the file is, the agents are told to stop after this. */
-const LONGEST_MS = 14_000
+const LONGEST_MS = 12_000
 const KILL_AFTER = 0.4
 const KILL_LATEST_MS = LONGEST_MS - 2 * LEASE_MS
 const FRAME_MS = 80
@@ -57,7 +57,7 @@ export async function runDemo(options: DemoOptions): Promise<JsonObject> {
     if (options.signal.aborted) return { reason: 'shutdown' }
     throw error
   } finally {
-    for (const stop of stops) { const t = performance.now(); await stop(); process.stderr.write(`stop ${Math.round(performance.now()-t)}\n`) }
+    for (const stop of stops) await stop()
   }
 }
 
@@ -79,11 +79,10 @@ async function play(options: DemoOptions, screen: Screen, style: Style, onStop: 
   onStop(() => scratch.remove())
   const operator = await openSwarm({ swarm: options.swarm, cwd: scratch.root, env: scratch.env })
   onStop(() => operator.close())
-  await step('swarm init', async () => (await import('../db/schema.ts')).applySchema(scratch.db)) // DEV
+  await step('swarm init', () => operator.get({ cmd: 'init', count: AGENTS.length }))
   await step(`swarm import ${options.path ?? 'the example backlog'}`, () =>
     importBacklog(options, scratch, operator),
   )
-  await operator.get({ cmd: 'register', count: AGENTS.length })
 
   const { db } = scratch
   const model = createModel(await readBacklog(db))
@@ -164,35 +163,12 @@ async function importBacklog(
         .join(''),
     )
   }
-  // DEV
-  const { readLines } = await import('../ndjson.ts')
-  const beads: any[] = [],
-    links: any[] = []
-  for await (const { line, value } of readLines(file)) {
-    const v: any = value
-    const status =
-      ({ open: 'pending', in_progress: 'pending', closed: 'pending', tombstone: 'cancelled' } as any)[
-        v.status
-      ] ?? 'deferred'
-    beads.push({
-      bead_id: v.id,
-      title: v.title,
-      description: v.description ?? '',
-      priority: `p${v.priority}`,
-      status,
-      bead_type: v.issue_type,
-      labels: v.labels ?? [],
-      metadata: {},
-      created_at: v.created_at,
-    })
-    for (const d of v.dependencies ?? [])
-      links.push(
-        d.type === 'parent-child'
-          ? { bead_id: d.depends_on_id, other_id: d.issue_id, kind: d.type, line }
-          : { bead_id: d.issue_id, other_id: d.depends_on_id, kind: d.type, line },
-      )
-  }
-  await scratch.db.write({ cmd: 'import', repo: 'demo', args: { beads, links }, key: 'imp' })
+  const answer = await operator.ask({ cmd: 'import', path: file, reopen: true })
+  if (answer.ok) return
+  throw new SwarmError('INVALID', `${path ?? 'the example'} could not be imported: ${answer.err.msg}`, {
+    ctx: { kind: 'InvalidValue', field: 'path', got: path ?? file },
+    fix: { cmd: 'demo' },
+  })
 }
 
 function allGone(crew: Crew): boolean {

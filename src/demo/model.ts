@@ -11,6 +11,8 @@ export interface BeadView {
   fence: number
   /** Who holds it. */
   agent: number | undefined
+  /** Who claimed it last. */
+  claimedBy: number | undefined
   /** Open beads that it waits for. */
   readonly waitsFor: Set<string>
 }
@@ -67,7 +69,7 @@ export function createModel(rows: readonly BeadRow[]): Model {
   const beads = new Map<string, BeadView>(
     rows.map(({ waits_for, ...row }) => [
       row.bead_id,
-      { ...row, attempt: 1, fence: 0, agent: undefined, waitsFor: new Set(waits_for) },
+      { ...row, attempt: 1, fence: 0, agent: undefined, claimedBy: undefined, waitsFor: new Set(waits_for) },
     ]),
   )
   const dependants = new Map<string, BeadView[]>()
@@ -103,6 +105,7 @@ export function createModel(rows: readonly BeadRow[]): Model {
           bead.fence = Number(payload.fence)
           bead.status = 'in_progress'
           bead.agent = event.agent_id
+          bead.claimedBy = event.agent_id
           if (lane)
             Object.assign(lane, { bead: bead.bead_id, state: lane.state === 'killed' ? 'killed' : 'working' })
           return
@@ -164,6 +167,13 @@ export function createModel(rows: readonly BeadRow[]): Model {
     },
   }
   return model
+}
+
+const LISTED = 3
+
+function list(ids: readonly string[]): string {
+  const more = ids.length - LISTED
+  return more > 0 ? `${ids.slice(0, LISTED).join(', ')} and ${more} more` : ids.join(', ')
 }
 
 /** The lane of an agent that has been started and has not been seen to do anything. */

@@ -1,5 +1,5 @@
 import type { WriteStream } from 'node:tty'
-import type { Model } from './model.ts'
+import type { Model, News } from './model.ts'
 import type { Style } from './style.ts'
 import { plainLine, renderFrame } from './view.ts'
 
@@ -46,14 +46,14 @@ function createTerminalScreen(out: WriteStream, style: Style): Screen {
     show(model, time) {
       const { columns: width = 80, rows: height = 24 } = out
       const lines = renderFrame(model, style, { width, height, now: performance.now(), ...time })
-      const text = lines.map((line) => `${line}${CLEAR_LINE}\n`).join('')
+      const text = lines.map((line) => `${CLEAR_LINE}${line}\n`).join('')
       if (text === last) return
       out.write(`${HIDE_CURSOR}${NO_WRAP}${home()}${text}${CLEAR_BELOW}${WRAP}`)
       drawn = lines.length
       last = text
     },
     print(lines) {
-      out.write(lines.map((line) => `${line}${CLEAR_LINE}\n`).join(''))
+      out.write(lines.map((line) => `${CLEAR_LINE}${line}\n`).join(''))
       drawn = 0
       last = ''
     },
@@ -64,13 +64,31 @@ function createTerminalScreen(out: WriteStream, style: Style): Screen {
   }
 }
 
+/** Beads from which on only every tenth part of the way is told, not every bead. */
+const MANY = 40
+
 /** No terminal: what weighs is told once, in a line of its own. */
 function createPlainScreen(out: NodeJS.WritableStream): Screen {
   let told = 0
+  let tenths = 0
+  const say = (model: Model, news: News) => void out.write(`${plainLine(news, model)}\n`)
   return {
-    show(model) {
-      for (const news of model.news.slice(told)) if (news.weighty) out.write(`${plainLine(news, model)}\n`)
+    show(model, { elapsedMs }) {
+      const many = model.total > MANY
+      for (const news of model.news.slice(told)) {
+        if (news.weighty && !(many && (news.tone === 'good' || news.tone === 'bad'))) say(model, news)
+      }
       told = model.news.length
+      const { finished, retried } = model.count
+      if (many && Math.floor((finished * 10) / model.total) > tenths) {
+        tenths = Math.floor((finished * 10) / model.total)
+        say(model, {
+          atMs: elapsedMs,
+          tone: 'plain',
+          text: `${finished} beads are done, ${retried} stages retried`,
+          weighty: true,
+        })
+      }
     },
     print: (lines) => void out.write(lines.map((line) => `${line}\n`).join('')),
     close: () => {},

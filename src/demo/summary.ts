@@ -56,9 +56,9 @@ export function summaryLines(
     ...problems.map((problem) => ` ${style.red(problem)}`),
     '',
     ` ${style.bold('Next, in a repository of your own:')}`,
-    `   ${style.cyan('npm link && cd ~/your-repository')}   ${style.dim('puts swarm on the PATH')}`,
-    `   ${style.cyan('swarm init --agents-md')}             ${style.dim('a database, agents 1 to 4, and how to take part')}`,
-    `   ${style.cyan('swarm import issues.jsonl')}          ${style.dim('then, in each agent: swarm claim-next --agent-id 1')}`,
+    `   ${style.cyan('npm link && cd ~/your-repo')}   ${style.dim('swarm is on the PATH now')}`,
+    `   ${style.cyan('swarm init --agents-md')}       ${style.dim('its database, agents 1 to 4, how to take part')}`,
+    `   ${style.cyan('swarm import issues.jsonl')}    ${style.dim('then each agent: swarm claim-next --agent-id 1')}`,
     '',
   ]
 }

@@ -11,8 +11,8 @@ export interface Frame {
   readonly progress: number
 }
 
-const MOST_NEWS = 8
-const MOST_WAITING = 8
+const MOST_NEWS = 14
+const MOST_WAITING = 12
 
 /** The picture as lines, none wider than the frame, not more than column. */
 export function renderFrame(model: Model, style: Style, frame: Frame): string[] {
@@ -23,8 +23,20 @@ export function renderFrame(model: Model, style: Style, frame: Frame): string[] 
   const left = Math.max(0, frame.height - 1 - fixed.length)
   const waiting = waitingLines(model, style, width, Math.min(MOST_WAITING, Math.ceil(left / 2)))
   const room = Math.max(0, Math.min(MOST_NEWS, left - waiting.length - 1))
-  const news = model.news.slice(-room).map((item) => newsLine(item, style, width))
+  const news = latest(model.news, room).map((item) => newsLine(item, style, width))
   return [...fixed, ...waiting, ...(room > 0 ? ['', ...news] : [])].slice(0, frame.height - 1)
+}
+
+/** The last news that have room; talk gets a third of it. */
+function latest(news: readonly News[], room: number): News[] {
+  const shown: News[] = []
+  let talk = 0
+  for (let at = news.length - 1; at >= 0 && shown.length < room; at--) {
+    const item = news[at]
+    if (!item || (!item.weighty && ++talk > room / 3)) continue
+    shown.unshift(item)
+  }
+  return shown
 }
 
 function head(model: Model, style: Style, { width, elapsedMs, progress }: Frame): string[] {
@@ -72,7 +84,7 @@ function laneLine(model: Model, lane: Lane, style: Style, { width, now }: Frame)
       (bead.attempt > 1 ? style.yellow(stage) : style.cyan(stage)) +
       column(bead.bead_id, idWidth, signs.cut) +
       style.dim(` ${column(bead.title, title, signs.cut)} `) +
-      (attempt ? style.yellow(tail) : style.dim(tail))
+      (attempt || bead.fence > 1 ? style.yellow(tail) : style.dim(tail))
     )
   }
   const text = lane.state === 'idle' ? idleText(model) : lane.state === 'gone' ? 'has left' : ''

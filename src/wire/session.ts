@@ -182,7 +182,7 @@ export async function runSession<A extends Accepted>(options: SessionOptions<A>)
     if (writer.closed) break
     if (!held) {
       const line = await source.next()
-      if (!line || writer.closed) break
+      if (!line) break
       asked = true
       held = await prepare(line)
     }

@@ -218,8 +218,8 @@ describe('the listening connection', () => {
     await expect.poll(() => listener.state).toBe('connecting')
     // long enough for a back-off that grows to have grown
     await new Promise((resolve) => setTimeout(resolve, 4_000))
-    await server.start()
     const before = woken
+    await server.start()
     expect(
       await timed(expect.poll(() => woken, { interval: 5, timeout: 5_000 }).toBeGreaterThan(before)),
     ).toBeLessThan(2_000)

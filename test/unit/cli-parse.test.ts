@@ -155,6 +155,7 @@ describe('mistakes are CLI_ERROR, exit 1, with the corrected command', () => {
     const url = 'postgres://u:s3cret@h/d'
     for (const argv of [
       ['claim-next', '1', url],
+      ['import', 'a.jsonl', url],
       ['claim-next', `--databse-url=${url}`],
       ['claim-next', '--databse-url', url, '--agent-id', '1'],
       [url],

@@ -378,6 +378,7 @@ describe('for any request', () => {
   const name = fc.oneof(
     fc.constantFrom(
       ...names,
+      'constructor',
       'cmd',
       'rid',
       'repo',

@@ -250,13 +250,17 @@ describe('the signal to stop', () => {
     expect(session.envelopes()).toEqual([])
   })
 
-  it('does not let a reader that reads no more hold the end', async () => {
-    const session = startSession({ output: new Writable({ write() {} }), limits: { shutdownFlushMs: 20 } })
-    session.input.write(line({ cmd: 'echo' }))
-    await turn()
-    session.stop.abort()
-    await session.done
-  })
+  it.each(['while it reads', 'while it flushes'])(
+    'does not wait for a reader that reads no more: %s',
+    async (when) => {
+      const session = startSession({ output: new Writable({ write() {} }), limits: { shutdownFlushMs: 20 } })
+      session.input.write(line({ cmd: 'echo' }))
+      if (when === 'while it flushes') session.input.end()
+      for (let count = 0; count < 5; count += 1) await turn()
+      session.stop.abort()
+      expect(await session.done).toMatchObject({ abandoned: true })
+    },
+  )
 })
 
 describe('the output', () => {

@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import type { CommandContext } from '../../contract/context.ts'
-import type { JsonObject } from '../../contract/json.ts'
+import { isJsonObject, type JsonObject } from '../../contract/json.ts'
 import { readFunction } from './read.ts'
 
 /** How many rows a list answers. */
@@ -9,6 +9,10 @@ export function limit(byDefault: number, max = 1_000) {
 }
 
 export const full = z.boolean().optional().describe('with the long texts')
+export const stream = z
+  .boolean()
+  .optional()
+  .describe('send page after page, the last one without `more` beside `d`')
 export const more = z.boolean().describe('true when the limit cut the answer')
 
 export interface Page<Row, Key> {
@@ -35,4 +39,21 @@ export async function readPage<Row, Key>(
 ): Promise<Page<Row, Key>> {
   const { rows } = await readFunction<{ rows: Row[] }>(ctx, name, ctx.repo, input)
   return pageOf(rows, input.limit, key)
+}
+
+/**
+ * Runs a command that answers pages until there are none left: each page but the last is emitted, the last one is the reply. No page
+ * is read before the one before it has been taken, so any number of rows passes through constant memory.
+ */
+export async function streamPages<I extends Readonly<Record<string, unknown>>>(
+  ctx: CommandContext,
+  input: I,
+  run: (input: I) => Promise<unknown>,
+): Promise<unknown> {
+  for (let after = input.after; ; ) {
+    const page = await run(after === undefined ? input : { ...input, after })
+    if (!isJsonObject(page) || !page.more || ctx.signal.aborted) return page
+    await ctx.emit([page])
+    after = page.cursor
+  }
 }

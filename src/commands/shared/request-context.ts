@@ -63,6 +63,8 @@ export function createProcess(options: ProcessOptions) {
     stop,
     inputEnd,
     renewing: false,
+    maxLineBytes: () => quietly(currentRoot)?.config.max_line_bytes,
+    retention: () => quietly(currentRoot)?.config.retention,
     maxHoldMs: () => quietly(currentRoot)?.config.max_hold_ms,
     currentRoot,
     /** Its files may have changed: the next request finds and reads it again. */

@@ -1,5 +1,6 @@
 import { chownSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import { configSchema } from '../../contract/config.ts'
 import type { CommandContext } from '../../contract/context.ts'
 import { CONFIG_FILE, readConfig, slug } from '../../root/config.ts'
 import { findRoot, rootForInit, SWARM_DIR } from '../../root/find.ts'
@@ -32,12 +33,13 @@ export function planRoot(ctx: CommandContext, repo: string | undefined): RootPla
   const configFile = join(path, CONFIG)
   const byDefault = slug(basename(path))
   if (!existsSync(configFile)) {
-    const id = repo ?? byDefault
+    const id = repo ?? namedByEnvironment(ctx) ?? byDefault
     files.push({ name: CONFIG, content: configText(id) })
     return { path, repo: id, files, kept }
   }
   const configured = readConfig(configFile).repo ?? byDefault
-  if (repo === undefined || repo === configured) return { path, repo: configured, files, kept: [...kept, CONFIG] }
+  if (repo === undefined || repo === configured)
+    return { path, repo: configured, files, kept: [...kept, CONFIG] }
   files.push({ name: CONFIG, content: withRepo(readFileSync(configFile, 'utf8'), repo) })
   return { path, repo, files, kept }
 }
@@ -47,6 +49,11 @@ function rootPath({ cwd, env }: CommandContext): string {
   const fresh = rootForInit(cwd, env)
   if (env.SWARM_ROOT || existsSync(join(fresh, '.git'))) return fresh
   return findRoot(cwd, env) ?? fresh
+}
+
+function namedByEnvironment({ env }: CommandContext): string | undefined {
+  const named = configSchema.shape.repo.safeParse(env.SWARM_REPO || undefined)
+  return named.success ? named.data : undefined
 }
 
 /** Writes the files of a plan. What root makes in somebody's directory belongs to them. */
@@ -68,7 +75,9 @@ function withRepo(source: string, repo: string): string {
   const line = `repo = ${JSON.stringify(repo)}`
   const [head = ''] = source.split(/^\s*\[/m)
   const old = /^[ \t]*repo[ \t]*=.*$/m.exec(head)
-  return old ? source.slice(0, old.index) + line + source.slice(old.index + old[0].length) : `${line}\n${source}`
+  return old
+    ? source.slice(0, old.index) + line + source.slice(old.index + old[0].length)
+    : `${line}\n${source}`
 }
 
 /** A configuration that says what there is to say, with only the id set. */
@@ -97,10 +106,14 @@ repo = ${JSON.stringify(repo)}
 # How long a process renews a claim before it lets it expire, in ms (4 hours).
 # max_hold_ms = 14400000
 
+# Remove events and audit rows that are older, like "30d" or "12h". Absent: keep them. Readers below are told.
+# retention = "30d"
+
 # The embedded Postgres stops after this long without a client, in ms (30 minutes).
 # idle_stop_ms = 1800000
 
-# Workflows. Beads go through the stages of one in order; init-db puts a change here into the database. This is the built-in one.
+# Workflows. Beads go through the stages of one in order; init-db puts a change here into the database. This is the
+# built-in one, but for the gate.
 # roles: who may do the stage; anybody when absent. gate: command and arguments whose exit code decides whether it
 # passed, run for up to timeout_ms. on_pass and on_fail name a stage; absent, the next one and the stage itself; "done"
 # is the end. max_attempts: 3 unless said; then the bead is blocked.

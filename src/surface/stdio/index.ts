@@ -17,11 +17,13 @@ export async function runStdio(): Promise<void> {
   // the log is the last thing a process may die of
   stderr.on('error', () => {})
   dispatcher.startRenewing()
+  dispatcher.startRetention()
   const { exitCode, outputError, abandoned } = await runSession({
     input: stdin,
     output: stdout,
     handler: dispatcher,
     signal: stop.signal,
+    limits: dispatcher.maxLineBytes === undefined ? {} : { maxLineBytes: dispatcher.maxLineBytes },
     onInputEnd: () => dispatcher.inputEnded(),
     onOutputClosed: () => dispatcher.shutdown(),
     onFault: (err) => getLogger().error({ err }, 'a fault while answering a request'),

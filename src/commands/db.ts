@@ -1,0 +1,92 @@
+import * as z from 'zod'
+import { defineCommand } from '../contract/command.ts'
+import { SwarmError } from '../contract/errors.ts'
+import { noRoot } from '../db/target.ts'
+
+const input = z.strictObject({
+  action: z.enum(['start', 'stop', 'status', 'reset']),
+  force: z.boolean().optional().describe('required to reset: it deletes all data'),
+})
+
+export default defineCommand({
+  name: 'db',
+  group: 'set up',
+  summary: 'the embedded Postgres of this root: start, stop, status, or reset to an empty one',
+  input,
+  output: z.object({
+    action: z.enum(['start', 'stop', 'status', 'reset']),
+    changed: z.boolean(),
+    running: z.boolean(),
+    used: z.boolean().describe('false when DATABASE_URL or the configuration names another database'),
+    state: z.string().optional().describe('ready, busy, forbidden or away'),
+    pid: z.int().optional(),
+    since: z.string().optional(),
+    version: z.string().optional(),
+    data_dir: z.string().optional(),
+    socket_dir: z.string().optional(),
+    port: z.int().optional(),
+    connections: z.int().optional(),
+    size_bytes: z.int().optional(),
+    log_file: z.string().optional(),
+    idle_stop_ms: z.int().optional(),
+  }),
+  effect: 'local',
+  needs: 'root',
+  errors: [],
+  positional: ['action'],
+  examples: [],
+  async run(ctx, { action, force }) {
+    if (!ctx.root) throw noRoot()
+    const [embedded, { join }] = await Promise.all([import('../db/embedded/index.ts'), import('node:path')])
+    const { path, config } = ctx.root
+    const swarmDir = join(path, '.swarm')
+    const act = async (): Promise<boolean> => {
+      switch (action) {
+        case 'start': {
+          const { startEmbedded } = await import('../db/embedded/target.ts')
+          return (await startEmbedded(swarmDir, config.idle_stop_ms)).started
+        }
+        case 'stop':
+          return (await embedded.stopEmbedded(swarmDir)).stopped
+        case 'reset':
+          if (!force) throw unforced(path)
+          await embedded.resetEmbedded(swarmDir)
+          return true
+        case 'status':
+          return false
+      }
+    }
+    const changed = await act()
+    const {
+      pid,
+      data_dir,
+      socket_dir,
+      log_file,
+      keeper_pid: _,
+      ...status
+    } = await embedded.embeddedStatus(swarmDir)
+    return {
+      action,
+      changed,
+      used: !(ctx.env.DATABASE_URL || config.database_url),
+      ...status,
+      ...(pid === null ? {} : { pid }),
+      ...(data_dir === null ? {} : { data_dir }),
+      ...(socket_dir === null ? {} : { socket_dir }),
+      ...(log_file === null ? {} : { log_file }),
+    }
+  },
+  dry: async (ctx, { action }) =>
+    action === 'status' ? [] : [`${action} the embedded Postgres of ${ctx.root?.path ?? 'this root'}`],
+})
+
+function unforced(path: string): SwarmError {
+  return new SwarmError(
+    'INVALID',
+    `reset deletes all data of the embedded Postgres of ${path}: say so with force`,
+    {
+      ctx: { kind: 'MissingField', field: 'force', expected: 'true' },
+      fix: { cmd: 'db', action: 'reset', force: true },
+    },
+  )
+}

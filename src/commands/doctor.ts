@@ -1,0 +1,50 @@
+import * as z from 'zod'
+import { defineCommand } from '../contract/command.ts'
+import { writePart } from './shared/part-write.ts'
+
+const check = z.object({
+  name: z.string(),
+  ok: z.boolean(),
+  detail: z.string(),
+  fix: z.string().optional().describe('the request or command that mends it'),
+})
+
+export default defineCommand({
+  name: 'doctor',
+  group: 'set up',
+  summary: 'check node, root, configuration, database and the invariants; says what mends each fault',
+  input: z.strictObject({
+    new_log: z
+      .boolean()
+      .optional()
+      .describe('rename the event log, after a failover or a restore: old cursors are then refused'),
+  }),
+  output: z.object({
+    healthy: z.boolean().describe('true when every check is ok'),
+    checks: z.array(check),
+    log_id: z.string().optional().describe('the new name of the log'),
+  }),
+  effect: 'write',
+  needs: 'nothing',
+  errors: [],
+  examples: [
+    {
+      in: { cmd: 'doctor' },
+      out: { healthy: '$any', checks: '$any' },
+    },
+  ],
+  async run(ctx, { new_log }) {
+    const renamed = new_log
+      ? await writePart<{ log_id: string }>(ctx, 'new-log', {}, { cmd: 'doctor', new_log })
+      : undefined
+    const { examine } = await import('./shared/checks/examine.ts')
+    const found = await examine(ctx)
+    const checks = found.map(({ fix, ...rest }) => ({ ...rest, ...(fix ? { fix: ctx.render(fix) } : {}) }))
+    return {
+      healthy: checks.every(({ ok }) => ok),
+      checks,
+      ...(renamed ? { log_id: renamed.log_id } : {}),
+    }
+  },
+  dry: async (_ctx, { new_log }) => (new_log ? ['rename the event log'] : []),
+})

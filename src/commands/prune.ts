@@ -1,0 +1,89 @@
+import * as z from 'zod'
+import { defineCommand } from '../contract/command.ts'
+import type { CommandContext } from '../contract/context.ts'
+import { SwarmError } from '../contract/errors.ts'
+import { timestamp } from '../contract/fields.ts'
+import { formatCursor, readLog } from '../db/cursor.ts'
+import { settledSequence } from '../db/horizon.ts'
+
+const AGE = /^(\d{1,6})(m|h|d)$/
+const UNIT_MS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 }
+/** Rows that one transaction removes. */
+const BATCH = 20_000
+
+const output = z.object({
+  events: z.int().describe('removed'),
+  audit: z.int().describe('removed'),
+  log_floor: z.int().describe('readers below it are told'),
+})
+
+export default defineCommand({
+  name: 'prune',
+  group: 'set up',
+  summary: 'remove events and audit rows of all repos that are older than a time',
+  input: z.strictObject({
+    before: z.union([
+      timestamp,
+      z.string().regex(AGE, { error: 'must be a time, or an age like 30d, 12h, 90m' }),
+    ]),
+  }),
+  output,
+  effect: 'write',
+  errors: ['BUSY'],
+  examples: [
+    {
+      given: [{ cmd: 'record-event', event_type: 'progress', entity_id: 'build' }],
+      in: { cmd: 'prune', before: '3650d' },
+      out: { events: 0, audit: 0, log_floor: '$int' },
+    },
+  ],
+  async run(ctx, input) {
+    const before = await timeOf(ctx, input.before)
+    const settled = await settledSequence(ctx.db)
+    if (settled === undefined) {
+      throw new SwarmError(
+        'BUSY',
+        'a transaction that writes to the log is still open; nothing was removed',
+        {
+          fix: { cmd: 'prune', before: input.before },
+        },
+      )
+    }
+    const total = { events: 0, audit: 0, log_floor: 0 }
+    for (let part = 0; ; part++) {
+      const { d } = await ctx.db.write({
+        cmd: 'prune',
+        repo: ctx.repo,
+        args: { before },
+        proc: { settled, rows: BATCH },
+        key: `${ctx.key}/${part}`,
+      })
+      total.events += Number(d.events)
+      total.audit += Number(d.audit)
+      total.log_floor = Number(d.log_floor)
+      if (!d.more || ctx.signal.aborted) return total
+    }
+  },
+  async dry(ctx, input) {
+    const before = await timeOf(ctx, input.before)
+    const log = await readLog(ctx.db)
+    const [row] = await ctx.db.read<{ events: number }>(
+      'select count(*)::float8 as events from swarm.execution_events where created_at < $1::timestamptz',
+      [before],
+    )
+    return [
+      `remove up to ${row?.events ?? 0} events written before ${before}; the log begins at ${formatCursor(log, log.floor)} now`,
+    ]
+  },
+})
+
+/** An age counts back from the database's clock. */
+async function timeOf(ctx: CommandContext, before: string): Promise<string> {
+  const [, count, unit] = AGE.exec(before) ?? []
+  if (count === undefined) return before
+  const [row] = await ctx.db.read<{ at: string }>(
+    'select swarm.iso(clock_timestamp() - make_interval(secs => $1::double precision)) as at',
+    [(Number(count) * (UNIT_MS[unit ?? 'd'] ?? UNIT_MS.d ?? 0)) / 1_000],
+  )
+  return row?.at ?? before
+}

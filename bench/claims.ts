@@ -5,27 +5,30 @@ import { openSession, type Session } from './swarm.ts'
 
 const PAIRS = 2_400
 const ROUNDS = 3
+/** Pairs of lines that are in the pipe at once. */
+const WAITING = 20
 
 function sameSql(repo: string): string {
   const call = (cmd: string, args: string) =>
-    `select swarm.run('${repo}', '${cmd}', jsonb_build_object('agent_id', :agent)${args}, '{"session":"bench"}', gen_random_uuid()::text, null);\n`
+    `select swarm.run('${repo}', '${cmd}', jsonb_build_object('agent_id', :agent::integer)${args}, '{"session":"bench"}', gen_random_uuid()::text, null);\n`
   return `\\set agent :client_id + 1\n${call('claim-next', '')}${call('complete-stage', ` || '{"outcome":"passed"}'`)}`
 }
 
-/** Claim and complete pairs per second over `processes` pipes, each an agent of its own. */
+/** Claim and complete pairs per second over `processes` pipes, each an agent of its own; the lines wait in the pipe, as in pgbench. */
 async function pairsPerSecond(server: BenchServer, repo: string, processes: number): Promise<number> {
   const sessions = Array.from({ length: processes }, () =>
     openSession({ DATABASE_URL: server.url, SWARM_REPO: repo }),
   )
   const loop = async (session: Session, agent_id: number, pairs: number) => {
-    for (let n = 0; n < pairs; n++) {
-      const [claim] = await session.send([{ cmd: 'claim-next', agent_id }])
-      if (!claim?.bead) throw new Error(`nothing to claim: ${JSON.stringify(claim)}`)
-      await session.send([{ cmd: 'complete-stage', agent_id, outcome: 'passed' }])
-    }
+    const pair = [
+      { cmd: 'claim-next', agent_id, require: true },
+      { cmd: 'complete-stage', agent_id, outcome: 'passed' },
+    ]
+    for (let n = 0; n < pairs; n += WAITING)
+      await session.send(Array.from({ length: WAITING }, () => pair).flat())
   }
-  await Promise.all(sessions.map((session, at) => loop(session, at + 1, 20)))
-  const each = Math.ceil(PAIRS / processes)
+  await Promise.all(sessions.map((session, at) => loop(session, at + 1, WAITING)))
+  const each = Math.ceil(PAIRS / processes / WAITING) * WAITING
   const started = performance.now()
   await Promise.all(sessions.map((session, at) => loop(session, at + 1, each)))
   const rate = ((each * processes) / (performance.now() - started)) * 1_000

@@ -8,7 +8,7 @@ const settable = z.enum(['pending', 'blocked', 'deferred', 'failed', 'cancelled'
   error: (issue) => {
     if (issue.input === 'in_progress') return 'is set by claim-next or assign'
     if (issue.input === 'completed') return 'is set by complete-stage, when the last stage has passed'
-    return 'must be pending, blocked, deferred, failed or cancelled'
+    return undefined
   },
 })
 

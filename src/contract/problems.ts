@@ -79,8 +79,8 @@ class Reading {
         : this.#isWrongType(issue, value, path)
           ? 'InvalidType'
           : 'InvalidValue'
-    const rule =
-      issue.code === 'invalid_format' && !issue.message.startsWith('Invalid') ? issue.message : undefined
+    const mayHaveRule = issue.code === 'invalid_format' || issue.code === 'invalid_value'
+    const rule = mayHaveRule && !issue.message.startsWith('Invalid') ? issue.message : undefined
     return [{ ...this.#problem(kind, path), ...(rule === undefined ? {} : { rule }) }]
   }
 

@@ -24,7 +24,8 @@ export function reshape(level: Level, raw: JsonObject): Mutable {
   for (const [name, value] of Object.entries(raw)) {
     if (value === undefined || name === '__proto__') continue
     const field = fields.find((each) => each.name === (aliasOf(aliases, name, raw) ?? name))
-    if (field) keep(repaired, field.name, coerce(value, field, join(path, field.name), needs))
+    if (field && !isStatus(name, value))
+      keep(repaired, field.name, coerce(value, field, join(path, field.name), needs))
     else strangers.push([name, value])
   }
   for (const [name, value] of strangers) {
@@ -42,6 +43,11 @@ export function reshape(level: Level, raw: JsonObject): Mutable {
     if (result !== undefined) for (const need of trial) needs.add(need)
   }
   return repaired
+}
+
+/** `state` asks for totals with every verb, and is what many call the outcome or the status. */
+function isStatus(name: string, value: Json): boolean {
+  return name === 'state' && typeof value === 'string' && !/^(true|false|yes|no|on|off)$/i.test(value)
 }
 
 function scaled(value: Json, scale: number | undefined): Json {

@@ -4,6 +4,10 @@ type Words = Readonly<Record<string, readonly string[]>>
 
 /** Names that mean the same to whoever writes a request; the first that fits the verb and the value is taken. */
 const FIELDS: Words = {
+  command: ['cmd'],
+  action: ['cmd'],
+  verb: ['cmd'],
+  method: ['cmd'],
   id: ['bead_id', 'agent_id', 'agent', 'resource', 'message_id', 'entity_id'],
   bead: ['bead_id', 'beads'],
   task: ['bead_id', 'title', 'beads'],
@@ -108,10 +112,12 @@ const FIELDS: Words = {
   dsn: ['database_url'],
   connection_string: ['database_url'],
   url: ['database_url'],
-  since: ['after'],
-  cursor: ['after'],
+  since: ['after', 'from'],
+  cursor: ['after', 'from'],
+  after: ['from'],
+  from_seq: ['from', 'after'],
   seq: ['after', 'sequence'],
-  start: ['after'],
+  start: ['after', 'from'],
   offset: ['after'],
   max: ['limit', 'count'],
   n: ['limit', 'count'],

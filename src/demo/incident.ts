@@ -33,9 +33,9 @@ export interface IncidentOptions {
   readonly refresh: () => Promise<void>
   readonly elapsedMs: () => number
   readonly leaseMs: number
-  /** Part of the beads that must be finished before. */
+  /** It happens when this part of the beads is finished… */
   readonly after: number
-  /** No agent is killed later than this: its bead must have time to come back. */
+  /** …but not later than this, so that a long file shows it too. */
   readonly latestMs: number
 }
 
@@ -105,7 +105,7 @@ export function createIncident(options: IncidentOptions): Incident {
   return {
     async step() {
       if (!report) {
-        if (model.count.finished >= model.total * after && elapsedMs() < latestMs) await kill()
+        if (model.count.finished >= model.total * after || elapsedMs() > latestMs) await kill()
         return
       }
       const bead = model.beads.get(report.bead_id)

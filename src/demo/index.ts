@@ -37,7 +37,7 @@ const TARGET_MS = 7_000
 /** However long the file is, the agents are told to stop after this. */
 const LONGEST_MS = 12_000
 const KILL_AFTER = 0.4
-const KILL_LATEST_MS = LONGEST_MS - 2 * LEASE_MS
+const KILL_LATEST_MS = 5_000
 const FRAME_MS = 80
 const ADJUST_MS = 500
 
@@ -54,11 +54,28 @@ export async function runDemo(options: DemoOptions): Promise<JsonObject> {
   try {
     return await play(options, screen, style, (stop) => void stops.unshift(stop))
   } catch (error) {
-    if (options.signal.aborted) return { reason: 'shutdown' }
-    throw error
+    if (!options.signal.aborted) throw error
+    screen.print([
+      '',
+      ` ${style.yellow('stopping the agents and the server, deleting the scratch directory')}`,
+    ])
+    return { reason: 'shutdown' }
   } finally {
-    for (const stop of stops) await stop()
+    await stopAll(stops)
   }
+}
+
+/** Every one is stopped, whatever becomes of the others. */
+async function stopAll(stops: readonly (() => Promise<void> | void)[]): Promise<void> {
+  const faults: unknown[] = []
+  for (const stop of stops) {
+    try {
+      await stop()
+    } catch (error) {
+      faults.push(error)
+    }
+  }
+  if (faults.length > 0) throw faults[0]
 }
 
 type OnStop = (stop: () => Promise<void> | void) => void
@@ -75,8 +92,11 @@ async function play(options: DemoOptions, screen: Screen, style: Style, onStop: 
   screen.print([
     ` ${style.bold('swarm demo')}: four agents work through a backlog, and one of them is killed`,
   ])
-  const scratch = await step('Postgres 18 in a scratch directory', createScratch)
-  onStop(() => scratch.remove())
+  const scratch = await step('Postgres 18 in a scratch directory', async () => {
+    const made = await createScratch()
+    onStop(() => made.remove())
+    return made
+  })
   const operator = await openSwarm({ swarm: options.swarm, cwd: scratch.root, env: scratch.env })
   onStop(() => operator.close())
   await step('swarm init', () => operator.get({ cmd: 'init', count: AGENTS.length }))
@@ -133,7 +153,8 @@ async function play(options: DemoOptions, screen: Screen, style: Style, onStop: 
   const totals = await countTotals(db, watch.from)
   const report = incident.report()
   const problems = findProblems(verdict, report, faults)
-  screen.print(summaryLines({ totals, verdict, incident: report, workedMs, problems }, style))
+  const cutShort = workedMs >= LONGEST_MS
+  screen.print(summaryLines({ totals, verdict, incident: report, workedMs, cutShort, problems }, style))
   if (problems.length > 0) {
     throw new SwarmError('INTERNAL', `the demo found what must not be: ${problems.join('; ')}`, {
       ctx: { ...verdict },
@@ -179,6 +200,6 @@ function allGone(crew: Crew): boolean {
 function markGone(crew: Crew, { lanes }: ReturnType<typeof createModel>): void {
   for (const lane of lanes) {
     const gone = crew.members.find(({ agent }) => agent === lane.agent)?.gone
-    if (gone && lane.state !== 'killed') lane.state = 'gone'
+    if (gone && lane.state !== 'killed') lane.state = 'done'
   }
 }

@@ -20,7 +20,7 @@ export interface BeadView {
 /** What one agent does. */
 export interface Lane {
   readonly agent: number
-  state: 'starting' | 'working' | 'idle' | 'killed' | 'gone'
+  state: 'starting' | 'working' | 'idle' | 'killed' | 'done'
   bead: string | undefined
   /** For `killed`: when its lease ends, in ms of `performance.now()`. */
   leaseEnds: number | undefined
@@ -133,8 +133,7 @@ export function createModel(rows: readonly BeadRow[]): Model {
             other.waitsFor.delete(event.bead_id ?? '')
             return other.waitsFor.size === 0 && other.status === 'pending'
           })
-          const opens =
-            freed.length > 0 ? `; now ready: ${freed.map((other) => other.bead_id).join(', ')}` : ''
+          const opens = freed.length > 0 ? `; now ready: ${list(freed.map((other) => other.bead_id))}` : ''
           say('good', `${event.bead_id} is done${opens}`)
           return
         }

@@ -8,6 +8,8 @@ export interface Outcome {
   readonly verdict: Verdict
   readonly incident: IncidentReport | undefined
   readonly workedMs: number
+  /** True when the agents were told to stop before all was done: the file was too long for a demo. */
+  readonly cutShort: boolean
   /** What must not be: empty when all is well. */
   readonly problems: readonly string[]
 }
@@ -31,11 +33,11 @@ export function findProblems(
   return [...wrong, ...faults]
 }
 
+const LEFT = 'they wait for beads that are blocked or deferred'
+
 /** The last lines of the demo: what happened, whether it holds, what to do next. */
-export function summaryLines(
-  { totals, verdict, incident, workedMs, problems }: Outcome,
-  style: Style,
-): string[] {
+export function summaryLines(outcome: Outcome, style: Style): string[] {
+  const { totals, verdict, incident, workedMs, cutShort, problems } = outcome
   const { dot } = style.signs
   const rate = (count: number) => `${((count * 1_000) / Math.max(1, workedMs)).toFixed(1)}/s`
   const { lost, doubled, leases } = verdict
@@ -45,9 +47,9 @@ export function summaryLines(
     ` ${style.bold(`${totals.completed} beads finished in ${seconds(workedMs)}`)}`,
     ` ${totals.retried} stages retried ${dot} ${totals.blocked} beads blocked ${dot} ${totals.messages} messages`,
     ` ${totals.claims} claims (${rate(totals.claims)}) ${dot} ${totals.events} events (${rate(totals.events)})`,
-    ...(totals.left > 0
-      ? [` ${totals.left} beads are left: they wait for beads that are blocked or deferred`]
-      : []),
+    ...(totals.left === 0
+      ? []
+      : [` ${totals.left} beads are left: ${cutShort ? 'a demo ends after a while' : LEFT}`]),
     ...incidentLines(incident),
     '',
     problems.length === 0

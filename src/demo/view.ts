@@ -73,21 +73,21 @@ function laneLine(model: Model, lane: Lane, style: Style, { width, now }: Frame)
     )
   }
   if (lane.state === 'working' && bead) {
-    const attempt = bead.attempt > 1 ? `attempt ${bead.attempt}` : ''
+    const again = bead.attempt > 1 ? style.yellow : style.cyan
+    const tail = `${width < 100 ? '#' : 'attempt '}${bead.attempt}, fence ${bead.fence}`
     const idWidth = Math.min(24, Math.floor(rest * 0.35))
-    const tail = [`fence ${bead.fence}`, attempt].filter(Boolean).join(', ')
-    const stage = column(bead.stage, STAGE_WIDTH, signs.cut)
     const title = Math.max(0, rest - idWidth - 2 - tail.length)
     return (
       name +
       style.green(`${signs.working} `) +
-      (bead.attempt > 1 ? style.yellow(stage) : style.cyan(stage)) +
+      again(column(bead.stage, STAGE_WIDTH, signs.cut)) +
       column(bead.bead_id, idWidth, signs.cut) +
       style.dim(` ${column(bead.title, title, signs.cut)} `) +
-      (attempt || bead.fence > 1 ? style.yellow(tail) : style.dim(tail))
+      (bead.attempt > 1 || bead.fence > 1 ? style.yellow(tail) : style.dim(tail))
     )
   }
-  const text = lane.state === 'idle' ? idleText(model) : lane.state === 'gone' ? 'has left' : ''
+  const text =
+    lane.state === 'idle' ? idleText(model) : lane.state === 'done' ? 'has left: nothing is left to do' : ''
   return (
     name +
     style.dim(
@@ -109,7 +109,7 @@ function idleText(model: Model): string {
 function waitingLines(model: Model, style: Style, width: number, most: number): string[] {
   const ready = readyBeads(model)
   const waiting = waitingBeads(model)
-  if (most <= 0) return []
+  if (most <= 0 || ready.length + waiting.length === 0) return []
   const ids = ready.map((bead) => bead.bead_id).join(', ') || 'none'
   const idWidth = 16
   const room = width - 10 - idWidth - 4

@@ -22,9 +22,10 @@ export function inspect(request: JsonObject): SwarmError | undefined {
       ctx: { kind: 'InvalidValue', field, expected: `at most ${MAX_DEPTH} levels`, got: 'more' },
     })
   }
-  const found = search(request, '')
+  const found = search(request)
   if (!found) return undefined
-  const { flaw, field } = found
+  const { flaw } = found
+  const field = found.path.reverse().join('').replace(/^\./, '')
   if (flaw === '__proto__') {
     return new SwarmError('INVALID', `${field} is not a field of any request`, {
       ctx: { kind: 'UnknownField', field, expected: 'no such field', got: '__proto__' },
@@ -44,24 +45,24 @@ function isTooDeep(value: Json | undefined, depth: number): boolean {
   return items.some((item) => isTooDeep(item, depth + 1))
 }
 
-function search(value: Json | undefined, path: string): { flaw: Flaw; field: string } | undefined {
+/** `path` is the way to it from the inside out, made only when there is something to find. */
+function search(value: Json | undefined): { flaw: Flaw; path: string[] } | undefined {
   if (typeof value === 'string') {
     const flaw = flawOf(value)
-    return flaw && { flaw, field: path }
+    return flaw && { flaw, path: [] }
   }
   if (typeof value !== 'object' || value === null) return undefined
   if (!isJsonObject(value)) {
     for (const [at, item] of value.entries()) {
-      const found = search(item, `${path}[${at}]`)
-      if (found) return found
+      const found = search(item)
+      if (found) return { ...found, path: [...found.path, `[${at}]`] }
     }
     return undefined
   }
   for (const [key, item] of Object.entries(value)) {
-    const field = path === '' ? printable(key) : `${path}.${printable(key)}`
     const flaw = key === '__proto__' ? key : flawOf(key)
-    const found = flaw ? { flaw, field } : search(item, field)
-    if (found) return found
+    const found = flaw ? { flaw, path: [] } : search(item)
+    if (found) return { ...found, path: [...found.path, `.${printable(key)}`] }
   }
   return undefined
 }

@@ -8,7 +8,7 @@ import { loaders, verbs } from '../../src/commands/registry.ts'
 import type { Envelope } from '../../src/contract/envelope.ts'
 import type { Json, JsonObject } from '../../src/contract/json.ts'
 import { testDatabase } from '../support/database.ts'
-import { runSwarm } from '../support/swarm.ts'
+import { converse } from './converse.ts'
 import { differences } from './match.ts'
 
 const PROTOCOL = join(__dirname, '..', '..', 'protocol')
@@ -40,30 +40,23 @@ test('every verb has a fixture, but those that work on the machine itself', asyn
 
 test.each(names)('%s', async (name) => {
   const exchanges = readFixture(join(FIXTURES, name))
-  const { envelopes, stderr } = await runSwarm([], {
-    env: { DATABASE_URL: database.url, SWARM_REPO: `fixture/${name}` },
-    cwd: scratch,
-    input: exchanges.map(({ send }) => `${JSON.stringify(send)}\n`).join(''),
-  })
+  const { answers, lines, stderr } = await converse(
+    exchanges.map(({ send }) => send),
+    { env: { DATABASE_URL: database.url, SWARM_REPO: `fixture/${name}` }, cwd: scratch },
+  )
   expect(stderr).toBe('')
-  const unnamed = envelopes.filter(({ rid }) => rid === undefined)
-  expect(unnamed).toHaveLength(exchanges.filter(({ send }) => send.rid === undefined).length)
-  for (const { send, expect: expected } of exchanges) {
-    const envelope = send.rid === undefined ? unnamed.shift() : answerOf(send.rid, envelopes)
-    const answer: Json = JSON.parse(JSON.stringify(envelope ?? null))
+  expect(answers).toHaveLength(exchanges.length)
+  for (const [at, { send, expect: expected }] of exchanges.entries()) {
+    const answer: Json = JSON.parse(JSON.stringify(answers[at]))
     expect(
       differences(expected, answer),
       `${JSON.stringify(send)} answered ${JSON.stringify(answer)}`,
     ).toEqual([])
-    await checkOutput(send, envelope)
+    expect(answers[at]?.rid).toEqual(send.rid)
+    await checkOutput(send, answers[at])
   }
-  for (const line of envelopes) expect(schema.safeParse(line).error?.issues).toBeUndefined()
+  for (const line of lines) expect(schema.safeParse(line).error?.issues).toBeUndefined()
 })
-
-/** A stream sends lines with `more` under its rid, and its answer last. */
-function answerOf(rid: Json, envelopes: readonly Envelope[]): Envelope | undefined {
-  return envelopes.find((line) => line.rid === rid && !(line.ok && line.more))
-}
 
 const dryOutput = z.strictObject({ dry: z.literal(true), would_do: z.array(z.string()) })
 

@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import {
   chmodSync,
@@ -48,11 +48,14 @@ export function track(dir: string): { readonly dir: string; readonly swarmDir: s
   return place
 }
 
+const lingering: ChildProcess[] = []
+
 afterEach(async () => {
-  for (const { dir, swarmDir } of places.splice(0)) {
-    await resetEmbedded(swarmDir)
-    rmSync(dir, { recursive: true, force: true })
-  }
+  for (const { pid } of lingering.splice(0)) if (pid !== undefined) endGroup(pid)
+  const used = places.splice(0)
+  // all servers first: one place may lie in another
+  for (const { swarmDir } of used) await resetEmbedded(swarmDir)
+  for (const { dir } of used) rmSync(dir, { recursive: true, force: true })
 })
 
 afterAll(() => rmSync(scratch, { recursive: true, force: true }))
@@ -150,6 +153,7 @@ export function startTool(bundle: string, args: readonly string[], options: RunO
     env: { PATH: process.env.PATH, ...(options.linger ? { LINGER: '1' } : {}), ...options.env },
     ...options.user,
   })
+  if (options.linger) lingering.push(child)
   let stdout = ''
   let stderr = ''
   const answer = new Promise<Record<string, unknown>>((resolve, reject) => {
@@ -184,6 +188,15 @@ export function serverOf(ran: Pick<Ran, 'value'>): EmbeddedServer & { readonly s
   if (typeof ran.value.socketDir !== 'string') throw new Error(`no server: ${JSON.stringify(ran.value)}`)
   // the tool prints exactly what ensureEmbedded resolved to
   return ran.value as unknown as EmbeddedServer & { readonly started: boolean }
+}
+
+/** Ends a tool and everything it has started in its group; one that has ended is fine. */
+export function endGroup(pid: number): void {
+  try {
+    process.kill(-pid, 'SIGKILL')
+  } catch {
+    // it has ended
+  }
 }
 
 /** Waits until a process has ended; throws when it has not. */

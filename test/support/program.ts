@@ -6,6 +6,8 @@ import { build } from 'esbuild'
 import { esbuildPlugin } from '../../scripts/postgres-patch.mjs'
 
 export interface Program {
+  /** The bundle, for who starts it himself. */
+  readonly file: string
   /** Runs it to its end, at most `timeoutMs`. */
   run(args: readonly string[], timeoutMs: number): Promise<Ended>
   remove(): void
@@ -34,6 +36,7 @@ export async function program(entry: string, { patched = true } = {}): Promise<P
     plugins: patched ? [esbuildPlugin()] : [],
   })
   return {
+    file: outfile,
     run: (args, timeoutMs) => run(outfile, args, timeoutMs),
     remove: () => rmSync(dir, { recursive: true, force: true }),
   }

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chownSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -19,6 +19,8 @@ export interface ScratchServer {
   start(): Promise<void>
   /** Sends a signal to the postmaster and resolves when it has gone: SIGINT is a fast shutdown, SIGKILL a crash. */
   stop(signal: 'SIGINT' | 'SIGKILL'): Promise<void>
+  /** SIGKILL for the postmaster and all of its processes at once, as when the machine itself goes down. */
+  crash(): Promise<void>
   /** Ends it and removes its files. */
   close(): Promise<void>
 }
@@ -93,6 +95,15 @@ export async function scratchServer(options: ScratchOptions = {}): Promise<Scrat
     await gone
   }
 
+  async function crash(): Promise<void> {
+    const running = child
+    child = undefined
+    if (running?.pid === undefined || running.exitCode !== null || running.signalCode !== null) return
+    const gone = once(running, 'exit')
+    for (const pid of [running.pid, ...childrenOf(running.pid)]) end(pid)
+    await gone
+  }
+
   await start()
   return {
     url,
@@ -101,6 +112,7 @@ export async function scratchServer(options: ScratchOptions = {}): Promise<Scrat
     port,
     start,
     stop,
+    crash,
     async close() {
       await stop('SIGINT')
       rmSync(dir, { recursive: true, force: true })
@@ -126,6 +138,30 @@ async function answers(host: string, port: number): Promise<boolean> {
     return false
   } finally {
     await sql.end({ timeout: 1 })
+  }
+}
+
+/** From /proc; elsewhere the processes of a killed postmaster end by themselves a little later. */
+function childrenOf(parent: number): number[] {
+  if (process.platform !== 'linux') return []
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      try {
+        const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+        return Number(stat.slice(stat.lastIndexOf(')') + 4).split(' ')[0]) === parent
+      } catch {
+        return false
+      }
+    })
+}
+
+function end(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // it has gone meanwhile
   }
 }
 

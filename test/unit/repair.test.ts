@@ -109,6 +109,18 @@ const MENDED: readonly (readonly [JsonObject, JsonObject])[] = [
     { cmd: 'batch', ops: [{ cmd: 'events' }] },
   ],
   [
+    { cmd: 'complete-stage', agent_id: 1, state: 'passed' },
+    { cmd: 'complete-stage', agent_id: 1, outcome: 'passed' },
+  ],
+  [
+    { cmd: 'events', state: 'yes' },
+    { cmd: 'events', state: true },
+  ],
+  [
+    { cmd: 'batch', ops: { command: 'claim-next', agentId: 1 } },
+    { cmd: 'batch', ops: [{ cmd: 'claim-next', agentId: 1 }] },
+  ],
+  [
     { cmd: 'events', max: 5 },
     { cmd: 'events', limit: 5 },
   ],

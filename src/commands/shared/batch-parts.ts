@@ -1,5 +1,5 @@
 import type { Effect } from '../../contract/command.ts'
-import { type FixRequest, SwarmError } from '../../contract/errors.ts'
+import { SwarmError } from '../../contract/errors.ts'
 import { isJsonObject, type JsonObject } from '../../contract/json.ts'
 import { toSwarmError } from './faults.ts'
 import { loadCommand } from './verbs.ts'
@@ -30,9 +30,10 @@ export async function checkParts(ops: readonly JsonObject[], atomic: boolean): P
     if (!refusal) continue
     const { field, msg, instead } = refusal
     const rest = [...ops.slice(0, at), ...instead, ...ops.slice(at + 1)]
+    const itself = op.cmd === 'batch' ? { cmd: 'describe', verb: 'batch' } : { ...op, cmd: String(op.cmd) }
     throw new SwarmError('INVALID', `op ${at}: ${msg}`, {
       ctx: { kind: 'InvalidValue', field: `ops[${at}].${field}`, got: op[field] ?? null, op: at },
-      fix: asBatch(rest, atomic),
+      fix: rest.length > 0 ? { cmd: 'batch', ops: rest, ...(atomic ? {} : { atomic }) } : itself,
     })
   }
 }
@@ -64,11 +65,6 @@ async function refusalOf(op: JsonObject): Promise<Refusal | undefined> {
     return { field: elsewhere, msg: 'a batch goes to one database; name it in the batch', instead: [here] }
   }
   return undefined
-}
-
-function asBatch(ops: readonly JsonObject[], atomic: boolean): FixRequest {
-  if (ops.length === 0) return { cmd: 'describe', verb: 'batch' }
-  return { cmd: 'batch', ops, ...(atomic ? {} : { atomic }) }
 }
 
 /**

@@ -29,6 +29,9 @@ export function createConnections(session: string): Connections {
       const db = openDatabase(target.open, {
         connectTimeoutMs: target.connectTimeoutMs,
         session,
+        onWarn: (message) => {
+          import('../../log.ts').then(({ getLogger }) => getLogger().warn({}, message)).catch(() => {})
+        },
         ...(root?.config.statement_timeout_ms
           ? { statementTimeoutMs: root.config.statement_timeout_ms }
           : {}),

@@ -38,10 +38,14 @@ export function createProcess(options: ProcessOptions) {
   const inputEnd = new AbortController()
   const open = new Map<Rid, AbortController>()
   let root: Root | null = null
+  let lookedAt = Number.NEGATIVE_INFINITY
   let operations = 0
 
+  /** The root does not move while the process lives; that there is none is looked at again after a second, for `init` makes one. */
   const currentRoot = (): Root | null => {
-    root ??= loadRoot(cwd, env)
+    if (root || performance.now() - lookedAt < 1_000) return root
+    root = loadRoot(cwd, env)
+    lookedAt = performance.now()
     return root
   }
   const hasOwnDatabase = ({ common }: Prepared) =>

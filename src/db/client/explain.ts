@@ -1,8 +1,12 @@
 import type { WriteCall } from '../../contract/context.ts'
 import { type FixRequest, SwarmError, type SwarmErrorOptions } from '../../contract/errors.ts'
-import type { JsonObject } from '../../contract/json.ts'
+import { isJsonObject, type JsonObject } from '../../contract/json.ts'
 import { maskSecrets } from '../../contract/mask.ts'
+import { refusalToError } from '../refusal.ts'
 import type { Failure } from './failure.ts'
+
+/** The SQLSTATE under which schema.sql raises a refusal. */
+const RAISED_REFUSAL = 'SW001'
 
 export interface About {
   /** The database, as it may be shown. */
@@ -15,6 +19,8 @@ export interface About {
 
 /** The error that an agent gets for a failure. Passwords are masked; the server's own text is kept where it says more. */
 export function explain(failure: Failure, about: About): SwarmError {
+  const refused = raisedRefusal(failure)
+  if (refused) return refused
   const { shown, call } = about
   const text = maskSecrets(failure.message)
   const again = call ? { fix: sameRequest(call) } : {}
@@ -86,6 +92,14 @@ export function explain(failure: Failure, about: About): SwarmError {
     case 'other':
       return make('INTERNAL', `the database answered an error: ${text}`, { area: 'database' })
   }
+}
+
+/** A refusal that a function found after its first write: it raised it, with the refusal as detail, so that all was undone. */
+function raisedRefusal({ code, cause }: Failure): SwarmError | undefined {
+  if (code !== RAISED_REFUSAL || !(cause instanceof Error)) return undefined
+  const detail: unknown = Reflect.get(cause, 'detail')
+  const value: unknown = typeof detail === 'string' ? JSON.parse(detail) : undefined
+  return refusalToError(isJsonObject(value) ? value.refused : undefined)
 }
 
 /** The request that made this write, with its operation key: sending it again cannot do it twice. */

@@ -83,7 +83,7 @@ export async function refuseVerb(
 
 /** Words are quoted back only as far as they hold no secret. */
 export function shown(word: string): string {
-  return word
+  return maskSecrets(word).slice(0, 80)
 }
 
 function fixOf(

@@ -5,6 +5,8 @@ import { toSwarmError } from '../faults.ts'
 import { checkPlace } from './place.ts'
 import { bad, type Check, good } from './types.ts'
 
+const EMBEDDED = 'the embedded Postgres'
+const START = { cmd: 'db', action: 'start' }
 const OLDEST_SERVER = 140_000
 /** Leases and waits are measured in seconds: a clock that is further off misleads whoever reads the times. */
 const MAX_SKEW_MS = 2_000
@@ -16,15 +18,16 @@ export async function examine(ctx: CommandContext): Promise<Check[]> {
     return [...place, ...(await checkServer(ctx)), ...(await checkTables(ctx))]
   } catch (error) {
     const { message, fix } = toSwarmError(error)
-    const mend = fix && fix.cmd !== 'doctor' ? fix : undefined
-    return [...place, bad('database', `${source(ctx)}: ${message}`, mend)]
+    const from = source(ctx)
+    const mend = fix && fix.cmd !== 'doctor' ? fix : from === EMBEDDED ? START : undefined
+    return [...place, bad('database', `${from}: ${message}`, mend)]
   }
 }
 
 /** Where the address of the database comes from; never the address with its password. */
 function source({ env, root }: CommandContext): string {
   if (env.DATABASE_URL) return 'DATABASE_URL'
-  return root?.config.database_url ? 'database_url of the configuration' : 'the embedded Postgres'
+  return root?.config.database_url ? 'database_url of the configuration' : EMBEDDED
 }
 
 interface Server {

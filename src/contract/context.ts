@@ -1,3 +1,4 @@
+import type { Writable } from 'node:stream'
 import type { SwarmConfig } from './config.ts'
 import type { Rid } from './envelope.ts'
 import type { FixRequest } from './errors.ts'
@@ -95,6 +96,8 @@ export interface CommandContext {
   readonly env: Readonly<Record<string, string | undefined>>
   /** Connects on first use. */
   readonly db: Database
+  /** The URL that this request or the environment gave; undefined when the root says where the database is. */
+  readonly databaseUrl: string | undefined
   readonly rid: Rid | undefined
   /** The operation key of this request: `idem`, or one that swarm made. */
   readonly key: string
@@ -110,6 +113,8 @@ export interface CommandContext {
   readonly render: (request: FixRequest) => string
   /** Suggests the request to send next; only where it is not the documented flow. */
   next(request: FixRequest): void
+  /** Where a command that runs for this request shows its output as it comes; only in a one-shot call. */
+  readonly echo: Writable | undefined
   /** Sends lines of this answer ahead of its reply, in order; resolves when the reader has taken them. */
   emit(lines: readonly Json[]): Promise<void>
   /** True once the process was told to stop; `signal` may also mean that only this request was ended. */

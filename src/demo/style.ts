@@ -52,11 +52,8 @@ export function createStyle(colour: boolean, env: Readonly<Record<string, string
 export function column(text: string, width: number, cut: string): string {
   const chars = [...printable(text)]
   if (width <= 0) return ''
-  if (chars.length <= width)
-    return text.length === chars.length
-      ? text.padEnd(width)
-      : chars.join('') + ' '.repeat(width - chars.length)
-  return chars.slice(0, width - 1).join('') + cut
+  if (chars.length > width) return chars.slice(0, width - 1).join('') + cut
+  return chars.join('') + ' '.repeat(width - chars.length)
 }
 
 /** Without what would move the cursor: titles come from files. */

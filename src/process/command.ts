@@ -1,8 +1,10 @@
-import type { Readable } from 'node:stream'
+import type { Readable, Writable } from 'node:stream'
 import { type BoundedText, collectBounded } from './bounded.ts'
+import { echo } from './echo.ts'
 import { childEnvironment, type Environment } from './environment.ts'
 import { endGroup, forgetGroup, groupGone, rememberGroup } from './group.ts'
 import { type Argv, type Exit, startChild } from './spawn.ts'
+import { startWatchdog } from './watchdog.ts'
 import { within } from './within.ts'
 
 export interface CommandOptions {
@@ -15,14 +17,18 @@ export interface CommandOptions {
   readonly withDatabase?: boolean
   /** Written to stdin, which then ends. Without it stdin is empty. */
   readonly input?: string
-  /** The command is ended after this many ms. */
-  readonly timeoutMs: number
+  /** The command is ended after this many ms; without it, only by `signal`. */
+  readonly timeoutMs?: number | undefined
   /** Bytes of output to keep, 64 KiB unless said. */
   readonly maxOutputBytes?: number
   /** Ms between SIGTERM and SIGKILL, 2,000 unless said. */
   readonly graceMs?: number
   /** Ends the command when aborted. */
   readonly signal?: AbortSignal
+  /** Gets the output as it comes, besides. A slow reader of it slows the command. */
+  readonly echo?: Writable | undefined
+  /** End the command also when this process is killed; costs a process of its own. False unless said. */
+  readonly watched?: boolean
 }
 
 export interface CommandResult {
@@ -68,23 +74,31 @@ export async function runCommand(options: CommandOptions): Promise<CommandResult
     leftProcesses,
   })
   if (signal?.aborted) return result('aborted')
+  const watchdog = options.watched ? await startWatchdog() : undefined
   const child = await startChild(argv, {
     cwd,
     env: childEnvironment(process.env, options.env, options.withDatabase),
     detached: true,
     stderr: 'pipe',
+  }).catch((error: unknown) => {
+    watchdog?.stop()
+    throw error
   })
+  watchdog?.watch(child.pid)
   rememberGroup(child.pid)
   const pipes = [child.stdout, ...(child.stderr ? [child.stderr] : [])]
   const drained = Promise.all(pipes.map(closed))
   child.stdout.on('data', (chunk: Buffer) => stdout.add(chunk))
   for (const pipe of pipes) pipe.on('data', (chunk: Buffer) => output.add(chunk))
+  const { echo: shown } = options
+  const echoes = shown ? pipes.map((pipe) => echo(pipe, shown)) : []
   child.stdin.end(input ?? '')
 
   const stop = stopAfter(timeoutMs, signal)
   try {
     const first = await Promise.race([child.exited, stop.stopped])
     if (typeof first !== 'string') endedAt = performance.now()
+    for (const one of echoes) one.hurry()
     if (typeof first === 'string') {
       const gone = await endGroup(child.pid, graceMs)
       const exit = gone ? await child.exited : undefined
@@ -98,16 +112,17 @@ export async function runCommand(options: CommandOptions): Promise<CommandResult
     return result(first.signal ? 'signaled' : 'exited', first, left)
   } finally {
     stop.cancel()
+    watchdog?.stop()
     for (const pipe of pipes) pipe.destroy()
     child.stdin.destroy()
   }
 }
 
 /** Says when a command has to stop, and why: its deadline passed or it was aborted. */
-function stopAfter(timeoutMs: number, signal: AbortSignal | undefined) {
+function stopAfter(timeoutMs: number | undefined, signal: AbortSignal | undefined) {
   let cancel = () => {}
   const stopped = new Promise<'timed_out' | 'aborted'>((resolve) => {
-    const timer = setTimeout(resolve, timeoutMs, 'timed_out' as const)
+    const timer = timeoutMs === undefined ? undefined : setTimeout(resolve, timeoutMs, 'timed_out' as const)
     const onAbort = () => resolve('aborted')
     signal?.addEventListener('abort', onAbort, { once: true })
     if (signal?.aborted) onAbort()

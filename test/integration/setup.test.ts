@@ -7,7 +7,7 @@ import { configSchema } from '../../src/contract/config.ts'
 import { SCHEMA_VERSION } from '../../src/db/schema.ts'
 import { parseConfig } from '../../src/root/config.ts'
 import { testDatabase } from '../support/database.ts'
-import { withDatabase } from '../support/template.ts'
+import { plainClient, withDatabase } from '../support/template.ts'
 import { matches, openSession } from './look-support.ts'
 import { git, listOf, openAt, scratch, scratchNamed } from './setup-support.ts'
 
@@ -136,7 +136,7 @@ describe('init', () => {
       changed: true,
     })
     const text = read(root, 'AGENTS.md')
-    expect(text).toMatch(/^# Ours\n\n<!-- swarm:begin -->\n[^]*claim-next[^]*<!-- swarm:end -->\n$/)
+    expect(text).toMatch(/^# Ours\n\n<!-- swarm:begin -->\n[\s\S]*claim-next[\s\S]*<!-- swarm:end -->\n$/)
     const again = await place.ask(request)
     expect(again).toMatchObject({
       written: [],
@@ -262,8 +262,7 @@ describe('init-db', () => {
         changed: false,
       })
       await place.ask({ cmd: 'status' })
-      const { default: postgres } = await import('postgres')
-      const client = postgres(empty.DATABASE_URL, { max: 1 })
+      const client = plainClient(empty.DATABASE_URL)
       const [row] = await client`select schema_version from swarm.swarm_config`
       expect(row?.schema_version).toBe(SCHEMA_VERSION)
       await client`update swarm.swarm_config set schema_version = 999`

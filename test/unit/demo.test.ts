@@ -149,7 +149,7 @@ describe('the picture', () => {
     const text = fc.string({ unit: 'grapheme-ascii', maxLength: 300 })
     fc.assert(
       fc.property(
-        fc.integer({ min: 40, max: 200 }),
+        fc.integer({ min: 60, max: 200 }),
         fc.integer({ min: 10, max: 60 }),
         text,
         fc.nat(40),

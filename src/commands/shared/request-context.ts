@@ -1,3 +1,4 @@
+import type { Writable } from 'node:stream'
 import type { CommandContext, Database, ExecuteOptions, Holdings, Root } from '../../contract/context.ts'
 import type { Emit, RenderRequest, Rid } from '../../contract/envelope.ts'
 import type { FixRequest } from '../../contract/errors.ts'
@@ -11,6 +12,8 @@ export interface ProcessOptions {
   readonly env: CommandContext['env']
   readonly cwd: string
   readonly render: RenderRequest
+  /** Where commands that run for a request show their output; nowhere unless given. */
+  readonly echo?: Writable
 }
 
 /** What a request notes while it runs, for its envelope. */
@@ -38,20 +41,28 @@ export function createProcess(options: ProcessOptions) {
   const inputEnd = new AbortController()
   const open = new Map<Rid, AbortController>()
   let root: Root | null = null
-  let lookedAt = Number.NEGATIVE_INFINITY
+  let looked = false
   let operations = 0
 
-  /** The root does not move while the process lives; that there is none is looked at again after a second, for `init` makes one. */
+  /** The root does not move while the process lives; that there is none may change, for `init` makes one. */
   const currentRoot = (): Root | null => {
-    if (root || performance.now() - lookedAt < 1_000) return root
-    root = loadRoot(cwd, env)
-    lookedAt = performance.now()
+    root ??= loadRoot(cwd, env)
     return root
+  }
+  /** Where the root is only an extra, it is looked for once, and a broken one does not matter. */
+  const rootIfAny = (): Root | null => {
+    if (looked) return root
+    looked = true
+    try {
+      return currentRoot()
+    } catch {
+      return null
+    }
   }
   const hasOwnDatabase = ({ common }: Prepared) =>
     common.database_url !== undefined || Boolean(env.DATABASE_URL)
   const connection = (request: Prepared): Connection =>
-    connections.get(request.common, env, hasOwnDatabase(request) ? quietly(currentRoot) : currentRoot())
+    connections.get(request.common, env, hasOwnDatabase(request) ? rootIfAny() : currentRoot())
 
   const repoOfRequest = (request: Prepared): string => {
     const named = request.common.repo ?? (env.SWARM_REPO || undefined)
@@ -67,9 +78,9 @@ export function createProcess(options: ProcessOptions) {
     stop,
     inputEnd,
     renewing: false,
-    maxLineBytes: () => quietly(currentRoot)?.config.max_line_bytes,
-    retention: () => quietly(currentRoot)?.config.retention,
-    maxHoldMs: () => quietly(currentRoot)?.config.max_hold_ms,
+    maxLineBytes: () => rootIfAny()?.config.max_line_bytes,
+    retention: () => rootIfAny()?.config.retention,
+    maxHoldMs: () => rootIfAny()?.config.max_hold_ms,
     currentRoot,
     /** Its files may have changed: the next request finds and reads it again. */
     forgetRoot() {
@@ -114,11 +125,13 @@ export function createProcess(options: ProcessOptions) {
       let parts = 0
       return {
         repo: needsDatabase ? repoOfRequest(request) : (request.common.repo ?? ''),
-        root: rootIsExtra ? quietly(currentRoot) : currentRoot(),
+        root: rootIsExtra ? rootIfAny() : currentRoot(),
         cwd,
         env,
         render,
+        echo: options.echo,
         session,
+        databaseUrl: request.common.database_url ?? (env.DATABASE_URL || undefined),
         rid: request.rid,
         key: scope.key,
         dry: request.write.dry ?? false,
@@ -174,15 +187,6 @@ export type Process = ReturnType<typeof createProcess>
 function randomId(): string {
   const part = () => Math.random().toString(36).slice(2, 10).padEnd(8, '0')
   return part() + part()
-}
-
-/** Where the root is only an extra, a broken one does not matter. */
-function quietly(load: () => Root | null): Root | null {
-  try {
-    return load()
-  } catch {
-    return null
-  }
 }
 
 /** Makes envelopes of the lines that a request emits. */

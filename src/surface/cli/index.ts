@@ -39,8 +39,14 @@ export async function runCli(argv: readonly string[]): Promise<void> {
 async function run(request: FixRequest, format: Format, started: number): Promise<number> {
   const flaw = inspect(request)
   if (flaw) return createPrinter(format).print(failed(flaw, started))
-  const { env } = process
-  const dispatcher = createDispatcher({ env, cwd: process.cwd(), render: renderShell, surface: 'oneshot' })
+  const { env, stderr } = process
+  const dispatcher = createDispatcher({
+    env,
+    cwd: process.cwd(),
+    render: renderShell,
+    surface: 'oneshot',
+    echo: stderr,
+  })
   const handler = guard(dispatcher, (err) => getLogger().error({ err }, 'a fault while answering a request'))
   const printer = createPrinter(format, () => dispatcher.shutdown())
   const release = onStopSignal(() => dispatcher.shutdown())

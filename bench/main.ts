@@ -6,11 +6,15 @@ import { benchClaims } from './claims.ts'
 import type { Section } from './measure.ts'
 import { type BenchServer, withServer } from './server.ts'
 import { benchStart } from './start.ts'
+import { benchLatency, benchReplay, benchSubscribers } from './streams.ts'
 
 const BENCHES: Readonly<Record<string, (fresh: () => Promise<BenchServer>) => Promise<Section>>> = {
   a: async (fresh) => benchStart(await fresh()),
   b: async (fresh) => benchAppends(await fresh()),
   c: benchClaims,
+  d: async (fresh) => benchLatency(await fresh()),
+  e: async (fresh) => benchSubscribers(await fresh()),
+  f: benchReplay,
 }
 
 function render(section: Section): string {

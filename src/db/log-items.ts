@@ -20,8 +20,12 @@ export interface LogFilter {
 /** A row as it is streamed: what `d` holds but for the cursor. */
 export type LogItem = { readonly kind: ItemKind } & Readonly<Record<string, unknown>>
 
-/** `swarm.log_item(e)` as text of JSON: a message or broadcast takes the place of the event that it appended. */
-export const ITEM = 'swarm.log_item(e)'
+/**
+ * A row `e` of the log as the item that is sent: a message or broadcast takes the place of the event that it appended. Plain events do
+ * not go through `log_item`: it cannot be inlined, and costs four times as much.
+ */
+export const ITEM = `case when e.event_type in ('message_sent', 'broadcast_sent') then swarm.log_item(e)
+  else jsonb_build_object('kind', 'event', 'repo', e.repo_id) || swarm.event_json(e) end`
 
 /** The filter as SQL over the row `e`. Its parameters begin at `$<first>`. */
 export function filterSql(

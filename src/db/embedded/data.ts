@@ -14,11 +14,11 @@ import {
 import { basename, dirname, join } from 'node:path'
 import { type Binaries, ownDirectory, SYSTEM_HOMES } from './binaries.ts'
 import { failure } from './failure.ts'
-import { EMBEDDED_DATABASE, EMBEDDED_MAJOR, EMBEDDED_USER } from './index.ts'
 import { externalHome, externalOwner, writeOrigin } from './origin.ts'
 import { dataDirOf, type Place } from './place.ts'
 import { canWrite, run } from './run.ts'
 import { initdbSettings } from './settings.ts'
+import { EMBEDDED_DATABASE, EMBEDDED_MAJOR, EMBEDDED_USER } from './terms.ts'
 import type { ServerUser } from './user.ts'
 
 const DRAFT = 'pg.init-'

@@ -1,47 +1,16 @@
 import { existsSync } from 'node:fs'
 import { dataDirOfPointer, isPrivateDir, type Pointer, readPointer, socketPath } from './pointer.ts'
 import type { EmbeddedStatus } from './status.ts'
+import {
+  EMBEDDED_DATABASE,
+  EMBEDDED_USER,
+  type EmbeddedServer,
+  type EnsureOptions,
+  type KeeperOptions,
+} from './terms.ts'
 
-export type { EmbeddedStatus }
-
-/** The major version of Postgres that the embedded server is. A data directory of another one is refused. */
-export const EMBEDDED_MAJOR = 18
-/** Database and superuser of the embedded server. */
-export const EMBEDDED_DATABASE = 'swarm'
-export const EMBEDDED_USER = 'swarm'
-/** Without a client's activity for this long the server stops, unless configured. */
-export const IDLE_STOP_MS = 30 * 60_000
-
-/** How to reach an embedded server. There is no password: only its own user and root can enter the socket directory. */
-export interface EmbeddedServer {
-  /** Directory of the Unix socket; what a driver takes as `host`. */
-  readonly socketDir: string
-  readonly port: number
-  readonly user: string
-  readonly database: string
-  readonly dataDir: string
-  /** Process id of the postmaster. Null when it is known not to run: call `ensureEmbedded`. */
-  readonly pid: number | null
-  /** The same as a URL, its host percent-encoded. */
-  readonly url: string
-}
-
-export interface EnsureOptions {
-  /** Milliseconds without a client's activity after which the server stops; 0 for never, 30 minutes by default. */
-  readonly idleStopMs?: number | undefined
-  /** Told what is being done, one line at a time. */
-  readonly log?: ((line: string) => void) | undefined
-  /**
-   * Command and arguments of the keeper, which must end up in `runKeeper(swarmDir)`. By default `bin/swarm db keep
-   * <swarmDir>`, and none when this code does not run from the bundle; null for none.
-   */
-  readonly keeper?: readonly [string, readonly string[]] | null | undefined
-}
-
-export interface KeeperOptions {
-  /** Milliseconds between two looks at the server; once a minute, or more often when it may stop sooner. */
-  readonly tickMs?: number | undefined
-}
+export { EMBEDDED_DATABASE, EMBEDDED_MAJOR, EMBEDDED_USER, IDLE_STOP_MS } from './terms.ts'
+export type { EmbeddedServer, EmbeddedStatus, EnsureOptions, KeeperOptions }
 
 /**
  * Where the server of `swarmDir` (the absolute path of `<root>/.swarm`) was last started. Reads the pointer file only: cheap

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { dirname, extname, join } from 'node:path'
-import type { EnsureOptions } from './index.ts'
 import { titleOf } from './processes.ts'
+import type { EnsureOptions } from './terms.ts'
 
 /** The keeper sleeps nearly always: it needs little memory and no helper threads. */
 const SMALL = ['--max-old-space-size=32', '--max-semi-space-size=1', '--v8-pool-size=0', '--single-threaded']

@@ -1,7 +1,6 @@
 import { existsSync, type FSWatcher, utimesSync, watch } from 'node:fs'
 import { join } from 'node:path'
 import { ask } from './ask.ts'
-import { EMBEDDED_USER, type KeeperOptions } from './index.ts'
 import { boundLog } from './log-file.ts'
 import { type Place, placeOf } from './place.ts'
 import {
@@ -14,6 +13,7 @@ import {
 } from './pointer.ts'
 import { isAlive, serverProcesses, titleOf } from './processes.ts'
 import { endPostmaster } from './stop.ts'
+import { EMBEDDED_USER, type KeeperOptions } from './terms.ts'
 
 const TICK_MS = 60_000
 /** The shortest idle time is noticed a quarter late at most. */

@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs'
 import { type Answer, ask } from './ask.ts'
-import { EMBEDDED_DATABASE, EMBEDDED_USER } from './index.ts'
 import { type PidFile, readPidFile } from './pidfile.ts'
 import { dataDirOf, type Place } from './place.ts'
 import { readPointer, socketPath } from './pointer.ts'
 import { type ServerProcesses, serverProcesses } from './processes.ts'
+import { EMBEDDED_DATABASE, EMBEDDED_USER } from './terms.ts'
 
 /** What can be seen of a server from here. */
 export interface Sighting {

@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs'
 import { ask } from './ask.ts'
-import { EMBEDDED_DATABASE, EMBEDDED_USER } from './index.ts'
 import { isKeeper } from './keeper-start.ts'
 import { placeOf } from './place.ts'
 import { dataDirOfPointer, readPointer, socketPath } from './pointer.ts'
 import { findRunning } from './running.ts'
+import { EMBEDDED_DATABASE, EMBEDDED_USER } from './terms.ts'
 
 /** What `db status` tells. Absent keys are not known. */
 export interface EmbeddedStatus {

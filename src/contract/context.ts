@@ -35,8 +35,15 @@ export interface Database {
   write(call: WriteCall): Promise<WriteReply>
   /** Runs appends as one statement; one settled result per call, in order. */
   append(calls: readonly WriteCall[]): Promise<readonly PromiseSettledResult<WriteReply>[]>
-  /** Runs one read; rows as objects. Values that are not JSON (bigint, dates) must be cast in the statement. */
-  read<Row>(statement: string, params?: readonly Param[]): Promise<Row[]>
+  /**
+   * Runs one read; rows as objects. Values that are not JSON (bigint, dates) must be cast in the statement. `timeoutMs`: for all
+   * attempts together, instead of the database's own.
+   */
+  read<Row>(
+    statement: string,
+    params?: readonly Param[],
+    options?: { readonly timeoutMs?: number },
+  ): Promise<Row[]>
   /**
    * Runs `work` in one transaction; any throw rolls everything back. It may run again, so it must not keep what an earlier run
    * did. `keyed`: its writes have the same operation keys every time, so that it may also run again when the outcome of a COMMIT

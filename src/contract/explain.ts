@@ -3,9 +3,9 @@ import { SwarmError } from './errors.ts'
 import { describeFields, type FieldInfo } from './introspect.ts'
 import type { Json, JsonObject } from './json.ts'
 import { suggest } from './names.ts'
-import type { Defaults, Issue } from './parse.ts'
 import { fieldsAt, fieldsOfRequest, type Problem, problemsOf } from './problems.ts'
 import { type Repair, repair } from './repair.ts'
+import type { Defaults, Issue } from './try-parse.ts'
 import { isSecret, kindOf, phrase, shortPhrase, shown } from './wording.ts'
 
 const MAX_ALSO = 5

@@ -3,7 +3,7 @@ import { commonFields, writeFields } from './common.ts'
 import type { FieldErrorKind } from './errors.ts'
 import { describeFields, type FieldInfo, type Shape } from './introspect.ts'
 import { isJsonObject, type Json, type JsonObject } from './json.ts'
-import { aliasOf, type Issue } from './parse.ts'
+import { aliasOf, type Issue } from './try-parse.ts'
 
 /** A longer path is somebody's data, not a name. */
 const MAX_FIELD = 200

@@ -2,18 +2,11 @@ import type { AnyCommand } from './command.ts'
 import type { FixRequest } from './errors.ts'
 import { isJsonObject, type JsonObject } from './json.ts'
 import { suggest } from './names.ts'
-import type { Defaults } from './parse.ts'
 import { fieldsOfRequest } from './problems.ts'
 import { type Level, type Mutable, reshape } from './reshape.ts'
-import { settle } from './settle.ts'
+import { type Repair, settle } from './settle.ts'
+import type { Defaults } from './try-parse.ts'
 import { isSecret } from './wording.ts'
-
-/** A request as it would work, and the fields that only its sender can fill in. */
-export interface Repair {
-  readonly request: FixRequest
-  /** Paths like `beads[0].title`. Empty when the request parses as it stands. */
-  readonly needs: readonly string[]
-}
 
 /** Names under which a whole request, or the fields of one, is sent by mistake. */
 const WRAPPERS = [

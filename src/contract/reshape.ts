@@ -2,7 +2,7 @@ import { coerceList, coerceObject, coerceScalar } from './coerce.ts'
 import type { FieldInfo, Shape } from './introspect.ts'
 import { isJsonObject, type Json, type JsonObject } from './json.ts'
 import { suggest } from './names.ts'
-import { aliasOf } from './parse.ts'
+import { aliasOf } from './try-parse.ts'
 
 export type Mutable = Record<string, Json>
 

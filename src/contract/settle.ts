@@ -1,9 +1,15 @@
 import type { AnyCommand } from './command.ts'
 import { isJsonObject, type Json, type JsonObject } from './json.ts'
-import { type Defaults, tryParse } from './parse.ts'
 import { problemsOf } from './problems.ts'
-import type { Repair } from './repair.ts'
 import { isBlank } from './reshape.ts'
+import { type Defaults, tryParse } from './try-parse.ts'
+
+/** A request as it would work, and the fields that only its sender can fill in. */
+export interface Repair {
+  readonly request: FixRequest
+  /** Paths like `beads[0].title`. Empty when the request parses as it stands. */
+  readonly needs: readonly string[]
+}
 
 const MAX_ROUNDS = 12
 

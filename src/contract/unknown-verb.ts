@@ -3,9 +3,9 @@ import { SwarmError } from './errors.ts'
 import { asFix } from './explain.ts'
 import type { JsonObject } from './json.ts'
 import { plain, ranked } from './nearest.ts'
-import type { Defaults } from './parse.ts'
 import { repair } from './repair.ts'
 import { meaningsOfVerb } from './synonyms.ts'
+import type { Defaults } from './try-parse.ts'
 import { kindOf, shown } from './wording.ts'
 
 /** What a list of verbs knows of each. */

@@ -17,7 +17,8 @@ import {
   waitMs,
 } from '../../src/contract/fields.ts'
 import type { JsonObject } from '../../src/contract/json.ts'
-import { type Defaults, parseRequest } from '../../src/contract/parse.ts'
+import { parseRequest } from '../../src/contract/parse.ts'
+import type { Defaults } from '../../src/contract/try-parse.ts'
 import { unknownVerb } from '../../src/contract/unknown-verb.ts'
 
 const run = async () => ({})

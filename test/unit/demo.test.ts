@@ -46,6 +46,7 @@ const finished = (bead_id: string, agent_id: number) => event('transition_finali
 describe('the example backlog', () => {
   const beads = exampleBacklog().map((bead) => ({
     id: String(bead.id),
+    // the tracker's format: a list of objects
     needs: (bead.dependencies as { depends_on_id: string }[]).map((one) => one.depends_on_id),
   }))
 

@@ -1,5 +1,4 @@
 import type { AnyCommand } from './command.ts'
-import type { FixRequest } from './errors.ts'
 import { isJsonObject, type JsonObject } from './json.ts'
 import { suggest } from './names.ts'
 import { fieldsOfRequest } from './problems.ts'

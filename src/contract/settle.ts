@@ -1,4 +1,5 @@
 import type { AnyCommand } from './command.ts'
+import type { FixRequest } from './errors.ts'
 import { isJsonObject, type Json, type JsonObject } from './json.ts'
 import { problemsOf } from './problems.ts'
 import { isBlank } from './reshape.ts'

@@ -4,7 +4,7 @@ import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
 import { text } from '../contract/fields.ts'
 
-const DEFAULT_SEED = 7
+const DEFAULT_SEED = 70
 
 export default defineCommand({
   name: 'demo',

@@ -18,6 +18,8 @@ export interface AgentOrders {
 
 /** What a demo agent says on stdout, one JSON line each. */
 export type AgentReport =
+  /** It has begun to ask for work. */
+  | { readonly ready: true }
   /** swarm has acknowledged that the bead is finished. */
   | { readonly finished: string }
   /** swarm has told it that the bead is somebody else's by now. */
@@ -36,6 +38,7 @@ export async function runDemoAgent(orders: AgentOrders): Promise<void> {
   const pace = { ms: orders.pace_ms }
   listen(pace, stop)
   const swarm = await openSwarm({ swarm: orders.swarm, cwd: process.cwd(), group: 'parent' })
+  report({ ready: true })
   try {
     await work(orders, swarm, pace, stop.signal)
   } catch (error) {

@@ -1,6 +1,6 @@
 import { isJsonObject } from '../contract/json.ts'
 import { readLines } from '../ndjson.ts'
-import { type Peer, spawnPeer } from '../process/index.ts'
+import { type Exit, type Peer, spawnPeer, tailOf } from '../process/index.ts'
 import type { AgentOrders } from './agent.ts'
 import type { Scratch } from './scratch.ts'
 
@@ -17,8 +17,12 @@ export interface Acknowledged {
 export interface Member {
   readonly agent: number
   readonly peer: Peer
-  /** True once the process has ended. */
-  gone: boolean
+  /** True once it has begun to ask for work. */
+  ready: boolean
+  /** How the process has ended. */
+  exit: Exit | undefined
+  /** True when it was killed on purpose. */
+  killed: boolean
 }
 
 export interface Crew {
@@ -27,11 +31,14 @@ export interface Crew {
   start(agent: number): Promise<Member>
   /** Tells every agent its pace, in ms. */
   setPace(ms: number): void
+  /** Agents that ended as no agent should, with the end of what they wrote on stderr. */
+  faults(): readonly string[]
   /** Lets the agents give back what they hold and leave; ends those that do not. */
   stop(): Promise<void>
 }
 
 const LEAVE_MS = 4_000
+const KEPT_STDERR = 2_000
 
 /** Starts agent processes, each the leader of a process group of its own, and listens to what they say. */
 export function createCrew(
@@ -40,12 +47,15 @@ export function createCrew(
   agents: readonly number[],
 ): Crew {
   const members: Member[] = []
+  const complaints = new Map<Member, string>()
   const acknowledged: Acknowledged = { finished: [], lost: [], faults: [] }
   let pace_ms = orders.pace_ms
 
-  const listen = async ({ agent, peer }: Member) => {
+  const listen = async (member: Member) => {
+    const { agent, peer } = member
     for await (const { value } of readLines(peer.stdout)) {
       if (!isJsonObject(value)) continue
+      if (value.ready === true) member.ready = true
       if (typeof value.finished === 'string') acknowledged.finished.push(value.finished)
       if (typeof value.lost === 'string') acknowledged.lost.push(value.lost)
       if (typeof value.fault === 'string') acknowledged.faults.push(`agent ${agent}: ${value.fault}`)
@@ -61,10 +71,14 @@ export function createCrew(
         argv: [...orders.swarm, 'demo-agent', JSON.stringify(own)],
         cwd: scratch.root,
         env: scratch.env,
+        stderr: 'pipe',
       })
-      const member: Member = { agent, peer, gone: false }
-      peer.exited.then(() => {
-        member.gone = true
+      const member: Member = { agent, peer, ready: false, exit: undefined, killed: false }
+      peer.exited.then((exit) => {
+        member.exit = exit
+      })
+      peer.stderr?.on('data', (chunk: Buffer) => {
+        complaints.set(member, `${complaints.get(member) ?? ''}${chunk}`.slice(-KEPT_STDERR))
       })
       members.push(member)
       listen(member).catch(() => {})
@@ -72,8 +86,19 @@ export function createCrew(
     },
     setPace(ms) {
       pace_ms = ms
-      for (const { peer, gone } of members)
-        if (!gone) peer.stdin.write(`${JSON.stringify({ pace_ms: ms })}\n`)
+      for (const { peer, exit } of members)
+        if (!exit) peer.stdin.write(`${JSON.stringify({ pace_ms: ms })}\n`)
+    },
+    faults() {
+      const broken = members.filter(({ exit, killed }) => exit && exit.exitCode !== 0 && !killed)
+      return [
+        ...acknowledged.faults,
+        ...broken.map((member) => {
+          const { exitCode, signal } = member.exit ?? {}
+          const said = tailOf(complaints.get(member) ?? '', KEPT_STDERR)
+          return `agent ${member.agent} ended by ${signal ?? `exit code ${exitCode}`}${said ? `: ${said}` : ''}`
+        }),
+      ]
     },
     async stop() {
       await Promise.all(members.map(({ peer }) => peer.end(LEAVE_MS)))

@@ -60,6 +60,7 @@ export function createIncident(options: IncidentOptions): Incident {
     const victim = pickVictim(model, crew)
     if (!victim) return
     const { lane, member } = victim
+    member.killed = true
     member.peer.kill('SIGKILL')
     lane.state = 'killed'
     lane.leaseEnds = performance.now() + options.leaseMs
@@ -68,7 +69,7 @@ export function createIncident(options: IncidentOptions): Incident {
     await options.refresh()
     const bead = lane.bead === undefined ? undefined : model.beads.get(lane.bead)
     say(
-      `agent ${lane.agent} and its swarm are killed with SIGKILL; ${bead ? `it held ${bead.bead_id} under fence ${bead.fence}` : 'it held nothing'}`,
+      `SIGKILL for agent ${lane.agent} and its swarm; it held ${bead ? `${bead.bead_id}, fence ${bead.fence}` : 'nothing'}`,
     )
     if (bead) report = { agent_id: lane.agent, bead_id: bead.bead_id, fence: bead.fence }
     else await replace(lane.agent)
@@ -125,7 +126,7 @@ export function createIncident(options: IncidentOptions): Incident {
 function pickVictim(model: Model, crew: Crew): { lane: Lane; member: Member } | undefined {
   for (const lane of [...model.lanes].reverse()) {
     const bead = lane.bead === undefined ? undefined : model.beads.get(lane.bead)
-    const member = crew.members.find(({ agent, gone }) => agent === lane.agent && !gone)
+    const member = crew.members.find(({ agent, exit }) => agent === lane.agent && !exit)
     if (lane.state === 'working' && member && bead?.agent === lane.agent && bead.stage !== 'red-queen')
       return { lane, member }
   }

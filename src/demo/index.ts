@@ -133,7 +133,7 @@ async function play(options: DemoOptions, screen: Screen, style: Style, onStop: 
   while (!allGone(crew) && elapsedMs() < LONGEST_MS && !signal.aborted) {
     await refresh()
     await incident.step()
-    markGone(crew, model)
+    followCrew(crew, model)
     if (elapsedMs() - adjusted > ADJUST_MS) {
       adjusted = elapsedMs()
       crew.setPace(pace.adjust(elapsedMs(), progress(model, stagesPerBead)))
@@ -145,14 +145,13 @@ async function play(options: DemoOptions, screen: Screen, style: Style, onStop: 
   const workedMs = elapsedMs()
   await crew.stop()
   await refresh()
-  markGone(crew, model)
+  followCrew(crew, model)
   screen.show(model, { elapsedMs: workedMs, progress: progress(model, stagesPerBead) })
 
-  const { finished, faults } = crew.acknowledged
-  const verdict = await checkInvariants(db, finished)
+  const verdict = await checkInvariants(db, crew.acknowledged.finished)
   const totals = await countTotals(db, watch.from)
   const report = incident.report()
-  const problems = findProblems(verdict, report, faults)
+  const problems = findProblems(verdict, report, crew.faults())
   const cutShort = workedMs >= LONGEST_MS
   screen.print(summaryLines({ totals, verdict, incident: report, workedMs, cutShort, problems }, style))
   if (problems.length > 0) {
@@ -193,13 +192,15 @@ async function importBacklog(
 }
 
 function allGone(crew: Crew): boolean {
-  return crew.members.every(({ gone }) => gone)
+  return crew.members.every(({ exit }) => exit)
 }
 
-/** Lanes of agents that have left by themselves. */
-function markGone(crew: Crew, { lanes }: ReturnType<typeof createModel>): void {
+/** What the event log does not tell: who has begun and who has left. */
+function followCrew(crew: Crew, { lanes }: ReturnType<typeof createModel>): void {
   for (const lane of lanes) {
-    const gone = crew.members.find(({ agent }) => agent === lane.agent)?.gone
-    if (gone && lane.state !== 'killed') lane.state = 'done'
+    const member = crew.members.find(({ agent }) => agent === lane.agent)
+    if (lane.state === 'killed' || !member) continue
+    if (member.exit) lane.state = 'done'
+    else if (lane.state === 'starting' && member.ready) lane.state = 'idle'
   }
 }

@@ -469,7 +469,7 @@ end $$;
 
 -- A root makes itself known: its path, and the workflows of its configuration ({name: {stages}}) as rows. Workflows that
 -- the configuration does not name stay. A stage that an open bead is at cannot go. A repo belongs to one directory, unless
--- others join it; the embedded server's belongs to wherever its directory is now.
+-- others join it; on the root's own embedded server (`cluster`) it belongs to wherever the directory is now.
 create or replace function swarm.do_init_repo(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
 declare
   v_repo       swarm.repos;
@@ -486,7 +486,7 @@ declare
 begin
   perform swarm.lock_links(p_repo);
   select * into v_repo from swarm.repos where repo_id = p_repo;
-  if v_repo.path <> v_path and not coalesce((a ->> 'join')::boolean, false) and current_setting('cluster_name') not like 'swarm-%' then
+  if v_repo.path <> v_path and not coalesce((a ->> 'join')::boolean, false) and current_setting('cluster_name') is distinct from a ->> 'cluster' then
     return swarm.refused('EXISTS', format('repo %s of this database belongs to %s; take another name, or share its backlog with join', p_repo, v_repo.path),
       null, jsonb_build_object('field', 'repo', 'got', p_repo, 'path', v_repo.path, 'here', v_path),
       jsonb_build_object('cmd', 'init', 'repo', left(p_repo, 119) || '-' || left(md5(v_path), 8)));
@@ -869,8 +869,14 @@ begin
     jsonb_build_object('priority', coalesce(b ->> 'priority', 'p2'), 'status', v_status));
 end $$;
 
+-- Metadata of a tracker's bead without what its export renews: times, and a status that shares one of ours with another.
+create or replace function swarm.lasting(m jsonb) returns jsonb language sql immutable parallel safe as $$
+  select m - (array['created_at', 'updated_at', 'closed_at']
+    || case when m ->> 'status' in ('pinned', 'hooked') then array['status'] else '{}' end)
+$$;
+
 -- Import: beads from a tracker, then their links. A bead that is there already keeps its status and progress; what
--- describes it is brought up to date (times alone are no difference). Links whose other bead is unknown are kept and
+-- describes it is brought up to date. Links whose other bead is unknown are kept and
 -- count once it arrives. Whole sets at a time, by hash: plans made for the table as it was before, row by row, would
 -- take a time that grows with the square of the import.
 create or replace function swarm.do_import(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile
@@ -879,7 +885,6 @@ declare
   b           jsonb;
   v_old       swarm.bead_backlog;
   v_stage     text;
-  v_times     text[] := '{created_at,updated_at,closed_at}';
   v_now       timestamptz;
   v_new       text[];
   v_differ    jsonb;
@@ -902,9 +907,9 @@ begin
     from jsonb_array_elements(a -> 'beads') x(b)
     left join swarm.bead_backlog o on o.repo_id = p_repo and o.bead_id = x.b ->> 'bead_id'
     where o.id is null or ((a ->> 'reopen')::boolean and o.status = 'completed' and x.b ->> 'status' = 'pending')
-      or (o.title, o.description, o.priority, o.bead_type, o.labels, o.metadata - v_times) is distinct from
+      or (o.title, o.description, o.priority, o.bead_type, o.labels, swarm.lasting(o.metadata)) is distinct from
         (x.b ->> 'title', x.b ->> 'description', x.b ->> 'priority', x.b ->> 'bead_type', swarm.texts(x.b -> 'labels'),
-          (x.b -> 'metadata') - v_times);
+          swarm.lasting(x.b -> 'metadata'));
 
   insert into swarm.bead_backlog (repo_id, bead_id, title, description, priority, status, bead_type, labels, metadata,
       workflow, stage, created_at, updated_at, finished_at)
@@ -926,8 +931,8 @@ begin
     end if;
     update swarm.bead_backlog set title = b ->> 'title', description = b ->> 'description', priority = b ->> 'priority',
         bead_type = b ->> 'bead_type', labels = swarm.texts(b -> 'labels'), metadata = b -> 'metadata', updated_at = clock_timestamp()
-      where id = v_old.id and (title, description, priority, bead_type, labels, metadata - v_times) is distinct from
-        (b ->> 'title', b ->> 'description', b ->> 'priority', b ->> 'bead_type', swarm.texts(b -> 'labels'), (b -> 'metadata') - v_times);
+      where id = v_old.id and (title, description, priority, bead_type, labels, swarm.lasting(metadata)) is distinct from
+        (b ->> 'title', b ->> 'description', b ->> 'priority', b ->> 'bead_type', swarm.texts(b -> 'labels'), swarm.lasting(b -> 'metadata'));
     if found then
       perform swarm.emit(p_repo, 'bead_updated', v_old.bead_id, v_old.bead_id, null, null, '{"by": "import"}');
       v_updated := v_updated + 1;
@@ -1228,7 +1233,9 @@ begin
     select * into b from swarm.bead_backlog where repo_id = p_repo and bead_id = c.bead_id for no key update;
     select * into c from swarm.bead_claims where repo_id = p_repo and bead_id = b.bead_id and claimed_by = v_agent.agent_id and status = 'in_progress';
     if found then
-      if c.session is distinct from v_session then
+      if c.session = v_session then
+        v_lease := coalesce((a ->> 'lease_ms')::integer, c.lease_ms);
+      else
         update swarm.bead_backlog set fence = fence + 1, updated_at = clock_timestamp() where id = b.id returning * into b;
         update swarm.stage_history set fence = b.fence, session_id = v_session
           where repo_id = p_repo and bead_id = b.bead_id and status = 'started';
@@ -1436,7 +1443,8 @@ begin
       perform swarm.shift_dependants(p_repo, b.bead_id, -1);
     end if;
   else
-    v_kept := swarm.may_do(p_repo, b.workflow, v_target, (select role from swarm.agent_state where repo_id = p_repo and agent_id = v_agent));
+    v_kept := coalesce((p ->> 'keep')::boolean, true)
+      and swarm.may_do(p_repo, b.workflow, v_target, (select role from swarm.agent_state where repo_id = p_repo and agent_id = v_agent));
     update swarm.bead_backlog set status = case when v_kept then 'in_progress' else 'pending' end, stage = v_target, attempt = v_attempt,
         retry_count = retry_count + (v_transition = 'retry')::integer, feedback = b.feedback,
         verification_status = b.verification_status, commit_hash = b.commit_hash, updated_at = v_now
@@ -1499,6 +1507,66 @@ end $$;
 -- The steps of the loop have been written one by one; this keeps its answer.
 create or replace function swarm.do_agent(p_repo text, a jsonb, p jsonb) returns jsonb language sql immutable as
 $$ select jsonb_build_object('d', p -> 'summary') $$;
+
+-- How the claim stands under which an attempt was begun: `held`; `moved`, held but at another attempt, since whoever speaks for the
+-- agent completed this one; `ended`, this one was completed or released so, and with it the claim; `lost` otherwise.
+create or replace function swarm.claim_state(
+  p_repo text, p_agent integer, p_bead text, p_fence bigint, p_stage text, p_attempt integer
+) returns text language plpgsql stable as $$
+declare
+  c  swarm.bead_claims;
+  h  swarm.stage_history;
+begin
+  select * into c from swarm.bead_claims where repo_id = p_repo and bead_id = p_bead and status = 'in_progress' and claimed_by = p_agent;
+  select * into h from swarm.stage_history where repo_id = p_repo and bead_id = p_bead and fence = p_fence
+    and stage = p_stage and attempt_number = p_attempt order by id desc limit 1;
+  return case
+    when h.id is null then 'lost'
+    when c.fence = p_fence then case h.status when 'started' then 'held' else 'moved' end
+    when h.status = 'started' or c.claimed_at < h.completed_at then 'lost'
+    when exists (select from swarm.stage_history where repo_id = p_repo and bead_id = p_bead and fence = p_fence
+      and id >= h.id and result in ('lease_expired', 'cancelled')) then 'lost'
+    else 'ended' end;
+end $$;
+
+-- The end of a command that ran under a claim of its own. `p`: claim {agent_id, bead_id, fence, stage, attempt}, complete (as
+-- complete-stage takes it) or else release (the reason), verified, ran (what the answer says of the command); or the summary of
+-- several. No claim is kept: its process goes away. What the command itself completed or released stands.
+create or replace function swarm.do_work(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
+declare
+  k        jsonb := p -> 'claim';
+  v_hold   jsonb;
+  v_state  text;
+  v_reply  jsonb := '{"d": {}}';
+  b        swarm.bead_backlog;
+  h        swarm.stage_history;
+begin
+  if p ? 'summary' then
+    return jsonb_build_object('d', p -> 'summary');
+  end if;
+  v_hold := swarm.hold(p_repo, k, p || '{"cmd": "work"}');
+  v_state := swarm.claim_state(p_repo, (k ->> 'agent_id')::integer, k ->> 'bead_id', (k ->> 'fence')::bigint, k ->> 'stage', (k ->> 'attempt')::integer);
+  if v_state = 'lost' then
+    v_reply := v_hold;
+  elsif v_state = 'held' and p ? 'complete' then
+    v_reply := swarm.do_complete_stage(p_repo, p -> 'complete', p - '{complete,claim,ran}'::text[] || '{"keep": false}');
+  elsif v_state in ('held', 'moved') then
+    v_reply := swarm.do_release(p_repo, jsonb_strip_nulls(k - '{stage,attempt}'::text[] || jsonb_build_object('reason', p -> 'release')), p);
+  end if;
+  if v_reply ? 'refused' then
+    return v_reply;
+  end if;
+  select * into b from swarm.bead_backlog where repo_id = p_repo and bead_id = k ->> 'bead_id';
+  select * into h from swarm.stage_history where repo_id = p_repo and bead_id = b.bead_id and fence = (k ->> 'fence')::bigint
+    and stage = k ->> 'stage' and attempt_number = (k ->> 'attempt')::integer order by id desc limit 1;
+  return jsonb_build_object('d', jsonb_strip_nulls(
+    jsonb_build_object('bead_id', b.bead_id, 'stage', h.stage, 'attempt', h.attempt_number)
+    || case when h.result in ('advance', 'retry', 'finalize', 'block')
+         then jsonb_build_object('outcome', h.status, 'transition', h.result) else '{}' end
+    || case when v_state <> 'held' then jsonb '{"by_command": true}' else '{}' end
+    || (p -> 'ran')
+    || jsonb_build_object('status', b.status, 'next_stage', b.stage)));
+end $$;
 
 -- Evidence of a gate that swarm ran, stored with the running attempt; decides nothing. `p`: evidence, ran.
 create or replace function swarm.do_qa(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
@@ -2491,19 +2559,20 @@ create index if not exists broadcasts_by_seq on swarm.broadcast_log (seq);
 create or replace function swarm.item_kind(p_type text) returns text language sql immutable parallel safe as
 $$ select case p_type when 'message_sent' then 'message' when 'broadcast_sent' then 'broadcast' else 'event' end $$;
 
+-- An event of one of these types that came without a message or broadcast, recorded by hand, is an event like others.
 create or replace function swarm.log_item(e swarm.execution_events) returns jsonb language sql stable as $$
-  select case e.event_type
+  select coalesce(case e.event_type
     when 'message_sent' then (
       select jsonb_build_object('kind', 'message', 'repo', e.repo_id, 'from', e.agent_id, 'to', jsonb_agg(m.to_agent_id order by m.id),
           'message_ids', jsonb_agg(m.id order by m.id), 'message_type', min(m.message_type), 'body', min(m.body), 'at', swarm.iso(e.created_at))
         || jsonb_strip_nulls(jsonb_build_object('subject', nullif(min(m.subject), ''), 'bead_id', min(m.bead_id), 'thread_id', min(m.thread_id),
           'reply_to', min(m.reply_to), 'importance', nullif(min(m.importance), 'normal'), 'ack_required', nullif(bool_or(m.ack_required), false),
           'deadline_at', swarm.iso(min(m.deadline_at))))
-      from swarm.agent_messages m where m.seq = e.seq)
+      from swarm.agent_messages m where m.seq = e.seq having count(*) > 0)
     when 'broadcast_sent' then (
       select jsonb_build_object('kind', 'broadcast', 'repo', e.repo_id, 'broadcast_id', l.id, 'from', l.from_agent, 'msg', l.msg, 'at', swarm.iso(e.created_at))
-      from swarm.broadcast_log l where l.seq = e.seq)
-    else jsonb_build_object('kind', 'event', 'repo', e.repo_id) || swarm.event_json(e) end
+      from swarm.broadcast_log l where l.seq = e.seq) end,
+    jsonb_build_object('kind', 'event', 'repo', e.repo_id) || swarm.event_json(e))
 $$;
 
 -- Whether a row is for this agent: a message to it, any broadcast, its own events, those of the bead that it holds.
@@ -2539,7 +2608,8 @@ begin
   v_now := clock_timestamp();
   if c.holder is distinct from p_session and c.lease_expires_at > v_now then
     return swarm.refused('BUSY', format('the cursor %s is held by another reader', p_name), null,
-      jsonb_build_object('cursor', p_name, 'remaining_ms', ceil(extract(epoch from c.lease_expires_at - v_now) * 1000)::bigint));
+      jsonb_build_object('cursor', p_name, 'acked', c.seq,
+        'remaining_ms', ceil(extract(epoch from c.lease_expires_at - v_now) * 1000)::bigint));
   end if;
   update swarm.cursors set holder = p_session, fence = fence + 1, updated_at = v_now,
       lease_expires_at = v_now + make_interval(secs => p_lease_ms / 1000.0)
@@ -2551,6 +2621,16 @@ create or replace function swarm.renew_cursor(p_repo text, p_name text, p_fence 
 language plpgsql volatile as $$
 begin
   update swarm.cursors set lease_expires_at = clock_timestamp() + make_interval(secs => p_lease_ms / 1000.0)
+    where repo_id = p_repo and name = p_name and fence = p_fence and holder is not null;
+  return found;
+end $$;
+
+-- Acks for the reader that holds the cursor, and renews its lease; done twice it is done once.
+create or replace function swarm.advance_cursor(p_repo text, p_name text, p_fence bigint, p_seq bigint, p_lease_ms integer) returns boolean
+language plpgsql volatile as $$
+begin
+  update swarm.cursors set seq = greatest(seq, p_seq), updated_at = clock_timestamp(),
+      lease_expires_at = clock_timestamp() + make_interval(secs => p_lease_ms / 1000.0)
     where repo_id = p_repo and name = p_name and fence = p_fence and holder is not null;
   return found;
 end $$;
@@ -2576,7 +2656,7 @@ begin
     return swarm.refused('CONFLICT', format('another reader has taken the cursor %s', c.name), 'claim',
       jsonb_build_object('cursor', c.name, 'fence', v_fence, 'current_fence', c.fence), jsonb_build_object('cmd', 'subscribe', 'cursor', c.name));
   end if;
-  if v_at > (select last_value from swarm.event_seq) then
+  if v_at > (select case when is_called then last_value else 0 end from swarm.event_seq) then
     return swarm.refused('CONFLICT', format('%s is beyond the end of the log', v_at), 'claim',
       jsonb_build_object('field', 'at', 'got', v_at, 'acked', c.seq));
   end if;

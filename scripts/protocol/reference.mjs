@@ -44,7 +44,7 @@ export function commandTable({ commands, describeFields, GROUPS }) {
         return `| ${TITLES[group]} | \`${command.name}\` | ${cell(command.summary)} | ${names} |`
       }),
   )
-  return ['| | verb | | fields (* required) |', '|---|---|---|---|', ...rows].join('\n')
+  return ['| group | verb | what it does | fields (* required) |', '|---|---|---|---|', ...rows].join('\n')
 }
 
 function section(contract, command) {

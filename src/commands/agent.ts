@@ -46,7 +46,7 @@ export default defineCommand({
   input,
   output,
   effect: 'write',
-  errors: ['NOTFOUND', 'CONFLICT'],
+  errors: ['NOTFOUND', 'CONFLICT', 'BUSY'],
   positional: ['command'],
   examples: [
     {

@@ -93,6 +93,7 @@ async function claimOnce(
 ): Promise<Claim> {
   const claim = await write<Claim>(ctx, 'claim-next', args, {
     lease_ms: ctx.renews ? LEASE_RENEWED_MS : LEASE_MS,
+    ...(speaksFor(ctx, args.agent_id) ? { session: ctx.env.SWARM_SESSION } : {}),
   })
   if (claim.bead && claim.fence !== undefined && claim.lease_ms !== undefined) {
     ctx.holdings.set({
@@ -105,6 +106,11 @@ async function claimOnce(
     })
   }
   return claim
+}
+
+/** True in a command that swarm runs for this agent: it speaks for the process that holds the claim. */
+function speaksFor({ env }: CommandContext, agent: number): boolean {
+  return Boolean(env.SWARM_SESSION) && env.SWARM_AGENT_ID === String(agent)
 }
 
 async function mayFind(ctx: CommandContext, agent: number): Promise<boolean> {

@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
-import type { CommandContext } from '../contract/context.ts'
+import type { CommandContext, Root } from '../contract/context.ts'
 import { type InitDbOutput, initDbOutput, join } from './shared/init-fields.ts'
 import { writePart } from './shared/part-write.ts'
 
@@ -29,15 +29,21 @@ export default defineCommand({
   dry: async (ctx) => ['make or upgrade the tables of schema swarm', `enter the repo ${ctx.repo}`],
 })
 
-function initRepo(
+async function initRepo(
   ctx: CommandContext,
   join: boolean,
 ): Promise<Pick<InitDbOutput, 'repo' | 'changed' | 'workflows'>> {
   const { root } = ctx
   const args = {
-    ...(root ? { path: root.path } : {}),
+    ...(root ? { path: root.path, cluster: await ownCluster(root) } : {}),
     ...(root?.config.workflows ? { workflows: root.config.workflows } : {}),
     ...(join ? { join } : {}),
   }
   return writePart(ctx, 'init-repo', args, { cmd: 'init-db', repo: ctx.repo, ...(join ? { join } : {}) })
+}
+
+/** The name of the root's own embedded server, if it has one. */
+async function ownCluster({ path }: Root): Promise<string | undefined> {
+  const [pointer, node] = await Promise.all([import('../db/embedded/pointer.ts'), import('node:path')])
+  return pointer.readPointer(node.join(path, '.swarm'))?.cluster
 }

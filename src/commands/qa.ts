@@ -4,7 +4,7 @@ import { SwarmError } from '../contract/errors.ts'
 import { agentId, beadId, fence } from '../contract/fields.ts'
 import { heldWork } from './shared/held-work.ts'
 import { priorReply } from './shared/prior-reply.ts'
-import { ran, timeoutMs, withDatabase } from './shared/stage-fields.ts'
+import { DEFAULT_TIMEOUT_MS, ran, timeoutMs, withDatabase } from './shared/stage-fields.ts'
 import { runStageCommand } from './shared/stage-runner.ts'
 import { holderWrite } from './shared/write.ts'
 
@@ -50,11 +50,12 @@ export default defineCommand({
     }
     const stageRun = await runStageCommand(ctx, input.agent_id, work, {
       argv: gate,
-      timeoutMs: input.timeout_ms ?? (work.gate ? work.timeout_ms : work.qa?.timeout_ms) ?? 3_000,
+      timeoutMs:
+        input.timeout_ms ?? (work.gate ? work.timeout_ms : work.qa?.timeout_ms) ?? DEFAULT_TIMEOUT_MS,
       gate: true,
       withDatabase: input.with_database ?? false,
     })
-    if (!stageRun) return { ran: null, reason: 'shutdown' }
+    if ('stopped' in stageRun) return { ran: null, reason: stageRun.stopped }
     const { ran, evidence } = stageRun
     return holderWrite<Output>(ctx, 'qa', input, {
       bead_id: ran.bead_id,

@@ -69,6 +69,7 @@ export const loaders: Readonly<Record<string, () => Promise<AnyCommand>>> = {
   unsubscribe: async () => (await import('./unsubscribe.ts')).default,
   update: async () => (await import('./update.ts')).default,
   wait: async () => (await import('./wait.ts')).default,
+  work: async () => (await import('./work.ts')).default,
   workflows: async () => (await import('./workflows.ts')).default,
 }
 
@@ -130,5 +131,6 @@ export const verbs: readonly VerbInfo[] = [
   { name: 'unsubscribe', summary: 'end a subscription, or another request of this pipe that still waits, by its rid', group: 'look', aliases: [] },
   { name: 'update', summary: 'change what a bead says, what it depends on, or its status', group: 'work', aliases: [] },
   { name: 'wait', summary: 'answer when a bead has a status', group: 'look', aliases: [] },
+  { name: 'work', summary: 'claim a bead, run a command for it while the claim is kept, finish the stage by its exit code', group: 'work', aliases: [] },
   { name: 'workflows', summary: 'the workflows: stages in order, with roles, gates and limits', group: 'look', aliases: [] },
 ]

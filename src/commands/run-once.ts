@@ -3,17 +3,16 @@ import { defineCommand } from '../contract/command.ts'
 import type { CommandContext } from '../contract/context.ts'
 import { SwarmError } from '../contract/errors.ts'
 import { agentId, leaseMs, TRANSITIONS, waitMs } from '../contract/fields.ts'
-import { type HeldWork, heldWork } from './shared/held-work.ts'
+import { completionOf } from './shared/completion.ts'
+import type { HeldWork } from './shared/held-work.ts'
 import { priorReply } from './shared/prior-reply.ts'
-import { command, ran, timeoutMs, withDatabase } from './shared/stage-fields.ts'
-import { runStageCommand } from './shared/stage-runner.ts'
+import { command, DEFAULT_TIMEOUT_MS, ran, timeoutMs, withDatabase } from './shared/stage-fields.ts'
+import { runStageCommand, STOP_REASONS } from './shared/stage-runner.ts'
+import { oneCommand, takeBead } from './shared/take-bead.ts'
 import { holderWrite } from './shared/write.ts'
 
-/** The lease while the command runs: the runner renews it. */
-const RUNNING_LEASE_MS = 60_000
 /** The lease of a claim that this process keeps and then no longer renews. */
 const LEFT_LEASE_MS = 900_000
-const DEFAULT_TIMEOUT_MS = 3_000
 
 const input = z.strictObject({
   agent_id: agentId,
@@ -47,7 +46,7 @@ export default defineCommand({
   input,
   output,
   effect: 'write',
-  errors: ['NOTFOUND', 'CONFLICT'],
+  errors: ['NOTFOUND', 'CONFLICT', 'BUSY'],
   positional: ['command'],
   examples: [
     {
@@ -78,55 +77,7 @@ export default defineCommand({
   waits: () => true,
   async run(ctx, input): Promise<Output> {
     const prior = await priorReply<Output>(ctx, 'run-once', input)
-    if (prior) return prior
-    const claim = await claimBead(ctx, input)
-    if (!claim.bead) {
-      const { reason, pending, in_progress } = claim
-      return { ran: null, reason, pending, in_progress }
-    }
-    const work = await heldWork(ctx, { ...input, bead_id: claim.bead.bead_id, fence: claim.fence })
-    const argv = work.gate ?? input.command
-    if (!argv) {
-      if (!claim.held) await release(ctx, input, work, 'no command for its stage')
-      throw noCommand(input, work)
-    }
-    const stageRun = await runStageCommand(ctx, input.agent_id, work, {
-      argv,
-      timeoutMs: input.timeout_ms ?? work.timeout_ms ?? DEFAULT_TIMEOUT_MS,
-      gate: work.gate !== undefined,
-      withDatabase: input.with_database ?? false,
-    })
-    if (!stageRun) {
-      await release(ctx, input, work, 'swarm was told to stop')
-      return { ran: null, reason: 'shutdown' }
-    }
-    const { ran, feedback, evidence } = stageRun
-    const d = await holderWrite<Output>(ctx, 'run-once', input, {
-      ran,
-      verified: ran.gate,
-      ...(ctx.renews ? {} : { lease_ms: input.lease_ms ?? LEFT_LEASE_MS }),
-      complete: {
-        agent_id: input.agent_id,
-        bead_id: ran.bead_id,
-        fence: work.fence,
-        stage: ran.stage,
-        outcome: ran.outcome,
-        feedback,
-        ...(ran.gate
-          ? { evidence: [evidence] }
-          : {
-              artifacts: [
-                {
-                  artifact_type: 'stage_log',
-                  content: evidence.output,
-                  metadata: { ...evidence, output: undefined },
-                },
-              ],
-            }),
-      },
-    })
-    if (!d.kept) ctx.holdings.delete(ctx.repo, input.agent_id)
-    return d
+    return prior ?? oneCommand(ctx, input.agent_id, () => runOnce(ctx, input))
   },
   dry: async (_ctx, input) => [
     `claim the first ready bead for agent ${input.agent_id}, or go on with the held one`,
@@ -135,19 +86,34 @@ export default defineCommand({
   ],
 })
 
-const claimed = z.object({
-  bead: z.object({ bead_id: z.string() }).nullable(),
-  fence: z.int().optional(),
-  held: z.boolean().optional(),
-  reason: z.string().optional(),
-  pending: z.int().optional(),
-  in_progress: z.int().optional(),
-})
-
-/** Asked afresh every time, never from the operation's key: an old answer would bring an old fence. */
-async function claimBead(ctx: CommandContext, { agent_id, wait_ms, lease_ms = RUNNING_LEASE_MS }: Input) {
-  const idem = `claim-${crypto.randomUUID()}`
-  return claimed.parse(await ctx.execute({ cmd: 'claim-next', agent_id, wait_ms, lease_ms, idem }))
+async function runOnce(ctx: CommandContext, input: Input): Promise<Output> {
+  const taken = await takeBead(ctx, input)
+  if (!taken.work) return { ran: null, ...taken }
+  const { work, held } = taken
+  const argv = work.gate ?? input.command
+  if (!argv) {
+    if (!held) await release(ctx, input, work, 'no command for its stage')
+    throw noCommand(input, work)
+  }
+  const stageRun = await runStageCommand(ctx, input.agent_id, work, {
+    argv,
+    timeoutMs: input.timeout_ms ?? work.timeout_ms ?? DEFAULT_TIMEOUT_MS,
+    gate: work.gate !== undefined,
+    withDatabase: input.with_database ?? false,
+  })
+  if ('stopped' in stageRun) {
+    await release(ctx, input, work, STOP_REASONS[stageRun.stopped])
+    return { ran: null, reason: stageRun.stopped }
+  }
+  const { ran } = stageRun
+  const d = await holderWrite<Output>(ctx, 'run-once', input, {
+    ran,
+    verified: ran.gate,
+    ...(ctx.renews ? {} : { lease_ms: input.lease_ms ?? LEFT_LEASE_MS }),
+    complete: completionOf(input.agent_id, work, stageRun),
+  })
+  if (!d.kept) ctx.holdings.delete(ctx.repo, input.agent_id)
+  return d
 }
 
 async function release(

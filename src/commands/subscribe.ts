@@ -1,22 +1,26 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
-import { SwarmError } from '../contract/errors.ts'
+import type { CommandContext } from '../contract/context.ts'
+import { type FixRequest, SwarmError, type SwarmErrorOptions } from '../contract/errors.ts'
+import { EVENT_TYPES } from '../contract/events.ts'
 import {
   agentId,
   beadId,
   cursorName,
   eventType,
+  leaseMs,
   logPosition,
   messageType,
   repoId,
   stageName,
   text,
 } from '../contract/fields.ts'
-import { formatCursor, parseCursor, readLog } from '../db/cursor.ts'
-import { settledSequence } from '../db/horizon.ts'
+import { formatCursor, type Log, parseCursor, readLog } from '../db/cursor.ts'
 import { ITEM_KINDS, type LogFilter } from '../db/log-items.ts'
 import { type EndReason, follow } from './shared/stream/follow.ts'
-import { takeCursor } from './shared/stream/named-cursor.ts'
+import { streamLines } from './shared/stream/lines.ts'
+import { type NamedCursor, takeCursor } from './shared/stream/named-cursor.ts'
+import { settledNow } from './shared/stream/start.ts'
 import { parseUntil, UNTIL } from './shared/stream/until.ts'
 
 const HEARTBEAT_MS = 15_000
@@ -32,6 +36,9 @@ const input = z
       .enum(['fail', 'wait'])
       .optional()
       .describe('while another reader holds the cursor; fail by default'),
+    lease_ms: leaseMs
+      .optional()
+      .describe('how long the cursor stays held when this reader dies; 30,000 by default'),
     auto_ack: z.boolean().optional().describe('ack before sending: each item comes at most once'),
     kinds: z.array(z.enum(ITEM_KINDS)).min(1).max(3).optional(),
     event_types: z.array(eventType).min(1).max(64).optional(),
@@ -60,6 +67,9 @@ const input = z
     path: ['auto_ack'],
     error: 'needs a cursor to ack',
   })
+type Given = z.output<typeof input>
+
+class Stopped extends Error {}
 
 export default defineCommand({
   name: 'subscribe',
@@ -84,84 +94,126 @@ export default defineCommand({
   waits: () => true,
   async run(ctx, given) {
     const started = performance.now()
-    const log = await readLog(ctx.db)
     const until = parseUntil(given.until)
     const bounded = until !== undefined || given.wait_ms !== undefined || given.limit !== undefined
-    const signal = bounded ? ctx.signal : AbortSignal.any([ctx.signal, ctx.inputEnd])
-
+    const bounds = {
+      signal: bounded ? ctx.signal : AbortSignal.any([ctx.signal, ctx.inputEnd]),
+      deadline: given.wait_ms === undefined ? undefined : started + given.wait_ms,
+    }
+    const lines = streamLines(ctx)
+    const end = (log: Log, upTo: number, count: number, reason?: EndReason) => ({
+      kind: 'end' as const,
+      cursor: formatCursor(log, upTo),
+      count,
+      reason:
+        reason ?? (ctx.stopping ? 'shutdown' : ctx.signal.aborted ? 'unsubscribed' : 'input_ended'),
+    })
+    const first = await readLog(ctx.db)
     const start = async (): Promise<number> => {
       const from = given.from ?? (given.cursor === undefined ? 'now' : 'beginning')
-      if (from === 'beginning') return log.floor
-      if (from !== 'now') return parseCursor(from, log, 'from', 'subscribe')
-      for (;;) {
-        // a transaction that holds it up for long is waited for: beginning before it is settled could miss its rows
-        const settled = await settledSequence(ctx.db)
-        if (settled !== undefined || signal.aborted) return settled ?? log.last
-      }
+      if (from === 'beginning') return first.floor
+      if (from !== 'now') return parseCursor(from, first, 'from')
+      const settled = await settledNow(ctx, lines, bounds)
+      if (settled !== undefined) return settled
+      if (bounds.signal.aborted) throw new Stopped()
+      throw new SwarmError('TIMEOUT', `an open transaction held the start up for ${given.wait_ms} ms`)
     }
-    const cursor =
-      given.cursor === undefined
-        ? undefined
-        : await takeCursor(ctx, { name: given.cursor, start, ifBusy: given.if_busy ?? 'fail', signal })
+
+    let cursor: NamedCursor | undefined
     try {
-      const from = cursor
-        ? parseCursor(cursor.acked, log, 'cursor')
-        : given.cursor === undefined
-          ? await start()
-          : log.floor
-      if (cursor && cursor.acked < log.floor) {
-        throw new SwarmError(
-          'CONFLICT',
-          `events up to ${log.floor} have been removed; the cursor ${given.cursor} is at ${cursor.acked}`,
-          {
-            ctx: { field: 'cursor', acked: cursor.acked, log_floor: log.floor },
-            ...(given.cursor === undefined
-              ? {}
-              : { fix: { cmd: 'ack-cursor', cursor: given.cursor, at: log.floor } }),
-          },
-        )
+      if (given.cursor !== undefined) {
+        const taken = await takeCursor(ctx, {
+          ...bounds,
+          name: given.cursor,
+          start,
+          ifBusy: given.if_busy ?? 'fail',
+          leaseMs: given.lease_ms,
+        })
+        if (taken instanceof SwarmError) return end(first, Number(taken.ctx.acked ?? first.floor), 0)
+        cursor = taken
       }
-      await ctx.emit([
+      // the log has gone on while the cursor was waited for
+      const log = cursor ? await readLog(ctx.db) : first
+      const from = cursor ? ackedIn(log, given.cursor ?? '', cursor.acked) : await start()
+      const unknown = await unknownTypes(given)
+      await lines.send([
         {
           kind: 'start',
           cursor: formatCursor(log, from),
           ...(given.auto_ack ? { delivery: 'at most once' } : {}),
+          ...(unknown.length > 0 ? { unknown } : {}),
         },
       ])
-      const filter: LogFilter = {
-        repos: given.repos ?? [ctx.repo],
-        kinds: given.kinds,
-        event_types: given.event_types,
-        message_types: given.message_types,
-        bead_id: given.bead_id,
-        agent_id: given.agent_id,
-        stage: given.stage,
-        run_id: given.run_id,
-        for_agent: given.for_agent,
-      }
-      const followed = await follow(ctx, {
+      const { upTo, count, reason } = await follow(ctx, {
+        ...bounds,
         log,
         from,
-        filter,
+        lines,
+        filter: filterOf(ctx, given),
         until,
         limit: given.limit,
-        deadline: given.wait_ms === undefined ? undefined : started + given.wait_ms,
         heartbeatMs: given.heartbeat ? HEARTBEAT_MS : undefined,
         cursor,
         autoAck: given.auto_ack ?? false,
-        signal,
       })
-      const { upTo, count } = followed
-      if (followed.reason === 'timeout' && until) {
+      if (reason === 'timeout' && until) {
         throw new SwarmError('TIMEOUT', `${given.until} was not reached in ${given.wait_ms} ms`, {
           ctx: { cursor: formatCursor(log, upTo), count },
         })
       }
-      const reason: EndReason =
-        followed.reason ?? (ctx.stopping ? 'shutdown' : ctx.signal.aborted ? 'unsubscribed' : 'input_ended')
-      return { kind: 'end' as const, cursor: formatCursor(log, upTo), count, reason }
+      return end(log, upTo, count, reason)
+    } catch (error) {
+      if (error instanceof Stopped) return end(first, first.floor, 0)
+      throw error instanceof SwarmError ? withFix(ctx, given, error) : error
     } finally {
       await cursor?.release()
     }
   },
 })
+
+function filterOf(ctx: CommandContext, given: Given): LogFilter {
+  const { kinds, event_types, message_types, bead_id, agent_id, stage, run_id, for_agent } = given
+  const repos = given.repos ?? [ctx.repo]
+  return { repos, kinds, event_types, message_types, bead_id, agent_id, stage, run_id, for_agent }
+}
+
+/** Where a named cursor goes on. What it has not acked and is gone is CONFLICT: whoever accepts that acks up to the floor. */
+function ackedIn(log: Log, name: string, acked: number): number {
+  if (acked >= log.floor) return acked
+  throw new SwarmError('CONFLICT', `events up to ${log.floor} have been removed; the cursor ${name} is at ${acked}`, {
+    ctx: { field: 'cursor', acked, log_floor: log.floor },
+    fix: { cmd: 'ack-cursor', cursor: name, at: log.floor },
+  })
+}
+
+/** Types that swarm does not record itself and that look like one that it does. They may be somebody's own. */
+async function unknownTypes({ event_types = [] }: Given) {
+  const known: readonly string[] = EVENT_TYPES
+  const others = event_types.filter((type) => !known.includes(type))
+  if (others.length === 0) return []
+  const { closest } = await import('../contract/nearest.ts')
+  return others.flatMap((got) => {
+    const nearest = closest(got, known)
+    return nearest === undefined ? [] : [{ field: 'event_types', got, nearest }]
+  })
+}
+
+/** The same subscription, changed so that it would work: waiting for the cursor, or from where the log begins. */
+function withFix(ctx: CommandContext, given: Given, error: SwarmError): SwarmError {
+  const { code, area, ctx: facts, fix, cause, retryable } = error
+  const change =
+    code === 'BUSY' && facts.cursor !== undefined
+      ? { if_busy: 'wait' }
+      : code === 'CONFLICT' && facts.log_floor !== undefined && given.cursor === undefined
+        ? { from: 'beginning' }
+        : undefined
+  if (fix || !change) return error
+  const request: FixRequest = {
+    cmd: 'subscribe',
+    ...(ctx.rid === undefined ? {} : { rid: ctx.rid }),
+    ...defined(given),
+    ...change,
+  }
+  const options: SwarmErrorOptions = { area, ctx: facts, fix: request, cause, retryable }
+  return new SwarmError(code, error.message, options)
+}

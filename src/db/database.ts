@@ -97,8 +97,12 @@ class PooledDatabase implements OpenDatabase {
     return results
   }
 
-  async read<Row>(statement: string, params: readonly Param[] = []): Promise<Row[]> {
-    const rows = await persist(this.#pool, this.#rules(true), (client, leftMs) => {
+  async read<Row>(
+    statement: string,
+    params: readonly Param[] = [],
+    { timeoutMs = this.#timeoutMs }: { readonly timeoutMs?: number } = {},
+  ): Promise<Row[]> {
+    const rows = await persist(this.#pool, { ...this.#rules(true), timeoutMs }, (client, leftMs) => {
       return client.query(statement, params, leftMs)
     }).catch((error: unknown) => this.#fail(error))
     // the caller wrote the statement and names the shape of its rows

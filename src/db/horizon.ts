@@ -7,8 +7,9 @@ const FOREIGN_AFTER_MS = 100
 /** A transaction that stays open keeps a single answer waiting no longer than this; the answer then ends before the gap. */
 const GIVE_UP_MS = 2_000
 
+/** Who may still fill a gap. A prepared transaction has no process. */
 interface Holder {
-  readonly pid: number
+  readonly pid: number | null
   readonly virtualtransaction: string
 }
 
@@ -29,9 +30,9 @@ export interface Settling {
  * M is the largest visible number. N is a transaction id taken in a later statement. Every writer of a number up to M had its
  * transaction id before its number, so before N: once no transaction older than N runs, the log is final up to M. A long
  * transaction that never touches the log would hold that up; after 100 ms it is enough that every holder of a row lock on the log,
- * listed after M was read, has gone.
+ * listed after M was read, has gone. A restart of the server changes nothing: writers end with it, prepared transactions stay.
  */
-export function settling(db: Database, now: () => number = () => performance.now()): Settling {
+export function settling(db: Pick<Database, 'read'>, now: () => number = () => performance.now()): Settling {
   const started = now()
   let largest: number | undefined
   let mark: string | undefined
@@ -54,13 +55,13 @@ export function settling(db: Database, now: () => number = () => performance.now
       if (row?.settled) return largest
       if (now() - started > FOREIGN_AFTER_MS) {
         const current = await logHolders(db)
-        holders = holders ? holders.filter((holder) => current.some((other) => same(holder, other))) : current
+        holders = holders ? current.filter((holder) => isOneOf(holders, holder)) : current
         if (holders.length === 0) return largest
       }
       return undefined
     },
     heldMs: () => now() - started,
-    pid: () => holders?.[0]?.pid,
+    pid: () => holders?.find((holder) => holder.pid !== null)?.pid ?? undefined,
     pauseMs() {
       pause = Math.min(pause * 2, LONGEST_PAUSE_MS)
       return pause
@@ -79,14 +80,18 @@ export async function settledSequence(db: Database): Promise<number | undefined>
   }
 }
 
-async function logHolders(db: Database): Promise<Holder[]> {
+/** A prepared transaction counts too: its locks are there without a process. */
+async function logHolders(db: Pick<Database, 'read'>): Promise<Holder[]> {
   return db.read<Holder>(
     `select pid, virtualtransaction from pg_locks
-     where relation = 'swarm.execution_events'::regclass and mode = 'RowExclusiveLock' and granted and pid <> pg_backend_pid()
+     where relation = 'swarm.execution_events'::regclass and mode = 'RowExclusiveLock' and granted
+       and pid is distinct from pg_backend_pid()
        and database = (select oid from pg_database where datname = current_database())`,
   )
 }
 
-function same(a: Holder, b: Holder): boolean {
-  return a.pid === b.pid && a.virtualtransaction === b.virtualtransaction
+/** A transaction that has been prepared since then goes by another name: any prepared one may be one of these. */
+function isOneOf(holders: readonly Holder[] | undefined, { pid, virtualtransaction }: Holder): boolean {
+  if (pid === null || holders === undefined) return true
+  return holders.some((other) => other.pid === pid && other.virtualtransaction === virtualtransaction)
 }

@@ -38,7 +38,8 @@ export function filterSql(
     return `$${first + params.length - 1}`
   }
   const oneOf = (expression: string, values: readonly string[]) =>
-    `${expression} = any(swarm.texts(${place(JSON.stringify(values))}::text::jsonb))`
+    // as a subquery the list is read once for a statement, not once for a row
+    `${expression} = any(array(select jsonb_array_elements_text(${place(JSON.stringify(values))}::text::jsonb)))`
   const parts = [
     filter.repos.length === 1
       ? `e.repo_id = ${place(filter.repos[0] ?? '')}`

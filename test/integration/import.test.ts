@@ -466,6 +466,49 @@ describe('large imports', () => {
     expect(await wrongCounts('together')).toBe(0)
   })
 
+  it('leave every count right while others claim, complete, cancel and reopen', async () => {
+    const random = seeded(seedOfRun('import among others'))
+    const some = (most: number) => Math.floor(random() * most)
+    const operator = session('among')
+    await operator.ask({ cmd: 'register', count: 3 })
+    let imported = 0
+    let over = false
+    const importing = async () => {
+      for (; imported < 12; imported++) {
+        const first = imported * 8
+        const lines = Array.from({ length: 8 }, (_, n) => ({
+          id: `b${first + n}`,
+          title: 'x',
+          status: random() < 0.2 ? 'closed' : 'open',
+          // mostly on what is there, also on what is still to come
+          dependencies: [1, 2].map(() =>
+            link(pick(['blocks', 'parent-child'], random), `b${first + n}`, `b${some(first + 12)}`),
+          ),
+        }))
+        await session('among').ask({ cmd: 'import', path: fileOf(...lines), reopen: random() < 0.3 })
+      }
+      over = true
+    }
+    const working = async (agent_id: number) => {
+      const place = session('among')
+      while (!over) {
+        const { bead } = await place.ask({ cmd: 'claim-next', agent_id })
+        for (let stage = 0; bead && stage < 4; stage++) {
+          await place.send({ cmd: 'complete-stage', agent_id, outcome: 'passed' })
+        }
+      }
+    }
+    const steering = async () => {
+      while (!over) {
+        await operator.send({ cmd: pick(['cancel', 'reopen'], random), bead_id: `b${some(100)}` })
+      }
+    }
+    await Promise.all([importing(), working(1), working(2), working(3), steering()])
+    expect(await wrongCounts('among')).toBe(0)
+    const [row] = await sql`select count(*)::int as n from swarm.bead_backlog where repo_id = 'among'`
+    expect(row?.n).toBe(96)
+  })
+
   it('find a cycle through thousands', async () => {
     const path = fileOf(
       ...Array.from({ length: 3_000 }, (_, n) => ({

@@ -24,10 +24,16 @@ export interface Refusal {
   readonly fix: JsonObject | undefined
 }
 
+/** What to undo when the test file is done; a hook that is registered inside of a test would not run. */
+const cleanups: (() => unknown)[] = []
+afterAll(async () => {
+  for (const clean of cleanups.splice(0)) await clean()
+})
+
 /** A session whose directory and environment are its own; closed when the test file is done. */
 export function openAt(cwd: string, env: Readonly<Record<string, string>>): Place {
   const dispatcher = createDispatcher({ env, cwd, render: renderLine, surface: 'pipe' })
-  afterAll(() => dispatcher.close())
+  cleanups.push(() => dispatcher.close())
   const send = async (request: JsonObject): Promise<Envelope> => {
     const accepted = await dispatcher.accept(request)
     return toEnvelope(
@@ -55,7 +61,7 @@ export function openAt(cwd: string, env: Readonly<Record<string, string>>): Plac
 /** A directory of the test's own, removed when the test file is done. */
 export function scratch(): string {
   const dir = realpathSync(mkdtempSync(join(tmpdir(), 'swarm-setup-')))
-  afterAll(() => rmSync(dir, { recursive: true, force: true }))
+  cleanups.push(() => rmSync(dir, { recursive: true, force: true }))
   return dir
 }
 

@@ -79,7 +79,7 @@ test('four agents finish the example, one is killed, and nothing is lost or left
   ])
   expect(code).toBe(0)
   expect(stderr).toMatch(/qa failed, "/)
-  expect(stderr).toMatch(/agent \d and its swarm are killed with SIGKILL; it held [\w-]+ under fence 1/)
+  expect(stderr).toMatch(/SIGKILL for agent \d and its swarm; it held [\w-]+, fence 1/)
   expect(stderr).toMatch(/the lease of agent \d has ended: [\w-]+ is back/)
   expect(stderr).toMatch(/agent \d takes [\w-]+ over: fence 1 is now 2/)
   expect(stderr).toMatch(/a late write of agent \d under fence 1 is refused: CONFLICT/)

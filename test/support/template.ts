@@ -6,7 +6,7 @@ import postgres from 'postgres'
 const TEMPLATE = 'swarm_test_template'
 
 /** A driver connection for the test's own statements; `max` 1 so that order is kept. */
-export function plainClient(url: string, max = 1): postgres.Sql {
+export function plainClient(url: string, max = 1, applicationName = 'test'): postgres.Sql {
   const { hostname, port, pathname, username, password, searchParams } = new URL(url)
   return postgres({
     host: searchParams.get('host') ?? decodeURIComponent(hostname),
@@ -15,6 +15,7 @@ export function plainClient(url: string, max = 1): postgres.Sql {
     username: decodeURIComponent(username || searchParams.get('user') || 'postgres'),
     password: decodeURIComponent(password),
     max,
+    connection: { application_name: applicationName },
     onnotice: () => {},
   })
 }

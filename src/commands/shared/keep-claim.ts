@@ -1,48 +1,93 @@
 import type { CommandContext } from '../../contract/context.ts'
+import { type Attempt, claimState } from './claim-state.ts'
+import { pauseOrAbort } from './stream/pause.ts'
 
-export interface KeptClaim {
-  readonly agent_id: number
-  readonly bead_id: string
-  readonly fence: number
+export interface KeptClaim extends Attempt {
   readonly lease_ms: number
 }
+
+/**
+ * Why a claim is kept no longer: it is not ours any more, the database has been away for a whole lease, or it was held for
+ * `max_hold_ms` (4 h).
+ */
+export type ClaimEnd = 'lost' | 'away' | 'max_hold'
 
 /** Renewed when this part of the lease has passed. */
 const FRACTION = 3
 const SHORTEST_PAUSE_MS = 100
+const LONGEST_PAUSE_MS = 1_000
+/** Looked at again after a change in the repo, at most so often. */
+const LOOK_PAUSE_MS = 200
 const DEFAULT_MAX_HOLD_MS = 4 * 3_600_000
 
 /**
- * Renews one claim while a command runs under it. `lost` aborts when the claim is no longer ours, when the database has
- * been away for a whole lease, or when it was held for `max_hold_ms` (4 h).
+ * Renews one claim while a command runs under it, and looks after every change in the repo whether it is still ours. `over` aborts
+ * with a `ClaimEnd` as its reason. A claim that ended because its stage was completed or it was released is not over: the
+ * command did that itself and may finish.
  */
-export function keepClaim(ctx: CommandContext, claim: KeptClaim): { lost: AbortSignal; stop(): void } {
-  const lost = new AbortController()
+export function keepClaim(ctx: CommandContext, claim: KeptClaim): { over: AbortSignal; stop(): void } {
+  const over = new AbortController()
+  const stopped = new AbortController()
   const started = performance.now()
   const maxHoldMs = ctx.root?.config.max_hold_ms ?? DEFAULT_MAX_HOLD_MS
+  const renewAfterMs = claim.lease_ms / FRACTION
   let renewed = started
+  let asked = started
   let busy = false
+  let ended = false
+
+  const end = (why: ClaimEnd) => {
+    if (!stopped.signal.aborted) over.abort(why)
+    stop()
+  }
+  const look = async (isRenewed: boolean) => {
+    const state = await claimState(ctx, claim)
+    ended = state === 'ended'
+    if (state === 'lost' || (!ended && !isRenewed)) end('lost')
+  }
   const renew = async () => {
-    const asked = performance.now()
     const [row] = await ctx.db.read<{ renewed: boolean }>(
       'select swarm.renew_lease($1, $2::integer, $3, $4::bigint) as renewed',
       [ctx.repo, claim.agent_id, claim.bead_id, claim.fence],
     )
     if (row?.renewed) renewed = asked
-    else lost.abort()
+    else await look(false)
   }
   const tick = () => {
     const now = performance.now()
-    if (now - renewed > claim.lease_ms || now - started > maxHoldMs) lost.abort()
-    if (busy || lost.signal.aborted) return
-    busy = true
-    // the next tick asks again; the lease bounds how often
-    renew()
-      .catch(() => {})
-      .finally(() => {
-        busy = false
-      })
+    if (now - started > maxHoldMs) end('max_hold')
+    else if (!ended && now - renewed > claim.lease_ms) end('away')
+    else if (!ended && !busy && now - asked >= renewAfterMs) {
+      busy = true
+      asked = now
+      // the next tick asks again; the lease bounds how often
+      renew()
+        .catch(() => {})
+        .finally(() => {
+          busy = false
+        })
+    }
   }
-  const timer = setInterval(tick, Math.max(SHORTEST_PAUSE_MS, claim.lease_ms / FRACTION))
-  return { lost: lost.signal, stop: () => clearInterval(timer) }
+  const watch = async () => {
+    // most commands are done before this: they need no listener
+    await pauseOrAbort(LONGEST_PAUSE_MS, stopped.signal)
+    while (!stopped.signal.aborted && !ended) {
+      try {
+        await look(true)
+        await pauseOrAbort(LOOK_PAUSE_MS, stopped.signal)
+        await ctx.db.waitForChange(ctx.repo, LONGEST_PAUSE_MS, stopped.signal)
+      } catch {
+        // the database is away: the lease bounds for how long
+        await pauseOrAbort(LONGEST_PAUSE_MS, stopped.signal)
+      }
+    }
+  }
+
+  const timer = setInterval(tick, Math.min(LONGEST_PAUSE_MS, Math.max(SHORTEST_PAUSE_MS, renewAfterMs / 2)))
+  const stop = () => {
+    clearInterval(timer)
+    stopped.abort()
+  }
+  void watch()
+  return { over: over.signal, stop }
 }

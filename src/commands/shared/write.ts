@@ -11,6 +11,7 @@ export async function write<D>(
   cmd: string,
   args: object,
   proc: JsonObject = {},
+  key: string = ctx.key,
 ): Promise<D> {
   const reply = await ctx.db.write({
     cmd,
@@ -18,7 +19,7 @@ export async function write<D>(
     // a parsed input holds JSON only; its absent keys are undefined and are not written
     args: args as JsonObject,
     proc: { session: ctx.session, ...proc },
-    key: ctx.key,
+    key,
     ...(ctx.rid === undefined ? {} : { rid: ctx.rid }),
   })
   if (reply.replayed) ctx.replayed()

@@ -132,9 +132,11 @@ export class Listener {
   /** Listens on one connection until it is lost; false when it could not even begin. */
   async #listen(): Promise<boolean> {
     const { connect, connectTimeoutMs, session } = this.#options
+    let lose = () => {}
     const lost = new Promise<void>((resolve) => {
-      this.#lose = resolve
+      lose = resolve
     })
+    this.#lose = lose
     const client = new Client({
       connect,
       connectTimeoutMs,
@@ -144,7 +146,8 @@ export class Listener {
         if (channel === CHANNEL) this.wake(payload)
         else this.#heard(payload)
       },
-      onclose: () => this.#lose(),
+      // this one's own: a connection that closes late must not take its successor down
+      onclose: lose,
     })
     this.#client = client
     try {

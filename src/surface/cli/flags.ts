@@ -38,3 +38,21 @@ export function flagFields(definition: AnyCommand): readonly FlagField[] {
   add(aliases, { alias: true, common: false })
   return fields
 }
+
+/** Words cut at `--`. */
+export interface CutWords {
+  readonly words: readonly string[]
+  /** What stands after `--`, word for word; only for a verb that runs a command. */
+  readonly command?: readonly string[]
+}
+
+/** Cuts the words of a verb that runs a command at `--`: what follows is the command, not for swarm to read. */
+export function cutCommand(definition: AnyCommand, words: readonly string[]): CutWords {
+  const at = words.indexOf('--')
+  if (at < 0 || !describeFields(definition.input).some(isCommand)) return { words }
+  return { words: words.slice(0, at), command: words.slice(at + 1) }
+}
+
+function isCommand({ name, type }: FieldInfo): boolean {
+  return name === 'command' && type === 'array'
+}

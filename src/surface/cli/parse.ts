@@ -3,7 +3,7 @@ import type { AnyCommand } from '../../contract/command.ts'
 import type { FixRequest } from '../../contract/errors.ts'
 import type { Shape } from '../../contract/introspect.ts'
 import { isJsonObject, type Json, type JsonObject } from '../../contract/json.ts'
-import type { FlagField } from './flags.ts'
+import { cutCommand, type FlagField } from './flags.ts'
 import { NotJson, readFlag } from './values.ts'
 import { buildVerb, type VerbParser } from './verb.ts'
 
@@ -30,8 +30,9 @@ export interface ParsedVerb {
 }
 
 /**
- * Reads the words after a verb as a request: flags over positional words over `--json`. `stdin` is read when `--json -` asks for
- * it. Types are left to the contract; only what is no command line at all is a mistake here.
+ * Reads the words after a verb as a request: flags over positional words over `--json`; what stands after `--` is the command of a
+ * verb that runs one. `stdin` is read when `--json -` asks for it. Types are left to the contract; only what is no command
+ * line at all is a mistake here.
  */
 export async function parseVerb(
   definition: AnyCommand,
@@ -40,8 +41,9 @@ export async function parseVerb(
 ): Promise<ParsedVerb> {
   const parser = buildVerb(definition)
   const { fields, given } = parser
-  const split = splitWords(parser, words)
-  const operands = placeOperands(definition, fields, split.operands)
+  const { words: own, command } = cutCommand(definition, words)
+  const split = splitWords(parser, own)
+  const operands = placeOperands(definition, fields, split.operands, command !== undefined)
   let mistake = split.mistake ?? operands.mistake
   const note = (flag: string, field: string, { value, problem }: Reading<Json>): void => {
     const lost = value === undefined ? field : undefined
@@ -57,6 +59,10 @@ export async function parseVerb(
     const reading = readRepairing(field, texts)
     note(flag, field.name, reading)
     if (reading.value !== undefined) values[field.name] = reading.value
+  }
+  if (command) {
+    if (values.command !== undefined) mistake ??= { kind: 'excess', word: '--command' }
+    values.command = command
   }
   return {
     request: { ...whole.value, ...values, cmd: definition.name },
@@ -87,11 +93,13 @@ function placeOperands(
   definition: AnyCommand,
   fields: readonly FlagField[],
   operands: readonly string[],
+  hasCommand: boolean,
 ): { given: ReadonlyMap<string, readonly string[]>; mistake?: Mistake } {
   const given = new Map<string, readonly string[]>()
   let rest = operands
   for (const name of definition.positional ?? []) {
     if (rest.length === 0) break
+    if (hasCommand && name === 'command') continue
     const isList = fields.find(({ field }) => field.name === name)?.field.type === 'array'
     given.set(name, isList ? rest : rest.slice(0, 1))
     rest = isList ? [] : rest.slice(1)

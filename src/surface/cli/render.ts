@@ -5,19 +5,31 @@ import { LOOKS_LIKE_JSON, NUMBER } from './values.ts'
 /**
  * A request as a shell command that asks for the same: `swarm claim-next --agent-id 3`. It knows no schema, so whatever a flag
  * could say in two ways goes into `--json`. A list of one is a flag given once, which a field that takes one or many
- * reads as the one.
+ * reads as the one. A list named `command` is what a verb runs: it comes last, after `--`.
  */
 export function renderShell(request: FixRequest): string {
   const words = ['swarm', quote(request.cmd)]
   const rest: Record<string, Json> = {}
+  const command = commandOf(request)
   for (const [name, value] of Object.entries(request)) {
-    if (name === 'cmd' || value === undefined) continue
+    if (name === 'cmd' || value === undefined || (command && name === 'command')) continue
     const flags = FIELD.test(name) && !OWN.has(name) ? flagsOf(name, value) : undefined
     if (flags) words.push(...flags)
     else Object.defineProperty(rest, name, { value, enumerable: true })
   }
   if (Object.keys(rest).length > 0) words.push('--json', quote(jsonText(rest)))
+  if (command) words.push('--', ...command.map(quote))
   return words.join(' ')
+}
+
+/** A command to be run comes last, as it would be typed; its words are read by nobody. */
+function commandOf({ command }: FixRequest): readonly string[] | undefined {
+  const isList = typeof command === 'object' && command !== null && !isJsonObject(command)
+  return isList && command.length > 0 && command.every(isWord) ? command : undefined
+}
+
+function isWord(value: Json): value is string {
+  return typeof value === 'string' && !UNPRINTABLE.test(value)
 }
 
 /** The flag of a field: `agent_id` is `--agent-id`. */

@@ -1,6 +1,7 @@
 import type { AnyCommand } from '../../contract/command.ts'
 import { describeFields } from '../../contract/introspect.ts'
 import type { Json, JsonObject } from '../../contract/json.ts'
+import { cutCommand } from './flags.ts'
 
 /** `--agent-id`, `--agentId` and `agent-id` as the name of a field. */
 export function fieldName(word: string): string {
@@ -17,7 +18,8 @@ export function fieldName(word: string): string {
  * required ones that are still missing.
  */
 export function roughRequest(definition: AnyCommand, words: readonly string[]): JsonObject {
-  const request: Record<string, Json> = {}
+  const { words: read, command } = cutCommand(definition, words)
+  const request: Record<string, Json> = command ? { command } : {}
   const operands: string[] = []
   const own = describeFields(definition.input)
   const isSwitch = (name: string) =>
@@ -31,18 +33,18 @@ export function roughRequest(definition: AnyCommand, words: readonly string[]): 
     else request[name] = [...(Array.isArray(before) ? before : [before]), value]
   }
 
-  for (let at = 0; at < words.length; at += 1) {
-    const word = words[at] ?? ''
+  for (let at = 0; at < read.length; at += 1) {
+    const word = read[at] ?? ''
     const [, dashes = '', name = '', equals, value = ''] =
       /^(-{0,2})([A-Za-z_][\w-]*)(?:(=)([\s\S]*))?$/.exec(word) ?? []
     const field = fieldName(name)
     if (equals !== undefined) set(field, value)
     else if (dashes === '') operands.push(word)
     else if (field.startsWith('no_') && !own.some((one) => one.name === field)) set(field.slice(3), false)
-    else if (isSwitch(field) || isFlag(words[at + 1])) set(field, true)
+    else if (isSwitch(field) || isFlag(read[at + 1])) set(field, true)
     else {
       at += 1
-      set(field, words[at] ?? '')
+      set(field, read[at] ?? '')
     }
   }
 

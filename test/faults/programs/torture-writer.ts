@@ -35,7 +35,13 @@ async function main(): Promise<void> {
 
 /** One transaction of a random form. After any fault the client is thrown away: it cannot be trusted any more. */
 async function attempt(ids: string[]): Promise<'committed' | 'rolled back' | 'unknown'> {
-  client ??= postgres(url, { max: 1, connect_timeout: 3, backoff: () => 0.05, onnotice: () => {}, prepare: true })
+  client ??= postgres(url, {
+    max: 1,
+    connect_timeout: 3,
+    backoff: () => 0.05,
+    onnotice: () => {},
+    prepare: true,
+  })
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error('late')), STATEMENT_MS)

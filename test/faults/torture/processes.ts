@@ -1,5 +1,4 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import type { Readable, Writable } from 'node:stream'
 import { cleanEnv } from '../../support/swarm.ts'
@@ -44,10 +43,9 @@ export function startLines({ file, args, env = {}, onLine }: LineProcessOptions)
   child.stderr.on('data', (chunk: string) => {
     if (stderr.length < 10_000) stderr += chunk
   })
-  const ended = once(child, 'close').then(([code, signal]: [number | null, NodeJS.Signals | null]) => ({
-    code,
-    signal,
-  }))
+  const ended = new Promise<Awaited<LineProcess['ended']>>((resolve) => {
+    child.once('close', (code, signal) => resolve({ code, signal }))
+  })
   return {
     pid: child.pid ?? 0,
     ended,

@@ -13,13 +13,20 @@ export interface Session {
   readonly items: { readonly seq: number; readonly id: string }[]
 }
 
+/** A named cursor, which several readers may take in turns. */
+export interface NamedState {
+  readonly name: string
+  /** The highest position whose ack was answered. */
+  acked: number
+}
+
 export interface ReaderOptions {
   readonly name: string
   readonly url: string
   readonly repo: string
   /** `raw` goes on from the last cursor that it saw; `named` keeps its cursor in the database; `auto` acks before it sends. */
   readonly kind: 'raw' | 'named' | 'auto'
-  readonly cursor?: string
+  readonly cursor?: NamedState
   readonly eventTypes?: readonly string[]
   readonly random: () => number
 }
@@ -33,8 +40,6 @@ export class TortureReader {
   readonly sessions: Session[] = []
   /** What went wrong that no fault explains. */
   readonly complaints: string[] = []
-  /** The highest position whose ack was answered. */
-  acked = 0
   /** Starts that were refused because the database was away, or the cursor held. */
   refusals = 0
   #process: LineProcess | undefined
@@ -122,17 +127,19 @@ export class TortureReader {
       const refused = this.#session === undefined && [7, 11, 13].includes(code ?? -1)
       if (refused) this.refusals += 1
       else if (this.#wanted && !this.#expected)
-        this.complaints.push(`ended by itself: ${code ?? signal} ${last.slice(0, 300)} ${process.stderr.slice(0, 500)}`)
+        this.complaints.push(
+          `ended by itself: ${code ?? signal} ${last.slice(0, 300)} ${process.stderr.slice(0, 500)}`,
+        )
       if (this.#wanted) await delay(RESTART_MS)
     }
   }
 
   #request(): JsonObject {
-    const { cursor = '', eventTypes } = this.options
+    const { cursor, eventTypes } = this.options
     return {
       cmd: 'subscribe',
       rid: 's',
-      cursor,
+      cursor: cursor?.name ?? '',
       if_busy: 'wait',
       lease_ms: LEASE_MS,
       ...(eventTypes ? { event_types: [...eventTypes] } : {}),
@@ -140,11 +147,11 @@ export class TortureReader {
   }
 
   #flags(): string[] {
-    const { kind, cursor = '', eventTypes = [] } = this.options
+    const { kind, cursor, eventTypes = [] } = this.options
     const from = this.#log === '' ? 'beginning' : `${this.#log}:${this.#seen}`
     return [
       ...(kind === 'auto'
-        ? ['--cursor', cursor, '--if-busy', 'wait', '--lease-ms', String(LEASE_MS), '--auto-ack']
+        ? ['--cursor', cursor?.name ?? '', '--if-busy', 'wait', '--lease-ms', String(LEASE_MS), '--auto-ack']
         : ['--from', from]),
       ...eventTypes.flatMap((type) => ['--event-types', type]),
     ]
@@ -152,11 +159,15 @@ export class TortureReader {
 
   #heard(line: string): void {
     const envelope: Envelope = JSON.parse(line)
-    if (!envelope.ok) return this.#refused(envelope.rid, line)
+    if (!envelope.ok) {
+      this.#refused(envelope.rid, line)
+      return
+    }
     const { d, rid } = envelope
     if (!isJsonObject(d)) return
     if (typeof rid === 'string' && rid.startsWith('ack ')) {
-      this.acked = Math.max(this.acked, Number(d.acked))
+      const { cursor } = this.options
+      if (cursor) cursor.acked = Math.max(cursor.acked, Number(d.acked))
       return
     }
     const { kind, cursor, entity_id } = d
@@ -165,9 +176,13 @@ export class TortureReader {
     const seq = Number(number)
     if (kind === 'start') {
       this.#log = log
-      this.#session = { start: seq, acked: this.acked, items: [] }
+      this.#session = { start: seq, acked: this.options.cursor?.acked ?? 0, items: [] }
       this.sessions.push(this.#session)
-    } else this.#session?.items.push({ seq, id: String(entity_id) })
+    } else {
+      this.#session?.items.push({ seq, id: String(entity_id) })
+      const acked = this.options.cursor?.acked ?? 0
+      if (seq <= acked) this.complaints.push(`${seq} was delivered after ${acked} had been acked`)
+    }
     this.#seen = seq
     for (const waiting of this.#waiting.filter((one) => one.seq <= seq)) waiting.resolve()
     this.#waiting = this.#waiting.filter((one) => one.seq > seq)
@@ -178,8 +193,8 @@ export class TortureReader {
     this.#unacked += 1
     if (this.#unacked < 40 && this.options.random() > 0.05) return
     this.#unacked = 0
-    const { cursor = '' } = this.options
-    this.#process?.send(`${JSON.stringify({ cmd: 'ack-cursor', rid: `ack ${++this.#acks}`, cursor, at })}\n`)
+    const ack = { cmd: 'ack-cursor', rid: `ack ${++this.#acks}`, cursor: this.options.cursor?.name ?? '', at }
+    this.#process?.send(`${JSON.stringify(ack)}\n`)
   }
 
   #refused(rid: unknown, line: string): void {

@@ -56,8 +56,10 @@ export class TortureWriter {
       this.#starts += 1
       this.#killed = false
       const own = `${name}.${this.#starts}`
-      const { ended, stderr } = program === undefined ? await this.#record(own) : await this.#insert(own, program)
-      if (this.#wanted && !this.#killed) this.complaints.push(`ended by itself: ${ended} ${stderr.slice(0, 500)}`)
+      const { ended, stderr } =
+        program === undefined ? await this.#record(own) : await this.#insert(own, program)
+      if (this.#wanted && !this.#killed)
+        this.complaints.push(`ended by itself: ${ended} ${stderr.slice(0, 500)}`)
       if (this.#wanted) await delay(50)
     }
   }
@@ -109,7 +111,12 @@ export class TortureWriter {
       const all = new Promise<void>((resolve) => {
         answered = resolve
       })
-      const lines = ids.map((id) => ({ cmd: 'record-event', rid: id, event_type: 'torture_b', entity_id: id }))
+      const lines = ids.map((id) => ({
+        cmd: 'record-event',
+        rid: id,
+        event_type: 'torture_b',
+        entity_id: id,
+      }))
       started.send(lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
       if (alive) await all
       await delay(random() * 6 * pauseMs)

@@ -94,7 +94,7 @@ export const beadsFormat: Format = {
     const said = metadata.status
     const wasShared = typeof said === 'string' && SHARED.includes(said)
     const whole = clash || WHOLE in metadata || (said !== undefined && !wasShared)
-    const { status: _, ...rest } = metadata
+    const { status: _, created_at: __, updated_at: ___, closed_at: ____, ...rest } = metadata
     return {
       ...(whole ? { [WHOLE]: metadata } : rest),
       id: bead_id,
@@ -121,7 +121,7 @@ function times({ metadata, status, created_at, updated_at, finished_at }: Export
   return {
     created_at: kept('created_at', created_at),
     updated_at: kept('updated_at', updated_at),
-    ...(status === 'completed' ? { closed_at: kept('closed_at', finished_at) } : { closed_at: undefined }),
+    ...(status === 'completed' ? { closed_at: kept('closed_at', finished_at) } : {}),
   }
 }
 

@@ -49,7 +49,8 @@ export function optional<S extends z.ZodType>(schema: S) {
 
 /** 0 to 4, `p0` to `p4`, or either as text in any case. */
 export const linePriority = z
-  .union([z.int().min(0).max(4), z.string().regex(/^\s*p?[0-4]\s*$/i)], { error: 'must be 0 to 4' })
+  .union([z.number(), z.string()])
+  .refine((value) => /^\s*p?[0-4]\s*$/i.test(String(value)), { error: 'must be 0 to 4' })
   .transform((value) => PRIORITIES[Number(String(value).replace(/\D/g, ''))] ?? 'p2')
 
 /** Empty, blank and repeated labels say nothing. */

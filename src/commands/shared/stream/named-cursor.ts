@@ -5,14 +5,18 @@ import { pauseOrAbort } from './pause.ts'
 
 const LEASE_MS = 30_000
 const RETRY_MS = 500
+const RELEASE_MS = 1_000
 
 /** A cursor kept in the database, held by this reader under a lease with a fence. */
 export interface NamedCursor {
   /** How far it had been acked when it was taken. */
   readonly acked: number
-  /** Throws CONFLICT once another reader has taken it. */
-  check(): void
-  /** Acks up to a sequence number. */
+  /**
+   * Resolves while the cursor is held for sure: after a pause longer than the lease allows, the database is asked. Throws CONFLICT
+   * once another reader has taken it, and what the database throws.
+   */
+  hold(): Promise<void>
+  /** Acks up to a sequence number, and holds the cursor. Throws as `hold` does. */
   ack(seq: number): Promise<void>
   release(): Promise<void>
 }
@@ -23,72 +27,129 @@ export interface NamedCursorOptions {
   readonly start: () => Promise<number>
   /** What to do while another reader holds it. */
   readonly ifBusy: 'wait' | 'fail'
+  /** How long it stays held when this reader dies; 30 s by default. */
+  readonly leaseMs: number | undefined
+  /** `performance.now()` until which to wait. */
+  readonly deadline: number | undefined
   readonly signal: AbortSignal
 }
 
-/** Takes a named cursor and keeps its lease until it is released. BUSY when it is held; undefined when told to stop meanwhile. */
+/**
+ * Takes a named cursor and keeps its lease until it is released. BUSY when it is held, or still held at the deadline; that error is
+ * answered, not thrown, when the signal aborts while it waits.
+ */
 export async function takeCursor(
   ctx: CommandContext,
   options: NamedCursorOptions,
-): Promise<NamedCursor | undefined> {
-  const { name, signal } = options
+): Promise<NamedCursor | SwarmError> {
+  const { name, signal, deadline, leaseMs = LEASE_MS } = options
   const holder = `${ctx.session}/${ctx.rid ?? ''}`
-  const key = `${ctx.repo}/${name}`
-  const start = await options.start()
-  let taken: { readonly seq: number; readonly fence: number } | undefined
-  while (!taken) {
-    if (signal.aborted) return undefined
+  const isNew = !(await exists(ctx, name))
+  const start = isNew ? await options.start() : 0
+  for (;;) {
+    const asked = performance.now()
     try {
-      taken = await readFunction<{ seq: number; fence: number }>(
+      const taken = await readFunction<{ seq: number; fence: number }>(
         ctx,
         'take_cursor',
         ctx.repo,
         name,
         holder,
-        LEASE_MS,
+        leaseMs,
         start,
       )
+      return holdCursor(ctx, { ...taken, name, leaseMs, asked })
     } catch (error) {
-      if (!(error instanceof SwarmError) || error.code !== 'BUSY' || options.ifBusy === 'fail') throw error
-      await pauseOrAbort(RETRY_MS, signal)
+      if (!(error instanceof SwarmError)) throw error
+      const mayWait = options.ifBusy === 'wait' && error.retryable
+      if (!mayWait || (deadline !== undefined && performance.now() >= deadline)) throw error
+      const left = deadline === undefined ? RETRY_MS : deadline - performance.now()
+      await pauseOrAbort(Math.min(RETRY_MS, left), signal)
+      if (signal.aborted) return error
     }
   }
-  const { seq, fence } = taken
+}
+
+async function exists(ctx: CommandContext, name: string): Promise<boolean> {
+  const rows = await ctx.db.read('select 1 as one from swarm.cursors where repo_id = $1 and name = $2', [
+    ctx.repo,
+    name,
+  ])
+  return rows.length > 0
+}
+
+interface Taken {
+  readonly seq: number
+  readonly fence: number
+  readonly name: string
+  readonly leaseMs: number
+  /** `performance.now()` before it was taken. */
+  readonly asked: number
+}
+
+function holdCursor(ctx: CommandContext, { seq, fence, name, leaseMs, asked }: Taken): NamedCursor {
+  const key = `${ctx.repo}/${name}`
+  const every = leaseMs / 3
+  let heldSince = asked
   let lost = false
+  let renewing = false
+
+  /** Calls a function that answers whether the cursor is still ours and, if so, has renewed its lease. */
+  async function call(statement: string, params: readonly (string | number)[]): Promise<void> {
+    const from = performance.now()
+    const [row] = await ctx.db.read<{ held: boolean }>(statement, params, { timeoutMs: Math.max(every, 500) })
+    if (row?.held) heldSince = Math.max(heldSince, from)
+    else lost = true
+    if (lost) throw lostError()
+  }
+  const renew = () =>
+    call('select swarm.renew_cursor($1, $2, $3::bigint, $4::integer) as held', [
+      ctx.repo,
+      name,
+      fence,
+      leaseMs,
+    ])
+  const lostError = () =>
+    new SwarmError('CONFLICT', `another reader has taken the cursor ${name}`, {
+      ctx: { cursor: name, fence },
+      fix: { cmd: 'subscribe', ...(ctx.rid === undefined ? {} : { rid: ctx.rid }), cursor: name },
+    })
+
   ctx.cursors.set(key, fence)
   const timer = setInterval(() => {
-    ctx.db
-      .read<{ renewed: boolean }>('select swarm.renew_cursor($1, $2, $3::bigint, $4::integer) as renewed', [
+    if (renewing || lost) return
+    renewing = true
+    renew()
+      // the database is away: the stream says so, and the next tick tries again
+      .catch(() => {})
+      .finally(() => {
+        renewing = false
+      })
+  }, every)
+  timer.unref()
+
+  return {
+    acked: seq,
+    async hold() {
+      if (lost) throw lostError()
+      if (performance.now() - heldSince > leaseMs - every) await renew()
+    },
+    ack: (at) =>
+      call('select swarm.advance_cursor($1, $2, $3::bigint, $4::bigint, $5::integer) as held', [
         ctx.repo,
         name,
         fence,
-        LEASE_MS,
-      ])
-      .then(([row]) => {
-        lost ||= row?.renewed === false
-      })
-      // the database is away: the stream says so, and the next tick tries again
-      .catch(() => {})
-  }, LEASE_MS / 3)
-  timer.unref()
-  return {
-    acked: seq,
-    check() {
-      if (!lost) return
-      throw new SwarmError('CONFLICT', `another reader has taken the cursor ${name}`, {
-        ctx: { cursor: name, fence },
-        fix: { cmd: 'subscribe', cursor: name },
-      })
-    },
-    async ack(at) {
-      await ctx.execute({ cmd: 'ack-cursor', cursor: name, at, fence })
-    },
+        at,
+        leaseMs,
+      ]),
     async release() {
       clearInterval(timer)
       if (ctx.cursors.get(key) === fence) ctx.cursors.delete(key)
       // not released, it is free when its lease has run out
       await ctx.db
-        .read('select swarm.release_cursor($1, $2, $3::bigint)', [ctx.repo, name, fence])
+        .read('select swarm.release_cursor($1, $2, $3::bigint)', [ctx.repo, name, fence], {
+          timeoutMs: RELEASE_MS,
+        })
         .catch(() => {})
     },
   }

@@ -1867,6 +1867,7 @@ declare
   v_start    timestamptz := clock_timestamp();
   v_calls    jsonb;
   v_replies  jsonb;
+  v_events   boolean := not jsonb_path_exists(p_calls, '$[*] ? (@.cmd != "record-event")');  -- the usual burst: no statement for the others
 begin
   perform set_config('lock_timeout', '10s', true);
   -- 1. take the keys
@@ -1880,13 +1881,15 @@ begin
     from input i left join fresh f on f.repo_id = i.c ->> 'repo' and f.key = i.c ->> 'key';
 
   -- 2. decide: replayed, refused, or who receives it
-  select jsonb_agg(case
-      when not (c ->> 'fresh')::boolean then c || swarm.replay(
-        (select o from swarm.operations o where o.repo_id = c ->> 'repo' and o.key = c ->> 'key'), c ->> 'hash')
-      when c ->> 'cmd' = 'send' then c || swarm.address(c ->> 'repo', c -> 'args')
-      when c ->> 'cmd' = 'broadcast' then c || swarm.check_sender(c ->> 'repo', c #>> '{args,from}')
-      else c end order by (c ->> 'n')::integer) into v_calls
-    from jsonb_array_elements(v_calls) c;
+  if not v_events or jsonb_path_exists(v_calls, '$[*] ? (@.fresh == false)') then
+    select jsonb_agg(case
+        when not (c ->> 'fresh')::boolean then c || swarm.replay(
+          (select o from swarm.operations o where o.repo_id = c ->> 'repo' and o.key = c ->> 'key'), c ->> 'hash')
+        when c ->> 'cmd' = 'send' then c || swarm.address(c ->> 'repo', c -> 'args')
+        when c ->> 'cmd' = 'broadcast' then c || swarm.check_sender(c ->> 'repo', c #>> '{args,from}')
+        else c end order by (c ->> 'n')::integer) into v_calls
+      from jsonb_array_elements(v_calls) c;
+  end if;
 
   -- 3. append: rows are numbered in the order of the lines
   with input as (
@@ -1913,33 +1916,40 @@ begin
   select coalesce(jsonb_agg(c || jsonb_build_object('seq', seq)), '[]') || coalesce((select jsonb_agg(x) from jsonb_array_elements(v_calls) x
       where not (x ->> 'fresh')::boolean or x ? 'refused'), '[]')
     into v_calls from placed;
-  with placed as (
-    select c, c -> 'args' as a, (c ->> 'seq')::bigint as seq, (c ->> 'n')::integer as n from jsonb_array_elements(v_calls) c where c ? 'seq'
-  ), messages as (
-    insert into swarm.agent_messages (from_repo_id, from_agent_id, to_repo_id, to_agent_id, bead_id, message_type, subject, body, metadata,
-        thread_id, reply_to, importance, ack_required, deadline_at, seq)
-      select c ->> 'repo', (a ->> 'agent_id')::integer, c ->> 'repo', t::integer, a ->> 'bead_id', a ->> 'message_type',
-        coalesce(a ->> 'subject', ''), a ->> 'body', coalesce(a -> 'metadata', '{}'), (c ->> 'thread_id')::bigint, (a ->> 'reply_to')::bigint,
-        coalesce(a ->> 'importance', 'normal'), coalesce((a ->> 'ack_required')::boolean, a ? 'deadline_ms'),
-        clock_timestamp() + make_interval(secs => (a ->> 'deadline_ms')::double precision / 1000), seq
-      from placed, jsonb_array_elements_text(c -> 'to') t where c ->> 'cmd' = 'send' order by n, t::integer
-      returning id, seq
-  ), broadcasts as (
-    insert into swarm.broadcast_log (repo_id, from_agent, msg, seq)
-      select c ->> 'repo', a ->> 'from', a ->> 'msg', seq from placed where c ->> 'cmd' = 'broadcast' order by n
-      returning id, seq
-  )
-  select jsonb_agg(p.c || jsonb_build_object('reply', jsonb_build_object('d', case p.c ->> 'cmd'
-      when 'send' then jsonb_build_object('message_ids', (select jsonb_agg(m.id order by m.id) from messages m where m.seq = p.seq), 'sequence', p.seq)
-      when 'broadcast' then jsonb_build_object('broadcast_id', (select b.id from broadcasts b where b.seq = p.seq), 'sequence', p.seq)
-      else jsonb_build_object('sequence', p.seq) end)))
-    into v_replies from placed p;
+  if v_events then
+    select jsonb_agg(c || jsonb_build_object('reply', jsonb_build_object('d', jsonb_build_object('sequence', c -> 'seq'))))
+      into v_replies from jsonb_array_elements(v_calls) c where c ? 'seq';
+  else
+    with placed as (
+      select c, c -> 'args' as a, (c ->> 'seq')::bigint as seq, (c ->> 'n')::integer as n from jsonb_array_elements(v_calls) c where c ? 'seq'
+    ), messages as (
+      insert into swarm.agent_messages (from_repo_id, from_agent_id, to_repo_id, to_agent_id, bead_id, message_type, subject, body, metadata,
+          thread_id, reply_to, importance, ack_required, deadline_at, seq)
+        select c ->> 'repo', (a ->> 'agent_id')::integer, c ->> 'repo', t::integer, a ->> 'bead_id', a ->> 'message_type',
+          coalesce(a ->> 'subject', ''), a ->> 'body', coalesce(a -> 'metadata', '{}'), (c ->> 'thread_id')::bigint, (a ->> 'reply_to')::bigint,
+          coalesce(a ->> 'importance', 'normal'), coalesce((a ->> 'ack_required')::boolean, a ? 'deadline_ms'),
+          clock_timestamp() + make_interval(secs => (a ->> 'deadline_ms')::double precision / 1000), seq
+        from placed, jsonb_array_elements_text(c -> 'to') t where c ->> 'cmd' = 'send' order by n, t::integer
+        returning id, seq
+    ), broadcasts as (
+      insert into swarm.broadcast_log (repo_id, from_agent, msg, seq)
+        select c ->> 'repo', a ->> 'from', a ->> 'msg', seq from placed where c ->> 'cmd' = 'broadcast' order by n
+        returning id, seq
+    )
+    select jsonb_agg(p.c || jsonb_build_object('reply', jsonb_build_object('d', case p.c ->> 'cmd'
+        when 'send' then jsonb_build_object('message_ids', (select jsonb_agg(m.id order by m.id) from messages m where m.seq = p.seq), 'sequence', p.seq)
+        when 'broadcast' then jsonb_build_object('broadcast_id', (select b.id from broadcasts b where b.seq = p.seq), 'sequence', p.seq)
+        else jsonb_build_object('sequence', p.seq) end)))
+      into v_replies from placed p;
+  end if;
 
   -- 4. keep the replies, free the keys of refused calls, write the audit
   update swarm.operations o set reply = r -> 'reply' from jsonb_array_elements(v_replies) r
     where o.repo_id = r ->> 'repo' and o.key = r ->> 'key';
-  delete from swarm.operations o using jsonb_array_elements(v_calls) c
-    where (c ->> 'fresh')::boolean and c ? 'refused' and o.repo_id = c ->> 'repo' and o.key = c ->> 'key';
+  if jsonb_path_exists(v_calls, '$[*].refused') then
+    delete from swarm.operations o using jsonb_array_elements(v_calls) c
+      where (c ->> 'fresh')::boolean and c ? 'refused' and o.repo_id = c ->> 'repo' and o.key = c ->> 'key';
+  end if;
   insert into swarm.command_audit (repo_id, agent_id, cmd, rid, args, ok, ms, error_code)
     select c ->> 'repo', (c #>> '{args,agent_id}')::integer, c ->> 'cmd', c ->> 'rid', swarm.audit_args(c -> 'args'), not c ? 'refused',
       extract(epoch from clock_timestamp() - v_start) * 1000, c #>> '{refused,code}'

@@ -28,11 +28,12 @@ export const ENTRY = join(DIST, 'swarm.cjs')
  */
 export async function build() {
   await writeRegistry()
+  await mkdir(DIST, { recursive: true })
+  const apart = await bundleApart()
   const { version } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
-  const main = await bundleFile('main.ts', { SWARM_VERSION: version })
+  const main = await bundleFile('main.ts', { SWARM_VERSION: version }, apart)
   const id = createHash('sha256').update(main).digest('hex').slice(0, 12)
   const names = { bundle: `main-${id}.cjs`, cache: `main-${id}.${process.version}-${process.arch}.cache` }
-  await mkdir(DIST, { recursive: true })
   if (!existsSync(join(DIST, names.bundle))) await put(names.bundle, main)
   if (!existsSync(join(DIST, names.cache))) warm(join(DIST, names.bundle), join(DIST, names.cache))
   const boot = await bundleFile('boot.ts', {
@@ -41,29 +42,64 @@ export async function build() {
     SWARM_CACHE_FOR: `${process.version}-${process.arch}`,
   })
   await put('swarm.cjs', boot)
-  await sweep(Object.values(names))
+  await sweep([...Object.values(names), ...apart.values()])
   return { bytes: main.length }
 }
 
-async function bundleFile(entry, values) {
+/** Libraries that a start does not need: in files of their own, the bundle and its code cache are a third smaller. */
+const APART = ['execa', 'ndjson', 'pino']
+
+/** Bundles each of them; answers the file that stands for it. */
+async function bundleApart() {
+  const files = new Map()
+  for (const name of APART) {
+    const stdin = { contents: `export * from '${name}'\nexport { default } from '${name}'`, resolveDir: ROOT }
+    // execa has no default export
+    if (name === 'execa') stdin.contents = `export * from 'execa'`
+    const { outputFiles } = await bundle({ ...COMMON, stdin })
+    const contents = Buffer.from(outputFiles[0].contents)
+    const file = `main-${name}-${createHash('sha256').update(contents).digest('hex').slice(0, 12)}.cjs`
+    if (!existsSync(join(DIST, file))) await put(file, contents)
+    files.set(name, file)
+  }
+  return files
+}
+
+/** Leaves the libraries that are apart to `require`, which is that of dist/swarm.cjs. */
+function standApart(files) {
+  return {
+    name: 'apart',
+    setup(build) {
+      build.onResolve({ filter: /^[a-z]+$/ }, ({ path }) =>
+        files.has(path) ? { path: `./${files.get(path)}`, external: true } : undefined,
+      )
+    },
+  }
+}
+
+const COMMON = {
+  outdir: DIST,
+  write: false,
+  bundle: true,
+  platform: 'node',
+  target: 'node20.19',
+  format: 'cjs',
+  // names stay as they are: a stack trace must say something
+  minifyWhitespace: true,
+  minifySyntax: true,
+  legalComments: 'none',
+  // src/boot.ts reads the bundle as ASCII, and a script from the cache has no import()
+  charset: 'ascii',
+  supported: { 'dynamic-import': false },
+  logLevel: 'warning',
+}
+
+async function bundleFile(entry, values, apart = new Map()) {
   const { outputFiles } = await bundle({
+    ...COMMON,
     entryPoints: [join(ROOT, 'src', entry)],
-    outdir: DIST,
-    write: false,
-    bundle: true,
-    platform: 'node',
-    target: 'node20.19',
-    format: 'cjs',
-    // names stay as they are: a stack trace must say something
-    minifyWhitespace: true,
-    minifySyntax: true,
-    legalComments: 'none',
-    // src/boot.ts reads the bundle as ASCII, and a script from the cache has no import()
-    charset: 'ascii',
-    supported: { 'dynamic-import': false },
     define: Object.fromEntries(Object.entries(values).map(([name, value]) => [name, JSON.stringify(value)])),
-    logLevel: 'warning',
-    plugins: [esbuildPlugin(), onlyEnglish(), lazyChildProcess()],
+    plugins: [esbuildPlugin(), onlyEnglish(), lazyChildProcess(), standApart(apart)],
   })
   return Buffer.from(outputFiles[0].contents)
 }

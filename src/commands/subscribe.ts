@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
 import type { CommandContext } from '../contract/context.ts'
-import { type FixRequest, SwarmError, type SwarmErrorOptions } from '../contract/errors.ts'
+import { type FixRequest, SwarmError } from '../contract/errors.ts'
 import { EVENT_TYPES } from '../contract/events.ts'
 import {
   agentId,
@@ -15,6 +15,7 @@ import {
   stageName,
   text,
 } from '../contract/fields.ts'
+import type { JsonObject } from '../contract/json.ts'
 import { formatCursor, type Log, parseCursor, readLog } from '../db/cursor.ts'
 import { ITEM_KINDS, type LogFilter } from '../db/log-items.ts'
 import { type EndReason, follow } from './shared/stream/follow.ts'
@@ -105,8 +106,7 @@ export default defineCommand({
       kind: 'end' as const,
       cursor: formatCursor(log, upTo),
       count,
-      reason:
-        reason ?? (ctx.stopping ? 'shutdown' : ctx.signal.aborted ? 'unsubscribed' : 'input_ended'),
+      reason: reason ?? (ctx.stopping ? 'shutdown' : ctx.signal.aborted ? 'unsubscribed' : 'input_ended'),
     })
     const first = await readLog(ctx.db)
     const start = async (): Promise<number> => {
@@ -180,10 +180,13 @@ function filterOf(ctx: CommandContext, given: Given): LogFilter {
 /** Where a named cursor goes on. What it has not acked and is gone is CONFLICT: whoever accepts that acks up to the floor. */
 function ackedIn(log: Log, name: string, acked: number): number {
   if (acked >= log.floor) return acked
-  throw new SwarmError('CONFLICT', `events up to ${log.floor} have been removed; the cursor ${name} is at ${acked}`, {
-    ctx: { field: 'cursor', acked, log_floor: log.floor },
-    fix: { cmd: 'ack-cursor', cursor: name, at: log.floor },
-  })
+  throw new SwarmError(
+    'CONFLICT',
+    `events up to ${log.floor} have been removed; the cursor ${name} is at ${acked}`,
+    {
+      ctx: { field: 'cursor', acked, log_floor: log.floor },
+    },
+  )
 }
 
 /** Types that swarm does not record itself and that look like one that it does. They may be somebody's own. */
@@ -198,22 +201,25 @@ async function unknownTypes({ event_types = [] }: Given) {
   })
 }
 
-/** The same subscription, changed so that it would work: waiting for the cursor, or from where the log begins. */
+/** The error with what would work instead: waiting for the cursor, going on after what is gone, or from where the log begins. */
 function withFix(ctx: CommandContext, given: Given, error: SwarmError): SwarmError {
-  const { code, area, ctx: facts, fix, cause, retryable } = error
-  const change =
-    code === 'BUSY' && facts.cursor !== undefined
-      ? { if_busy: 'wait' }
-      : code === 'CONFLICT' && facts.log_floor !== undefined && given.cursor === undefined
-        ? { from: 'beginning' }
-        : undefined
-  if (fix || !change) return error
-  const request: FixRequest = {
+  const { code, area, ctx: facts, cause, retryable } = error
+  const fix = error.fix ?? fixOf(ctx, given, error)
+  return fix === undefined
+    ? error
+    : new SwarmError(code, error.message, { area, ctx: facts, fix, cause, retryable })
+}
+
+function fixOf(ctx: CommandContext, given: Given, { code, ctx: facts }: SwarmError): FixRequest | undefined {
+  const again = {
     cmd: 'subscribe',
     ...(ctx.rid === undefined ? {} : { rid: ctx.rid }),
-    ...defined(given),
-    ...change,
+    // JSON, as it came in
+    ...(JSON.parse(JSON.stringify(given)) as JsonObject),
   }
-  const options: SwarmErrorOptions = { area, ctx: facts, fix: request, cause, retryable }
-  return new SwarmError(code, error.message, options)
+  if (code === 'BUSY' && facts.cursor !== undefined) return { ...again, if_busy: 'wait' }
+  if (code !== 'CONFLICT') return undefined
+  if (given.cursor !== undefined && facts.log_floor !== undefined)
+    return { cmd: 'ack-cursor', cursor: given.cursor, at: facts.log_floor }
+  return facts.field === 'from' || facts.position !== undefined ? { ...again, from: 'beginning' } : undefined
 }

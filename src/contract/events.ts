@@ -29,7 +29,15 @@ export type EventRow = z.output<typeof eventRow>
 /** The types that swarm itself records. The list is open: others may record types of their own. */
 export const EVENT_TYPES = [
   ...['bead_enqueued', 'bead_updated', 'bead_claimed', 'bead_released', 'bead_complete', 'lease_expired'],
-  ...['stage_started', 'stage_completed', 'artifact_stored', 'state_change', 'progress', 'activity', 'pr_created'],
+  ...[
+    'stage_started',
+    'stage_completed',
+    'artifact_stored',
+    'state_change',
+    'progress',
+    'activity',
+    'pr_created',
+  ],
   ...[
     'transition_advance',
     'transition_retry',
@@ -37,7 +45,14 @@ export const EVENT_TYPES = [
     'transition_blocked',
     'transition_noop',
   ],
-  ...['message_sent', 'message_overdue', 'broadcast_sent', 'agent_registered', 'agent_status', 'agent_failed'],
+  ...[
+    'message_sent',
+    'message_overdue',
+    'broadcast_sent',
+    'agent_registered',
+    'agent_status',
+    'agent_failed',
+  ],
   ...['agent_stuck', 'meltdown', 'budget_warning', 'budget_exceeded', 'rate_limited'],
   ...['lock_acquired', 'lock_renewed', 'lock_released'],
 ] as const

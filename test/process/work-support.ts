@@ -30,6 +30,7 @@ export async function workbench() {
   const dir = mkdtempSync(join(tmpdir(), 'swarm-work-'))
   const pipes: Pipe[] = []
   const started: Running[] = []
+  const stubborn: number[] = []
   let repos = 0
   let repo = ''
 
@@ -76,6 +77,14 @@ export async function workbench() {
       const running = { child, ended, stdout: () => out, stderr: () => err }
       started.push(running)
       return running
+    },
+
+    /** The processes of the fixture `stubborn`, which it writes; killed at the end in any case. */
+    async stubbornPids(running: Running): Promise<readonly number[]> {
+      await expect.poll(() => running.stderr()).toMatch(/^\d+ \d+\n$/)
+      const pids = running.stderr().trim().split(' ').map(Number)
+      stubborn.push(...pids)
+      return pids
     },
 
     /** `swarm work` to its end; the last envelope. */
@@ -148,6 +157,7 @@ export async function workbench() {
   })
   afterAll(async () => {
     for (const { child } of started) child.kill('SIGKILL')
+    for (const pid of stubborn.filter(lives)) process.kill(pid, 'SIGKILL')
     await Promise.all(pipes.map((opened) => opened.close()))
     rmSync(dir, { recursive: true, force: true })
   })

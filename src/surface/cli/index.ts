@@ -49,7 +49,10 @@ async function run(request: FixRequest, format: Format, started: number): Promis
   })
   const handler = guard(dispatcher, (err) => getLogger().error({ err }, 'a fault while answering a request'))
   const printer = createPrinter(format, () => dispatcher.shutdown())
-  const release = onStopSignal(() => dispatcher.shutdown())
+  const release = onStopSignal(() => {
+    dispatcher.shutdown()
+    printer.hurry()
+  })
   try {
     const accepted = await handler.accept(request)
     if ('ok' in accepted) return await printer.print(accepted)

@@ -13,7 +13,11 @@ export interface Printer {
   print(reply: Reply, text?: string): Promise<number>
   /** Resolves when the reader takes more, or has gone. */
   ready(): Promise<void>
+  /** From now on `ready` does not wait: the process is to end, whether what it has written is read or not. */
+  hurry(): void
 }
+
+const HURRY_MS = 1_000
 
 /** `onClosed` is called when the reader of stdout has gone. */
 export function createPrinter(format: Format, onClosed: () => void = () => {}): Printer {
@@ -21,6 +25,7 @@ export function createPrinter(format: Format, onClosed: () => void = () => {}): 
   const writer = createWriter(stdout, onClosed)
   return {
     ready: writer.ready,
+    hurry: () => writer.hurry(HURRY_MS),
     async print(reply, text) {
       const encoded = encodeReply(reply, undefined, renderShell)
       if (text !== undefined && (format === 'table' || stdout.isTTY)) writer.write(`${text}\n`)

@@ -19,7 +19,7 @@ export function fieldName(word: string): string {
  */
 export function roughRequest(definition: AnyCommand, words: readonly string[]): JsonObject {
   const { words: read, command } = cutCommand(definition, words)
-  const request: Record<string, Json> = command ? { command } : {}
+  const request: Record<string, Json> = {}
   const operands: string[] = []
   const own = describeFields(definition.input)
   const isSwitch = (name: string) =>
@@ -48,6 +48,7 @@ export function roughRequest(definition: AnyCommand, words: readonly string[]): 
     }
   }
 
+  if (command) request.command = command
   const places = [
     ...(definition.positional ?? []),
     ...own.filter(({ required }) => required).map(({ name }) => name),

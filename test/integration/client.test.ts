@@ -102,7 +102,7 @@ describe('write', () => {
   it('gives up contention at the deadline, as BUSY with the same request as fix', async () => {
     const hasty = openDatabase(
       { kind: 'url', url: server.url },
-      { connectTimeoutMs: 3_000, session: 't', statementTimeoutMs: 300 },
+      { connectTimeoutMs: 3_000, session: 't', statementTimeoutMs: 2_000 },
     )
     const write = call('contend', { times: 1_000_000 })
     const error = await errorOf(hasty.write(write))

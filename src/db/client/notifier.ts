@@ -42,7 +42,7 @@ export class Notifier {
     const waitMs = this.#sentAt + EVERY_MS - performance.now()
     // not in this turn: the reply is written first
     if (waitMs <= 0) this.#immediate = setImmediate(() => this.#sendNow())
-    else this.#timer = setTimeout(() => this.#sendNow(), waitMs)
+    else this.#timer = setTimeout(() => this.#sendNow(), Math.ceil(waitMs))
   }
 
   #sendNow(): Promise<void> {

@@ -129,7 +129,7 @@ export default defineCommand({
           ifBusy: given.if_busy ?? 'fail',
           leaseMs: given.lease_ms,
         })
-        if (taken instanceof SwarmError) return end(first, Number(taken.ctx.acked ?? first.floor), 0)
+        if (typeof taken === 'number') return end(first, taken, 0)
         cursor = taken
       }
       // the log has gone on while the cursor was waited for

@@ -104,7 +104,10 @@ class PooledDatabase implements OpenDatabase {
   ): Promise<Row[]> {
     const rows = await persist(this.#pool, { ...this.#rules(true), timeoutMs }, (client, leftMs) => {
       return client.query(statement, params, leftMs)
-    }).catch((error: unknown) => this.#fail(error))
+    }).catch((error: unknown) => {
+      // a read has no outcome to be unknown
+      return this.#fail(error instanceof Stopped ? new Stopped(error.failure, false) : error)
+    })
     // the caller wrote the statement and names the shape of its rows
     return [...rows] as Row[]
   }

@@ -29,8 +29,8 @@ export interface Settling {
  *
  * M is the largest visible number. N is a transaction id taken in a later statement. Every writer of a number up to M had its
  * transaction id before its number, so before N: once no transaction older than N runs, the log is final up to M. A long
- * transaction that never touches the log would hold that up; after 100 ms it is enough that every holder of a row lock on the log,
- * listed after M was read, has gone. A restart of the server changes nothing: writers end with it, prepared transactions stay.
+ * transaction that never touches the log would hold that up; after 100 ms it is enough that every transaction that holds a row lock on
+ * the log, listed after M was read, has gone. A restart of the server changes nothing: writers end with it, prepared transactions stay.
  */
 export function settling(db: Pick<Database, 'read'>, now: () => number = () => performance.now()): Settling {
   const started = now()
@@ -80,13 +80,22 @@ export async function settledSequence(db: Database): Promise<number | undefined>
   }
 }
 
-/** A prepared transaction counts too: its locks are there without a process. */
+/**
+ * Transactions that hold a row lock on the log and have an id. Without an id there is no number yet, and any number to come is
+ * larger than all that are visible: a session that has only begun an INSERT may stay so for ever. A prepared transaction counts too: its
+ * locks are there without a process.
+ */
 async function logHolders(db: Pick<Database, 'read'>): Promise<Holder[]> {
   return db.read<Holder>(
-    `select pid, virtualtransaction from pg_locks
-     where relation = 'swarm.execution_events'::regclass and mode = 'RowExclusiveLock' and granted
+    `with held as materialized (
+       select locktype, relation, database, mode, pid, virtualtransaction from pg_locks where granted
+     )
+     select pid, virtualtransaction from held l
+     where relation = 'swarm.execution_events'::regclass and mode = 'RowExclusiveLock'
+       and database = (select oid from pg_database where datname = current_database())
        and pid is distinct from pg_backend_pid()
-       and database = (select oid from pg_database where datname = current_database())`,
+       and exists (select from held x where x.locktype = 'transactionid' and x.mode = 'ExclusiveLock'
+         and x.virtualtransaction = l.virtualtransaction and x.pid is not distinct from l.pid)`,
   )
 }
 

@@ -1,11 +1,13 @@
 import { describe, expect, it } from 'vitest'
+import { FAULTS } from './torture/faults.ts'
 import { type TortureReport, tortureStreams } from './torture/streams.ts'
 
 /** `npm run torture -- --seconds N --seed S` sets these; without them a short run with a fixed seed. */
-const { TORTURE_SECONDS, TORTURE_SEED, TORTURE_PAUSE_MS } = process.env
+const { TORTURE_SECONDS, TORTURE_SEED, TORTURE_PAUSE_MS, TORTURE_ONLY } = process.env
 const seconds = Number(TORTURE_SECONDS ?? 20)
 const seed = Number(TORTURE_SEED ?? 20_251)
 const pauseMs = Number(TORTURE_PAUSE_MS ?? 10)
+const only = FAULTS.filter((name) => TORTURE_ONLY === undefined || TORTURE_ONLY.split(',').includes(name))
 
 describe('everybody writes and reads while everything dies', () => {
   it.each([
@@ -15,7 +17,7 @@ describe('everybody writes and reads while everything dies', () => {
     'every committed event is delivered in order, none missing, nothing acked again%s',
     async (_what, foreign, runSeconds) => {
       process.stderr.write(`torture: SEED=${seed}, ${runSeconds} s\n`)
-      const report = await tortureStreams({ seconds: runSeconds, seed, foreign, pauseMs })
+      const report = await tortureStreams({ seconds: runSeconds, seed, foreign, pauseMs, only })
       process.stderr.write(`${describeReport(report)}\n`)
       const { missed, repeated, wrong, details, lost, complaints, stuck } = report
       expect({ missed, repeated, wrong, details, lost, complaints, stuck }).toEqual({

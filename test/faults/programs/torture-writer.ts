@@ -40,7 +40,6 @@ async function attempt(ids: string[]): Promise<'committed' | 'rolled back' | 'un
     connect_timeout: 3,
     backoff: () => 0.05,
     onnotice: () => {},
-    prepare: true,
   })
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {
@@ -75,6 +74,8 @@ async function write(sql: postgres.Sql, ids: string[]): Promise<void> {
         await delay(2)
         await insert(transaction, ids, 1)
       }
+      // long enough that readers look at who holds the log, and others go on meanwhile
+      if (random() < 0.01) await delay(150 + random() * 400)
       if (form > 0.9) throw new RolledBack()
     })
   }
@@ -86,10 +87,13 @@ async function insert(sql: postgres.ISql, ids: string[], count: number): Promise
   ids.push(...fresh)
   const type = pick(['torture_a', 'torture_a', 'torture_b'], random)
   const payload = JSON.stringify({ text: 'x'.repeat(Math.floor(random() * 200)) })
+  // in one round trip, as the product does it: between two of them a server waits for a half-open client without any bound
+  const options = { prepare: true, describeFirst: false }
   await sql.unsafe(
     `insert into swarm.execution_events (event_type, entity_id, repo_id, payload)
-     select $1, id, $2, $3::text::jsonb from unnest($4::text[]) id`,
-    [type, repo, payload, fresh],
+     select $1::text, id, $2::text, $3::text::jsonb from jsonb_array_elements_text($4::text::jsonb) id`,
+    [type, repo, payload, JSON.stringify(fresh)],
+    options,
   )
 }
 

@@ -38,10 +38,10 @@ const FREEZE_MS = 3_000
 const SPARED = ['torture harness', 'torture foreign']
 
 /** Draws faults so that each comes up before any comes up again; in a random order each time. */
-export function deck(random: () => number): () => FaultName {
+export function deck(random: () => number, faults: readonly FaultName[] = FAULTS): () => FaultName {
   let left: FaultName[] = []
   return () => {
-    if (left.length === 0) left = [...FAULTS]
+    if (left.length === 0) left = [...faults]
     const drawn = pick(left, random)
     left = left.filter((name) => name !== drawn)
     return drawn

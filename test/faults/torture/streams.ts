@@ -18,6 +18,8 @@ export interface TortureOptions {
   readonly foreign: boolean
   /** Mean pause of a writer between two transactions, in ms. */
   readonly pauseMs: number
+  /** Only these faults; all of them by default. */
+  readonly only?: readonly FaultName[]
 }
 
 export interface TortureReport extends Findings {
@@ -43,6 +45,8 @@ const END_MS = 60_000
 export async function tortureStreams(options: TortureOptions): Promise<TortureReport> {
   const { seconds, seed, pauseMs } = options
   const random = seeded(seed)
+  // of their own, so that the same seed gives the same faults whatever else happens
+  const chance = seeded(seed + 1)
   const server = await scratchServer({
     settings: {
       max_connections: '300',
@@ -99,7 +103,7 @@ export async function tortureStreams(options: TortureOptions): Promise<TortureRe
 
     const faults: Partial<Record<FaultName, number>> = {}
     const resumedMs: Partial<Record<FaultName, number[]>> = {}
-    const draw = deck(random)
+    const draw = deck(chance, options.only)
     const victims = {
       kill: [...raw, ...named].map((reader) => () => reader.kill()),
       freeze: named.map((reader) => (ms: number) => reader.freeze(ms)),
@@ -107,9 +111,10 @@ export async function tortureStreams(options: TortureOptions): Promise<TortureRe
     }
     const until = performance.now() + seconds * 1_000
     while (performance.now() < until) {
-      await delay(200 + random() * 800)
+      await delay(200 + chance() * 800)
       const name = draw()
-      const readyAt = await inject(name, { server: direct, proxy, random, victims })
+      if (process.env.TORTURE_DEBUG) globalThis.process.stderr.write(`${Date.now()} FAULT ${name}\n`)
+      const readyAt = await inject(name, { server: direct, proxy, random: chance, victims })
       faults[name] = (faults[name] ?? 0) + 1
       await foreign?.open(direct.url)
       const probe = await insertProbe(direct)
@@ -175,6 +180,7 @@ async function insertProbe(server: ScratchServer): Promise<number> {
     const [row] = await sql<{ seq: number }[]>`
       insert into swarm.execution_events (event_type, entity_id, repo_id)
       values ('torture_probe', 'probe-' || gen_random_uuid(), ${REPO}) returning seq::float8`
+    await sql`select pg_notify('swarm', ${REPO})`
     return row?.seq ?? 0
   })
 }

@@ -1,11 +1,14 @@
 import type { CommandContext } from '../../../contract/context.ts'
 import { SwarmError } from '../../../contract/errors.ts'
-import { readFunction } from '../read.ts'
+import { isJsonObject, type Json } from '../../../contract/json.ts'
+import { refusalToError } from '../../../db/refusal.ts'
 import { pauseOrAbort } from './pause.ts'
+import { persevere } from './persevere.ts'
 
 const LEASE_MS = 30_000
 const RETRY_MS = 500
 const RELEASE_MS = 1_000
+const TAKE_MS = 5_000
 
 /** A cursor kept in the database, held by this reader under a lease with a fence. */
 export interface NamedCursor {
@@ -35,39 +38,51 @@ export interface NamedCursorOptions {
 }
 
 /**
- * Takes a named cursor and keeps its lease until it is released. BUSY when it is held, or still held at the deadline; that error is
- * answered, not thrown, when the signal aborts while it waits.
+ * Takes a named cursor and keeps its lease until it is released. Throws BUSY when it is held, or still held at the deadline. Answers
+ * how far it had been acked when the signal aborts before it could be taken.
  */
 export async function takeCursor(
   ctx: CommandContext,
   options: NamedCursorOptions,
-): Promise<NamedCursor | SwarmError> {
-  const { name, signal, deadline, leaseMs = LEASE_MS } = options
-  const holder = `${ctx.session}/${ctx.rid ?? ''}`
+): Promise<NamedCursor | number> {
+  const { name, signal, deadline } = options
   const isNew = !(await exists(ctx, name))
   const start = isNew ? await options.start() : 0
-  for (;;) {
-    const asked = performance.now()
-    try {
-      const taken = await readFunction<{ seq: number; fence: number }>(
-        ctx,
-        'take_cursor',
-        ctx.repo,
-        name,
-        holder,
-        leaseMs,
-        start,
-      )
-      return holdCursor(ctx, { ...taken, name, leaseMs, asked })
-    } catch (error) {
-      if (!(error instanceof SwarmError)) throw error
-      const mayWait = options.ifBusy === 'wait' && error.retryable
-      if (!mayWait || (deadline !== undefined && performance.now() >= deadline)) throw error
-      const left = deadline === undefined ? RETRY_MS : deadline - performance.now()
-      await pauseOrAbort(Math.min(RETRY_MS, left), signal)
-      if (signal.aborted) return error
-    }
+  if (options.ifBusy === 'fail') {
+    const taken = await take(ctx, options, start)
+    if (taken instanceof SwarmError) throw taken
+    return taken
   }
+  for (let acked = start; ; ) {
+    const onAway = async () => {}
+    const taken = (await persevere(() => take(ctx, options, start), { signal, deadline, onAway }))?.value
+    if (taken && !(taken instanceof SwarmError)) return taken
+    if (signal.aborted) return acked
+    if (taken) acked = Number(taken.ctx.acked ?? acked)
+    const left = deadline === undefined ? RETRY_MS : deadline - performance.now()
+    if (left <= 0) throw taken ?? new SwarmError('TIMEOUT', `the cursor ${name} could not be taken in time`)
+    await pauseOrAbort(Math.min(RETRY_MS, left), signal)
+  }
+}
+
+/** One attempt; BUSY is answered. */
+async function take(
+  ctx: CommandContext,
+  { name, signal, leaseMs = LEASE_MS }: NamedCursorOptions,
+  start: number,
+): Promise<NamedCursor | SwarmError> {
+  const asked = performance.now()
+  const [row] = await ctx.db.read<{ d: Json }>(
+    'select swarm.take_cursor($1, $2, $3, $4::integer, $5::bigint) as d',
+    [ctx.repo, name, `${ctx.session}/${ctx.rid ?? ''}`, leaseMs, start],
+    { timeoutMs: TAKE_MS },
+  )
+  const d = isJsonObject(row?.d) ? row.d : {}
+  if (d.refused !== undefined) return refusalToError(d.refused)
+  const cursor = holdCursor(ctx, { seq: Number(d.seq), fence: Number(d.fence), name, leaseMs, asked })
+  // told to stop meanwhile: nobody is left to take it
+  if (signal.aborted) await cursor.release()
+  return cursor
 }
 
 async function exists(ctx: CommandContext, name: string): Promise<boolean> {

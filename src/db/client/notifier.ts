@@ -1,5 +1,8 @@
 /** Between two notifications under load. */
 const EVERY_MS = 10
+/** With many listeners a notification takes long: then they come less often, so that they take a tenth of the time at most. */
+const SHARE = 10
+const LONGEST_MS = 250
 
 /**
  * Sends wake-ups after commit: at once when it has been quiet, else every 10 ms with all repos that changed meanwhile. A wake-up
@@ -12,6 +15,7 @@ export class Notifier {
   #immediate: NodeJS.Immediate | undefined
   #timer: NodeJS.Timeout | undefined
   #sentAt = Number.NEGATIVE_INFINITY
+  #tookMs = 0
 
   constructor(send: (repos: readonly string[]) => Promise<void>) {
     this.#send = send
@@ -39,7 +43,8 @@ export class Notifier {
 
   #schedule(): void {
     if (this.#sending || this.#immediate || this.#timer || this.#changed.size === 0) return
-    const waitMs = this.#sentAt + EVERY_MS - performance.now()
+    const waitMs =
+      this.#sentAt + Math.min(LONGEST_MS, Math.max(EVERY_MS, this.#tookMs * SHARE)) - performance.now()
     // not in this turn: the reply is written first
     if (waitMs <= 0) this.#immediate = setImmediate(() => this.#sendNow())
     else this.#timer = setTimeout(() => this.#sendNow(), Math.ceil(waitMs))
@@ -58,6 +63,7 @@ export class Notifier {
       .catch(() => {})
       .then(() => {
         this.#sending = undefined
+        this.#tookMs = performance.now() - this.#sentAt
         this.#schedule()
       })
     return this.#sending

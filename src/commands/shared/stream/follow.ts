@@ -9,6 +9,10 @@ import { pauseOrAbort } from './pause.ts'
 import { persevere } from './persevere.ts'
 import { beadIsDone, type Until } from './until.ts'
 
+/** A busy log that holds nothing for this reader is looked at less and less often, so that many readers do not slow the writers. */
+const BUSY_MS = 500
+const FREE_MISSES = 4
+const LONGEST_MISS_MS = 200
 const SWEEP_EVERY_MS = 1_000
 /** For what is done beside the stream: a connection that does not answer must not hold it up for long. */
 const ASIDE_MS = 3_000
@@ -51,6 +55,8 @@ export async function follow(ctx: CommandContext, options: FollowOptions): Promi
   let count = 0
   let lastItem = now()
   let lastSweep = 0
+  let lastWake = 0
+  let misses = 0
   let beadDone = false
 
   const end = (reason: Followed['reason']): Followed => ({ upTo, count, reason })
@@ -113,7 +119,14 @@ export async function follow(ctx: CommandContext, options: FollowOptions): Promi
       deadline,
       heartbeatMs === undefined ? undefined : lines.lastAt + heartbeatMs,
     ].filter((at) => at !== undefined)
-    await ctx.db.waitForChange(null, Math.max(1, Math.min(1_000, ...due.map((at) => at - now()))), signal)
+    const [repo = null, another] = options.filter.repos
+    const longest = Math.max(1, Math.min(1_000, ...due.map((at) => at - now())))
+    await ctx.db.waitForChange(another === undefined ? repo : null, longest, signal)
+    misses = items.length === 0 && now() - lastWake < BUSY_MS ? misses + 1 : 0
+    lastWake = now()
+    if (misses > FREE_MISSES) {
+      await pauseOrAbort(Math.min(LONGEST_MISS_MS, longest, 2 ** (misses - FREE_MISSES)), signal)
+    }
   }
   return end(signal.aborted ? undefined : 'timeout')
 }

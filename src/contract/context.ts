@@ -58,7 +58,7 @@ export interface Database {
   waitForChange(repo: string | null, timeoutMs: number, signal: AbortSignal): Promise<void>
 }
 
-/** A claim that this process made and still believes in. */
+/** The last claim that this process made for an agent. */
 export interface Holding {
   readonly repo: string
   readonly agent_id: number
@@ -67,6 +67,11 @@ export interface Holding {
   readonly lease_ms: number
   /** `performance.now()` of the claim, to stop renewing after max_hold_ms. */
   readonly since: number
+  /**
+   * It turned out not to be ours any more. Its fence still goes with the agent's writes, until the agent claims again: without
+   * one they would count for whatever another process of the same agent holds now.
+   */
+  readonly lost?: true
 }
 
 /** The claims of this process, so that it can fill in its own fence and renew its own leases. */
@@ -128,7 +133,7 @@ export interface CommandContext {
   readonly stopping: boolean
   /** Aborted when the pipe's input has ended; never in a one-shot call. */
   readonly inputEnd: AbortSignal
-  /** Fences of the named cursors that this process holds, by `<repo>/<name>`. */
+  /** The last fences of the named cursors that this process has held, by `<repo>/<name>`. They go with its acks. */
   readonly cursors: Map<string, number>
   /** Ends a request of this process that is still open; false when there is none with that `rid`. */
   cancel(rid: Rid): boolean

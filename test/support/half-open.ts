@@ -10,6 +10,8 @@ export interface HalfOpenProxy {
    * frozen by an earlier call are closed, so that they do not pile up.
    */
   freeze(): void
+  /** Closes those that are frozen: both sides are told at last. */
+  release(): void
   close(): Promise<void>
 }
 
@@ -69,6 +71,10 @@ export async function halfOpenProxy(port: number): Promise<HalfOpenProxy> {
         client.pause()
         upstream.pause()
       }
+    },
+    release() {
+      destroy(frozen)
+      frozen = []
     },
     async close() {
       destroy(frozen)

@@ -7,7 +7,7 @@ import { createHoldings } from './holdings.ts'
 export interface Connection {
   readonly db: Database
   readonly holdings: Holdings
-  /** Fences of the named cursors that this process holds, by `<repo>/<name>`. */
+  /** The last fences of the named cursors that this process has held, by `<repo>/<name>`. */
   readonly cursors: Map<string, number>
 }
 

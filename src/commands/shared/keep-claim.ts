@@ -1,5 +1,6 @@
 import type { CommandContext } from '../../contract/context.ts'
 import { type Attempt, claimState } from './claim-state.ts'
+import { renewTimeoutMs } from './renew.ts'
 import { pauseOrAbort } from './stream/pause.ts'
 
 export interface KeptClaim extends Attempt {
@@ -49,6 +50,7 @@ export function keepClaim(ctx: CommandContext, claim: KeptClaim): { over: AbortS
     const [row] = await ctx.db.read<{ renewed: boolean }>(
       'select swarm.renew_lease($1, $2::integer, $3, $4::bigint) as renewed',
       [ctx.repo, claim.agent_id, claim.bead_id, claim.fence],
+      { timeoutMs: renewTimeoutMs(claim.lease_ms) },
     )
     if (row?.renewed) renewed = asked
     else await look(false)

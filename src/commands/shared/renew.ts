@@ -4,6 +4,14 @@ import type { Database, Holdings } from '../../contract/context.ts'
 const FRACTION = 3
 const DEFAULT_MAX_HOLD_MS = 4 * 3_600_000
 
+/**
+ * How long a renewal may take, in ms. Without an answer by then its connection counts as half-open, and whatever else waits there is sent
+ * again on another: within the lease.
+ */
+export function renewTimeoutMs(leaseMs: number): number {
+  return Math.min(5_000, Math.max(1_000, leaseMs / FRACTION))
+}
+
 /** One database with the claims that this process holds in it. */
 export interface Held {
   readonly db: Database
@@ -13,7 +21,7 @@ export interface Held {
 
 /**
  * Renews the leases of this process until it is stopped, each as a compare-and-set on fence and unexpired lease. A claim
- * that is no longer ours is forgotten; one held longer than `maxHoldMs` (4 h) is left to expire.
+ * that is no longer ours is marked so; one held longer than `maxHoldMs` (4 h) is left to expire.
  */
 export function startRenewing(
   held: () => Iterable<Held>,
@@ -26,16 +34,17 @@ export function startRenewing(
       for (const claim of holdings.list()) {
         const key = `${claim.repo} ${claim.bead_id} ${claim.fence}`
         const due = (renewed.get(key) ?? claim.since) + claim.lease_ms / FRACTION
-        if (busy.has(key) || now() < due || now() - claim.since > maxHoldMs) continue
+        if (claim.lost || busy.has(key) || now() < due || now() - claim.since > maxHoldMs) continue
         busy.add(key)
         db.read<{ renewed: boolean }>(
           'select swarm.renew_lease($1, $2::integer, $3, $4::bigint) as renewed',
           [claim.repo, claim.agent_id, claim.bead_id, claim.fence],
+          { timeoutMs: renewTimeoutMs(claim.lease_ms) },
         )
           .then(([row]) => {
             if (row?.renewed) renewed.set(key, now())
             else if (holdings.get(claim.repo, claim.agent_id)?.fence === claim.fence)
-              holdings.delete(claim.repo, claim.agent_id)
+              holdings.set({ ...claim, lost: true })
           })
           // the next tick tries again; the lease bounds how long that can go on
           .catch(() => {})

@@ -35,7 +35,7 @@ interface HolderInput {
 
 /**
  * A holder's write: it carries the bead and fence of this process's own claim where the request does not say. When the
- * claim turns out not to be ours any more, the process forgets it.
+ * claim turns out not to be ours any more, the process remembers that: the agent must claim again before it can write.
  */
 export async function holderWrite<D>(
   ctx: CommandContext,
@@ -52,7 +52,10 @@ export async function holderWrite<D>(
     })
   } catch (error) {
     const lost = error instanceof SwarmError && error.code === 'CONFLICT' && error.area === 'claim'
-    if (lost && mine && input.fence === undefined) ctx.holdings.delete(ctx.repo, input.agent_id)
+    const last = ctx.holdings.get(ctx.repo, input.agent_id)
+    if (lost && mine && input.fence === undefined && last?.fence === mine.fence) {
+      ctx.holdings.set({ ...mine, lost: true })
+    }
     throw error
   }
 }

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Envelope } from '../../../src/contract/envelope.ts'
 import { isJsonObject, type JsonObject } from '../../../src/contract/json.ts'
+import { type LineProcess, startLines } from '../../support/line-process.ts'
 import { BIN } from '../../support/swarm.ts'
-import { type LineProcess, startLines } from './processes.ts'
 
 /** What one process of a reader was sent. */
 export interface Session {

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Envelope } from '../../../src/contract/envelope.ts'
+import { type LineProcess, startLines } from '../../support/line-process.ts'
 import { BIN } from '../../support/swarm.ts'
-import { type LineProcess, startLines } from './processes.ts'
 
 export interface WriterOptions {
   readonly name: string

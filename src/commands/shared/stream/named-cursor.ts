@@ -159,7 +159,6 @@ function holdCursor(ctx: CommandContext, { seq, fence, name, leaseMs, asked }: T
       ]),
     async release() {
       clearInterval(timer)
-      if (ctx.cursors.get(key) === fence) ctx.cursors.delete(key)
       // not released, it is free when its lease has run out
       await ctx.db
         .read('select swarm.release_cursor($1, $2, $3::bigint)', [ctx.repo, name, fence], {

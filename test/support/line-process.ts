@@ -1,7 +1,7 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { tmpdir } from 'node:os'
 import type { Readable, Writable } from 'node:stream'
-import { cleanEnv } from '../../support/swarm.ts'
+import { cleanEnv } from './swarm.ts'
 
 /** A process under test that speaks lines. */
 export interface LineProcess {

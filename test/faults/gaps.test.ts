@@ -1,8 +1,9 @@
 import type postgres from 'postgres'
 import { afterEach, describe, expect, test } from 'vitest'
 import { testDatabase } from '../support/database.ts'
+import { scratchServer } from '../support/scratch-server.ts'
 import { openStream, type Stream } from '../support/stream.ts'
-import { plainClient } from '../support/template.ts'
+import { makeTemplate, plainClient, withDatabase } from '../support/template.ts'
 
 const database = await testDatabase()
 const env = { DATABASE_URL: database.url, SWARM_REPO: 'gaps' }
@@ -169,5 +170,39 @@ describe('a reader at a gap', () => {
     const again = openStream(['events', '--after', String(before)], env)
     await again.end()
     expect(again.lines[0]).toMatchObject({ d: { events: [{ entity_id: 'a' }, { entity_id: 'b' }] } })
+  })
+})
+
+describe('a prepared transaction', () => {
+  test('is waited for, whether it was prepared before the reader looked or after', async () => {
+    const server = await scratchServer({ settings: { max_prepared_transactions: '4' } })
+    try {
+      await makeTemplate(server.url)
+      const url = withDatabase(server.url, 'swarm_test_template')
+      const [sql, other, writer] = [plainClient(url), plainClient(url), plainClient(url)]
+      sessions.push(sql, other, writer)
+      // beside it only the locks say who may still fill a gap
+      await other.unsafe('begin; select pg_current_xact_id()')
+      const stream = openStream(['subscribe', '--from', 'now'], { DATABASE_URL: url, SWARM_REPO: 'gaps' })
+      streams.push(stream)
+      await stream.line(({ kind }) => kind === 'start')
+      for (const [at, when] of ['before', 'after'].entries()) {
+        await writer.unsafe('begin')
+        await insert(writer, `first ${when}`)
+        if (when === 'before') await writer.unsafe(`prepare transaction 'p'`)
+        await insert(sql, `second ${when}`)
+        await expect.poll(() => stream.kind('stalled').length, { timeout: 8_000 }).toBeGreaterThan(at)
+        if (when === 'after') await writer.unsafe(`prepare transaction 'p'`)
+        // long enough for several looks
+        await new Promise((resolve) => setTimeout(resolve, 500))
+        await sql.unsafe(`commit prepared 'p'`)
+        await stream.line((d) => entityOf(d) === `second ${when}`)
+      }
+      const entities = ['first before', 'second before', 'first after', 'second after']
+      expect(stream.kind('event').map(entityOf)).toEqual(entities)
+    } finally {
+      for (const { process } of streams) process.kill('SIGKILL')
+      await server.close()
+    }
   })
 })

@@ -30,10 +30,17 @@ describe('everybody writes and reads while everything dies', () => {
         stuck: [],
       })
       expect(report.events).toBeGreaterThan(runSeconds * 50)
+      for (const name of ['server restarted', 'server crashed'] as const) {
+        expect(median(report.resumedMs[name] ?? [])).toBeLessThan(2_000)
+      }
     },
     seconds * 1_000 + 300_000,
   )
 })
+
+function median(numbers: readonly number[]): number {
+  return [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? 0
+}
 
 function describeReport(report: TortureReport): string {
   const { events, deliveries, missed, repeated, wrong, faults, resumedMs } = report
@@ -41,8 +48,7 @@ function describeReport(report: TortureReport): string {
     const times = [...(Object.entries(resumedMs).find(([other]) => other === name)?.[1] ?? [])].sort(
       (a, b) => a - b,
     )
-    const middle = times[Math.floor(times.length / 2)] ?? 0
-    return `  ${name}: ${count}, next event after ${Math.round(middle)} ms (longest ${Math.round(times.at(-1) ?? 0)} ms)`
+    return `  ${name}: ${count}, next event after ${Math.round(median(times))} ms (longest ${Math.round(times.at(-1) ?? 0)} ms)`
   })
   const total = Object.values(faults).reduce((sum, count) => sum + count, 0)
   return [

@@ -171,8 +171,6 @@ export class TortureReader {
       return
     }
     const { kind, cursor, entity_id } = d
-    if (process.env.TORTURE_DEBUG && kind !== 'event')
-      globalThis.process.stderr.write(`${this.options.name} ${line}\n`)
     if (kind !== 'start' && kind !== 'event') return
     const [log = '', number = ''] = String(cursor).split(':')
     const seq = Number(number)

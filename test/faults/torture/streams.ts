@@ -113,7 +113,6 @@ export async function tortureStreams(options: TortureOptions): Promise<TortureRe
     while (performance.now() < until) {
       await delay(200 + chance() * 800)
       const name = draw()
-      if (process.env.TORTURE_DEBUG) globalThis.process.stderr.write(`${Date.now()} FAULT ${name}\n`)
       const readyAt = await inject(name, { server: direct, proxy, random: chance, victims })
       faults[name] = (faults[name] ?? 0) + 1
       await foreign?.open(direct.url)
@@ -125,6 +124,8 @@ export async function tortureStreams(options: TortureOptions): Promise<TortureRe
       resumedMs[name] = [...(resumedMs[name] ?? []), ...(await Promise.all(times))]
     }
 
+    // else a write on a half-open connection would be waited for until its deadline
+    proxy.release()
     await Promise.all(writers.map((writer) => writer.stop()))
     const last = await insertProbe(direct)
     await foreign?.close()

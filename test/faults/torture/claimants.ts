@@ -172,7 +172,8 @@ export class Claimant {
     const rid = `${key}#${history.length}`
     const answered = new Promise<Envelope | undefined>((resolve) => this.#waiting.set(rid, resolve))
     this.#process?.send(`${JSON.stringify({ ...fields, cmd, agent_id: agent, idem: key, rid })}\n`)
-    if (this.#killed) setTimeout(() => this.#process?.kill('SIGKILL'), random() * 8)
+    const process = this.#process
+    if (this.#killed) setTimeout(() => process?.kill('SIGKILL'), random() * 8)
     const answer = await answered
     if (!answer) return one
     one.to = Date.now()

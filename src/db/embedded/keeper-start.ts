@@ -29,10 +29,12 @@ export function isKeeper(pid: number, swarmDir: string): boolean {
   return titleOf(pid).includes(` ${swarmDir} `)
 }
 
-/** The launcher beside the bundle, never `argv[1]`: that may be anybody's script. */
+/**
+ * The launcher beside the bundle, and nothing when there is none: this file or `argv[1]` may be part of anybody's program, which would
+ * be started again and again.
+ */
 function defaultKeeper(swarmDir: string): readonly [string, readonly string[]] | null {
-  if (extname(__filename) === '.ts') return null
   const launcher = join(dirname(__filename), '..', 'bin', 'swarm')
-  const main = existsSync(launcher) ? launcher : __filename
-  return [process.execPath, [...SMALL, main, 'db', 'keep', swarmDir]]
+  if (extname(__filename) === '.ts' || !existsSync(launcher)) return null
+  return [process.execPath, [...SMALL, launcher, 'db', 'keep', swarmDir]]
 }

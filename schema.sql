@@ -373,35 +373,58 @@ create or replace function swarm.refused(
 $$;
 
 -- Large texts are not kept twice: an audit row of more than 4 kB keeps the names and sizes of its fields.
-create or replace function swarm.audit_args(args jsonb) returns jsonb language sql stable as $$
-  select case when pg_column_size(args) <= 4096 then args else
-    (select jsonb_object_agg(key, case when pg_column_size(value) <= 256 then value
-                                       else to_jsonb(pg_column_size(value) || ' bytes') end) from jsonb_each(args)) end
-$$;
+create or replace function swarm.audit_args(args jsonb) returns jsonb language plpgsql stable as $$
+begin
+  if pg_column_size(args) <= 4096 then
+    return args;
+  end if;
+  return (select jsonb_object_agg(key, case when pg_column_size(value) <= 256 then value
+                                            else to_jsonb(pg_column_size(value) || ' bytes') end) from jsonb_each(args));
+end $$;
 
 create or replace function swarm.run(
   p_repo text, p_cmd text, p_args jsonb, p_proc jsonb, p_key text, p_rid text default null
 ) returns jsonb language plpgsql volatile as $$
 declare
   v_start  timestamptz := clock_timestamp();
-  v_hash   text;
-  v_prior  swarm.operations;
   v_reply  jsonb;
 begin
-  if p_cmd in ('record-event', 'send', 'broadcast') then
-    return swarm.append(jsonb_build_array(jsonb_build_object(
-      'repo', p_repo, 'cmd', p_cmd, 'args', p_args, 'proc', p_proc, 'key', p_key, 'rid', p_rid))) -> 0;
-  end if;
   perform set_config('lock_timeout', '10s', true);
-  v_hash := md5(p_cmd || p_args::text);
-  insert into swarm.operations (repo_id, key, cmd, body_hash) values (p_repo, p_key, p_cmd, v_hash)
-    on conflict do nothing;
-  if not found then
-    select * into v_prior from swarm.operations where repo_id = p_repo and key = p_key;
-    return swarm.replay(v_prior, v_hash);
+  v_reply := swarm.take_key(p_repo, p_cmd, p_args, p_key);
+  if v_reply is not null then
+    return v_reply;
   end if;
-  execute format('select swarm.%I($1, $2, $3)', 'do_' || replace(p_cmd, '-', '_'))
-    into v_reply using p_repo, p_args, p_proc;
+  return swarm.carry_out(p_repo, p_cmd, p_args, p_proc, p_key, p_rid, v_start);
+end $$;
+
+-- Null when the key is new; else the reply of its first send, once that has ended.
+create or replace function swarm.take_key(p_repo text, p_cmd text, p_args jsonb, p_key text) returns jsonb language plpgsql volatile as $$
+declare
+  v_hash   text := md5(p_cmd || p_args::text);
+  v_prior  swarm.operations;
+begin
+  insert into swarm.operations (repo_id, key, cmd, body_hash) values (p_repo, p_key, p_cmd, v_hash) on conflict do nothing;
+  if found then
+    return null;
+  end if;
+  select * into v_prior from swarm.operations where repo_id = p_repo and key = p_key;
+  return swarm.replay(v_prior, v_hash);
+end $$;
+
+-- What comes after the key: the verb's own function, its reply beside the key, the audit.
+create or replace function swarm.carry_out(
+  p_repo text, p_cmd text, p_args jsonb, p_proc jsonb, p_key text, p_rid text, p_start timestamptz
+) returns jsonb language plpgsql volatile as $$
+declare
+  v_reply  jsonb;
+begin
+  -- the busiest verbs are named here: a statement made of text is planned at every call
+  case p_cmd
+    when 'record-event' then v_reply := swarm.do_record_event(p_repo, p_args, p_proc);
+    when 'claim-next' then v_reply := swarm.do_claim_next(p_repo, p_args, p_proc);
+    when 'complete-stage' then v_reply := swarm.do_complete_stage(p_repo, p_args, p_proc);
+    else execute format('select swarm.%I($1, $2, $3)', 'do_' || replace(p_cmd, '-', '_')) into v_reply using p_repo, p_args, p_proc;
+  end case;
   if v_reply ? 'transient' then
     delete from swarm.operations where repo_id = p_repo and key = p_key;
     return v_reply - 'transient';
@@ -412,7 +435,7 @@ begin
   end if;
   insert into swarm.command_audit (repo_id, agent_id, cmd, rid, args, ok, ms, error_code)
     values (p_repo, (p_args ->> 'agent_id')::integer, p_cmd, p_rid, swarm.audit_args(p_args), not v_reply ? 'refused',
-            extract(epoch from clock_timestamp() - v_start) * 1000, v_reply #>> '{refused,code}');
+            extract(epoch from clock_timestamp() - p_start) * 1000, v_reply #>> '{refused,code}');
   if random() < 0.002 then
     perform swarm.forget_operations();
   end if;
@@ -442,10 +465,11 @@ $$;
 
 create or replace function swarm.emit(
   p_repo text, p_type text, p_entity text, p_bead text, p_agent integer, p_stage text, p_payload jsonb
-) returns void language sql volatile as $$
+) returns void language plpgsql volatile as $$
+begin
   insert into swarm.execution_events (event_type, entity_id, repo_id, bead_id, agent_id, stage, payload)
-  values (p_type, p_entity, p_repo, p_bead, p_agent, p_stage, p_payload)
-$$;
+    values (p_type, p_entity, p_repo, p_bead, p_agent, p_stage, p_payload);
+end $$;
 
 -- The default workflow. A failed check goes back to implement with feedback; three attempts, then the bead is blocked.
 create or replace function swarm.ensure_repo(p_repo text, p_path text default null) returns void language plpgsql volatile as $$
@@ -1865,105 +1889,82 @@ end $$;
 create or replace function swarm.append(p_calls jsonb) returns jsonb language plpgsql volatile as $$
 declare
   v_start    timestamptz := clock_timestamp();
-  v_calls    jsonb;
-  v_replies  jsonb;
-  v_events   boolean := not jsonb_path_exists(p_calls, '$[*] ? (@.cmd != "record-event")');  -- the usual burst: no statement for the others
+  c          jsonb;
+  v_replies  jsonb[];
+  n          integer := 0;
 begin
   perform set_config('lock_timeout', '10s', true);
-  -- 1. take the keys
-  with input as (
-    select n, c, md5((c ->> 'cmd') || (c -> 'args')::text) as hash from jsonb_array_elements(p_calls) with ordinality as x(c, n)
-  ), fresh as (
-    insert into swarm.operations (repo_id, key, cmd, body_hash)
-      select c ->> 'repo', c ->> 'key', c ->> 'cmd', hash from input order by n on conflict do nothing returning repo_id, key
-  )
-  select jsonb_agg(i.c || jsonb_build_object('n', i.n, 'hash', i.hash, 'fresh', f.key is not null) order by i.n) into v_calls
-    from input i left join fresh f on f.repo_id = i.c ->> 'repo' and f.key = i.c ->> 'key';
+  -- all keys before the first event: who waits here for another send of its key holds no place in the log
+  for c in select x from jsonb_array_elements(p_calls) x loop
+    v_replies := v_replies || array[swarm.take_key(c ->> 'repo', c ->> 'cmd', c -> 'args', c ->> 'key')];
+  end loop;
+  for c in select x from jsonb_array_elements(p_calls) x loop
+    n := n + 1;
+    if v_replies[n] is null then
+      v_replies[n] := swarm.carry_out(c ->> 'repo', c ->> 'cmd', c -> 'args', c -> 'proc', c ->> 'key', c ->> 'rid', v_start);
+    end if;
+  end loop;
+  return to_jsonb(v_replies);
+end $$;
 
-  -- 2. decide: replayed, refused, or who receives it
-  if not v_events or jsonb_path_exists(v_calls, '$[*] ? (@.fresh == false)') then
-    select jsonb_agg(case
-        when not (c ->> 'fresh')::boolean then c || swarm.replay(
-          (select o from swarm.operations o where o.repo_id = c ->> 'repo' and o.key = c ->> 'key'), c ->> 'hash')
-        when c ->> 'cmd' = 'send' then c || swarm.address(c ->> 'repo', c -> 'args')
-        when c ->> 'cmd' = 'broadcast' then c || swarm.check_sender(c ->> 'repo', c #>> '{args,from}')
-        else c end order by (c ->> 'n')::integer) into v_calls
-      from jsonb_array_elements(v_calls) c;
-  end if;
+create or replace function swarm.do_record_event(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
+declare
+  d      jsonb := a -> 'diagnostics';
+  v_seq  bigint;
+begin
+  insert into swarm.execution_events (event_type, entity_id, repo_id, bead_id, agent_id, stage, causation_id, run_id, session_id,
+      diagnostics_category, diagnostics_retryable, diagnostics_next_command, diagnostics_detail, payload, schema_version, created_at)
+    values (a ->> 'event_type', a ->> 'entity_id', p_repo, a ->> 'bead_id', (a ->> 'agent_id')::integer, a ->> 'stage',
+      a ->> 'causation_id', a ->> 'run_id', coalesce(a ->> 'session_id', p ->> 'session'),
+      d ->> 'category', (d ->> 'retryable')::boolean, d ->> 'next_command', d ->> 'detail',
+      coalesce(a -> 'payload', '{}'), coalesce((a ->> 'payload_version')::integer, 1), coalesce((a ->> 'timestamp')::timestamptz, clock_timestamp()))
+    returning seq into v_seq;
+  return jsonb_build_object('d', jsonb_build_object('sequence', v_seq));
+end $$;
 
-  -- 3. append: rows are numbered in the order of the lines
-  with input as (
-    select c, c -> 'args' as a, (c ->> 'n')::integer as n from jsonb_array_elements(v_calls) c
-    where (c ->> 'fresh')::boolean and not c ? 'refused'
-  ), events as (
-    insert into swarm.execution_events (event_type, entity_id, repo_id, bead_id, agent_id, stage, causation_id, run_id, session_id,
-        diagnostics_category, diagnostics_retryable, diagnostics_next_command, diagnostics_detail, payload, schema_version, created_at)
-      select
-        case c ->> 'cmd' when 'send' then 'message_sent' when 'broadcast' then 'broadcast_sent' else a ->> 'event_type' end,
-        case c ->> 'cmd' when 'send' then 'agent:' || (a ->> 'agent_id') when 'broadcast' then 'agent:' || (a ->> 'from') else a ->> 'entity_id' end,
-        c ->> 'repo', a ->> 'bead_id',
-        case c ->> 'cmd' when 'broadcast' then substring(a ->> 'from' from '^[0-9]{1,9}$')::integer else (a ->> 'agent_id')::integer end,
-        a ->> 'stage', a ->> 'causation_id', a ->> 'run_id', coalesce(a ->> 'session_id', c #>> '{proc,session}'),
-        a #>> '{diagnostics,category}', (a #>> '{diagnostics,retryable}')::boolean, a #>> '{diagnostics,next_command}', a #>> '{diagnostics,detail}',
-        case c ->> 'cmd' when 'send' then jsonb_build_object('to', c -> 'to', 'message_type', a -> 'message_type', 'subject', coalesce(a -> 'subject', '""'))
-          when 'broadcast' then '{}' else coalesce(a -> 'payload', '{}') end,
-        coalesce((a ->> 'payload_version')::integer, 1), coalesce((a ->> 'timestamp')::timestamptz, clock_timestamp())
-      from input order by n returning seq
-  ), placed as (
-    select i.n, i.c, i.a, e.seq from (select *, row_number() over (order by n) as k from input) i
-      join (select seq, row_number() over (order by seq) as k from events) e on e.k = i.k
-  )
-  select coalesce(jsonb_agg(c || jsonb_build_object('seq', seq)), '[]') || coalesce((select jsonb_agg(x) from jsonb_array_elements(v_calls) x
-      where not (x ->> 'fresh')::boolean or x ? 'refused'), '[]')
-    into v_calls from placed;
-  if v_events then
-    select jsonb_agg(c || jsonb_build_object('reply', jsonb_build_object('d', jsonb_build_object('sequence', c -> 'seq'))))
-      into v_replies from jsonb_array_elements(v_calls) c where c ? 'seq';
-  else
-    with placed as (
-      select c, c -> 'args' as a, (c ->> 'seq')::bigint as seq, (c ->> 'n')::integer as n from jsonb_array_elements(v_calls) c where c ? 'seq'
-    ), messages as (
-      insert into swarm.agent_messages (from_repo_id, from_agent_id, to_repo_id, to_agent_id, bead_id, message_type, subject, body, metadata,
-          thread_id, reply_to, importance, ack_required, deadline_at, seq)
-        select c ->> 'repo', (a ->> 'agent_id')::integer, c ->> 'repo', t::integer, a ->> 'bead_id', a ->> 'message_type',
-          coalesce(a ->> 'subject', ''), a ->> 'body', coalesce(a -> 'metadata', '{}'), (c ->> 'thread_id')::bigint, (a ->> 'reply_to')::bigint,
-          coalesce(a ->> 'importance', 'normal'), coalesce((a ->> 'ack_required')::boolean, a ? 'deadline_ms'),
-          clock_timestamp() + make_interval(secs => (a ->> 'deadline_ms')::double precision / 1000), seq
-        from placed, jsonb_array_elements_text(c -> 'to') t where c ->> 'cmd' = 'send' order by n, t::integer
-        returning id, seq
-    ), broadcasts as (
-      insert into swarm.broadcast_log (repo_id, from_agent, msg, seq)
-        select c ->> 'repo', a ->> 'from', a ->> 'msg', seq from placed where c ->> 'cmd' = 'broadcast' order by n
-        returning id, seq
-    )
-    select jsonb_agg(p.c || jsonb_build_object('reply', jsonb_build_object('d', case p.c ->> 'cmd'
-        when 'send' then jsonb_build_object('message_ids', (select jsonb_agg(m.id order by m.id) from messages m where m.seq = p.seq), 'sequence', p.seq)
-        when 'broadcast' then jsonb_build_object('broadcast_id', (select b.id from broadcasts b where b.seq = p.seq), 'sequence', p.seq)
-        else jsonb_build_object('sequence', p.seq) end)))
-      into v_replies from placed p;
+create or replace function swarm.do_send(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
+declare
+  v_from     integer := (a ->> 'agent_id')::integer;
+  v_address  jsonb := swarm.address(p_repo, a);
+  v_seq      bigint;
+  v_id       bigint;
+  v_ids      bigint[];
+  v_to       integer;
+begin
+  if v_address ? 'refused' then
+    return v_address;
   end if;
+  insert into swarm.execution_events (event_type, entity_id, repo_id, bead_id, agent_id, session_id, payload)
+    values ('message_sent', 'agent:' || v_from, p_repo, a ->> 'bead_id', v_from, p ->> 'session',
+      jsonb_build_object('to', v_address -> 'to', 'message_type', a -> 'message_type', 'subject', coalesce(a -> 'subject', '""')))
+    returning seq into v_seq;
+  for v_to in select t::integer from jsonb_array_elements_text(v_address -> 'to') t order by 1 loop
+    insert into swarm.agent_messages (from_repo_id, from_agent_id, to_repo_id, to_agent_id, bead_id, message_type, subject, body, metadata,
+        thread_id, reply_to, importance, ack_required, deadline_at, seq)
+      values (p_repo, v_from, p_repo, v_to, a ->> 'bead_id', a ->> 'message_type', coalesce(a ->> 'subject', ''), a ->> 'body',
+        coalesce(a -> 'metadata', '{}'), (v_address ->> 'thread_id')::bigint, (a ->> 'reply_to')::bigint,
+        coalesce(a ->> 'importance', 'normal'), coalesce((a ->> 'ack_required')::boolean, a ? 'deadline_ms'),
+        clock_timestamp() + make_interval(secs => (a ->> 'deadline_ms')::double precision / 1000), v_seq)
+      returning id into v_id;
+    v_ids := v_ids || v_id;
+  end loop;
+  return jsonb_build_object('d', jsonb_build_object('message_ids', to_jsonb(v_ids), 'sequence', v_seq));
+end $$;
 
-  -- 4. keep the replies, free the keys of refused calls, write the audit
-  update swarm.operations o set reply = r -> 'reply' from jsonb_array_elements(v_replies) r
-    where o.repo_id = r ->> 'repo' and o.key = r ->> 'key';
-  if jsonb_path_exists(v_calls, '$[*].refused') then
-    delete from swarm.operations o using jsonb_array_elements(v_calls) c
-      where (c ->> 'fresh')::boolean and c ? 'refused' and o.repo_id = c ->> 'repo' and o.key = c ->> 'key';
+create or replace function swarm.do_broadcast(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
+declare
+  v_unknown  jsonb := swarm.check_sender(p_repo, a ->> 'from');
+  v_seq      bigint;
+  v_id       bigint;
+begin
+  if v_unknown ? 'refused' then
+    return v_unknown;
   end if;
-  insert into swarm.command_audit (repo_id, agent_id, cmd, rid, args, ok, ms, error_code)
-    select c ->> 'repo', (c #>> '{args,agent_id}')::integer, c ->> 'cmd', c ->> 'rid', swarm.audit_args(c -> 'args'), not c ? 'refused',
-      extract(epoch from clock_timestamp() - v_start) * 1000, c #>> '{refused,code}'
-    from jsonb_array_elements(v_calls) c where (c ->> 'fresh')::boolean;
-  if random() < 0.002 then
-    perform swarm.forget_operations();
-  end if;
-
-  return (select jsonb_agg(reply order by n) from (
-    select (c ->> 'n')::integer as n, case when c ? 'refused' then jsonb_build_object('refused', c -> 'refused')
-      else jsonb_build_object('d', c -> 'd', 'replayed', true) end as reply
-      from jsonb_array_elements(v_calls) c where not c ? 'seq'
-    union all
-    select (r ->> 'n')::integer, r -> 'reply' from jsonb_array_elements(v_replies) r) x);
+  insert into swarm.execution_events (event_type, entity_id, repo_id, agent_id, session_id, payload)
+    values ('broadcast_sent', 'agent:' || (a ->> 'from'), p_repo, substring(a ->> 'from' from '^[0-9]{1,9}$')::integer, p ->> 'session', '{}')
+    returning seq into v_seq;
+  insert into swarm.broadcast_log (repo_id, from_agent, msg, seq) values (p_repo, a ->> 'from', a ->> 'msg', v_seq) returning id into v_id;
+  return jsonb_build_object('d', jsonb_build_object('broadcast_id', v_id, 'sequence', v_seq));
 end $$;
 
 create or replace function swarm.check_sender(p_repo text, p_from text) returns jsonb language sql stable as $$

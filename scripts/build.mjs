@@ -32,7 +32,8 @@ export async function build() {
   const apart = await bundleApart()
   const { version } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
   const main = await bundleFile('main.ts', { SWARM_VERSION: version }, apart)
-  const id = createHash('sha256').update(main).digest('hex').slice(0, 12)
+  const warming = await readFile(join(ROOT, 'scripts', 'warm.cjs'))
+  const id = createHash('sha256').update(main).update(warming).digest('hex').slice(0, 12)
   const names = { bundle: `main-${id}.cjs`, cache: `main-${id}.${process.version}-${process.arch}.cache` }
   if (!existsSync(join(DIST, names.bundle))) await put(names.bundle, main)
   if (!existsSync(join(DIST, names.cache))) warm(join(DIST, names.bundle), join(DIST, names.cache))

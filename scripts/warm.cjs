@@ -20,7 +20,15 @@ const COMMANDS = [
   ['show', 'a'],
 ]
 
-/** Enough of a Postgres to be connected to; it answers every query with an error. */
+/** What the functions of the database answer, by the name of their one column: `r` a write, `d` a read. */
+const ANSWERS = {
+  r: {
+    d: { bead: { bead_id: 'a', title: 'a', stage: 'implement', fence: 1 }, lease_ms: 60_000, kept: true },
+  },
+  d: { beads: {}, bead_id: 'a' },
+}
+
+/** Enough of a Postgres to be connected to, and to answer one row to every query. */
 const server = createServer((socket) => {
   let started = false
   socket.on('error', () => {})
@@ -33,8 +41,20 @@ const server = createServer((socket) => {
       return
     }
     if (bytes[0] === 0x58) return socket.end()
-    const error = message('E', 'SERROR\0C22000\0Mnot a database\0', '\0')
-    socket.write(Buffer.concat([error, message('Z', 'I')]))
+    const column = / as ([rd])\0/.exec(bytes.toString('latin1'))?.[1] ?? 'x'
+    const value = JSON.stringify(ANSWERS[column] ?? {})
+    const described = [int32(0), int16(0), int32(3802), int16(-1), int32(-1), int16(0)]
+    socket.write(
+      Buffer.concat([
+        message('1'),
+        message('t', int16(0)),
+        message('T', int16(1), `${column}\0`, ...described),
+        message('2'),
+        message('D', int16(1), int32(value.length), value),
+        message('C', 'SELECT 1\0'),
+        message('Z', 'I'),
+      ]),
+    )
   })
 })
 
@@ -46,6 +66,12 @@ function message(type, ...parts) {
 function int32(value) {
   const bytes = Buffer.alloc(4)
   bytes.writeInt32BE(value)
+  return bytes
+}
+
+function int16(value) {
+  const bytes = Buffer.alloc(2)
+  bytes.writeInt16BE(value)
   return bytes
 }
 

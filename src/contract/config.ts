@@ -1,23 +1,26 @@
 import * as z from 'zod'
 import { stageName, text } from './fields.ts'
 
-const stage = z.strictObject({
-  name: stageName,
-  roles: z.array(text(64)).optional().describe('who may do it; anybody when absent'),
-  gate: z.array(z.string()).min(1).optional().describe('command and arguments whose exit code decides'),
-  timeout_ms: z
-    .int()
-    .min(1)
-    .max(86_400_000)
-    .optional()
-    .describe('how long the gate may run; 3,000 by default'),
-  on_pass: stageName.optional().describe('the next stage; the following one by default'),
-  on_fail: stageName.optional().describe('where a failure goes back to; the stage itself by default'),
-  max_attempts: z.int().min(1).max(1_000).optional(),
-})
+const makeStage = () =>
+  z.strictObject({
+    name: stageName,
+    roles: z.array(text(64)).optional().describe('who may do it; anybody when absent'),
+    gate: z.array(z.string()).min(1).optional().describe('command and arguments whose exit code decides'),
+    timeout_ms: z
+      .int()
+      .min(1)
+      .max(86_400_000)
+      .optional()
+      .describe('how long the gate may run; 3,000 by default'),
+    on_pass: stageName.optional().describe('the next stage; the following one by default'),
+    on_fail: stageName.optional().describe('where a failure goes back to; the stage itself by default'),
+    max_attempts: z.int().min(1).max(1_000).optional(),
+  })
+
+const makeWorkflow = () => z.strictObject({ stages: z.array(makeStage()).min(1) }).superRefine(checkStages)
 
 /** Where stages lead must be a stage of the same workflow; `done` is the end and no stage. */
-const workflow = z.strictObject({ stages: z.array(stage).min(1) }).superRefine(({ stages }, ctx) => {
+function checkStages({ stages }: { readonly stages: readonly StageConfig[] }, ctx: z.RefinementCtx): void {
   const names = stages.map(({ name }) => name)
   const refuse = (at: number, key: string, message: string) =>
     ctx.addIssue({ code: 'custom', path: ['stages', at, key], message })
@@ -29,7 +32,7 @@ const workflow = z.strictObject({ stages: z.array(stage).min(1) }).superRefine((
     if (on_fail !== undefined && !names.includes(on_fail))
       refuse(at, 'on_fail', `there is no stage ${on_fail}`)
   }
-})
+}
 
 /** `.swarm/config.toml`. Every key is optional; unknown keys are refused. */
 export const configSchema = z.strictObject({
@@ -48,8 +51,9 @@ export const configSchema = z.strictObject({
     .regex(/^\d{1,6}[mhd]$/, { error: 'must be an age like 30d or 12h' })
     .optional(),
   idle_stop_ms: z.int().min(1_000).optional(),
-  workflows: z.record(text(64), workflow).optional(),
+  // made only for a file that has some: every start reads this
+  workflows: z.lazy(() => z.record(text(64), makeWorkflow())).optional(),
 })
 
 export type SwarmConfig = z.output<typeof configSchema>
-export type StageConfig = z.output<typeof stage>
+export type StageConfig = z.output<ReturnType<typeof makeStage>>

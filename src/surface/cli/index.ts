@@ -1,3 +1,4 @@
+import '../../contract/once.ts'
 import { createDispatcher } from '../../commands/dispatch.ts'
 import { loaders, verbs } from '../../commands/registry.ts'
 import type { Reply } from '../../contract/envelope.ts'

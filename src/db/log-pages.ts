@@ -1,29 +1,41 @@
 import type { Database, Param } from '../contract/context.ts'
 import { SwarmError } from '../contract/errors.ts'
 import type { Log } from './cursor.ts'
-import type { LogItem } from './log-items.ts'
+import { filterSql, ITEM, type LogFilter, type LogItem } from './log-items.ts'
 
-/** A row of the log; without an item when the filter does not want it. */
+/** A row of the log that the filter lets through. */
 export interface LogRow {
   readonly seq: number
-  readonly item: LogItem | null
+  readonly item: LogItem
 }
 
 export interface LogPage {
   readonly rows: readonly LogRow[]
-  /** True when a bound of the page was reached: there may be more. */
-  readonly full: boolean
+  /** Everything up to here has been looked at: the last row's number where a bound of the page was reached, else the end asked for. */
+  readonly upTo: number
+}
+
+/** A page at the head, with what can be told of the log beyond it. */
+export interface HeadPage extends LogPage {
+  /** The numbers follow each other without a gap up to here. */
+  readonly contiguous: number
+  /** How many numbers have been looked at, of all repos; `HEAD_SPAN` when there may be more. */
+  readonly seen: number
 }
 
 interface PageRow {
   readonly log_id: string
   readonly floor: number
+  readonly last: number
+  readonly seen: number
   readonly seq: number | null
   /** JSON as text, since its length has been counted so. */
   readonly item: string | null
   readonly bytes: number
 }
 
+/** Numbers that a look at the head takes in at once. */
+export const HEAD_SPAN = 10_000
 const MOST_ROWS = 1_000
 const FEWEST_ROWS = 20
 /** A page ends with the row that goes beyond this, so that memory stays bounded whatever the rows hold. */
@@ -36,31 +48,64 @@ const PAGE_BYTES = 1_048_576
 export class LogPages {
   readonly #db: Pick<Database, 'read'>
   readonly #log: Log
+  readonly #filter: LogFilter
   #limit = MOST_ROWS / 10
 
-  constructor(db: Pick<Database, 'read'>, log: Log) {
+  constructor(db: Pick<Database, 'read'>, log: Log, filter: LogFilter) {
     this.#db = db
     this.#log = log
+    this.#filter = filter
   }
 
-  /** `statement` selects `seq` and `item` (text) in order; `$1` is the position, `$2` how many rows, `params` come after that. */
-  async read(position: number, statement: string, params: readonly Param[]): Promise<LogPage> {
+  /** The wanted rows after `position` and up to `last`, which is final. */
+  async upTo(position: number, last: number): Promise<LogPage> {
+    const { rows, end } = await this.#read(position, 'select $3::bigint as last, 0 as seen', last)
+    return { rows, upTo: end ?? last }
+  }
+
+  /**
+   * The wanted rows after `position` as far as the numbers of all repos follow each other. Only they and two numbers are sent: a reader whom
+   * nothing concerns must cost a busy log next to nothing.
+   */
+  async atHead(position: number): Promise<HeadPage> {
+    const { rows, end, last, seen } = await this.#read(
+      position,
+      `select coalesce(max(seq) filter (where seq = $1::bigint + n), $1::bigint) as last, count(*) as seen
+       from (select seq, row_number() over (order by seq) as n from (
+         select seq from swarm.execution_events where seq > $1::bigint order by seq limit $3::integer) next) numbered`,
+      HEAD_SPAN,
+    )
+    return { rows, upTo: end ?? last, contiguous: last, seen }
+  }
+
+  /** `bound` selects how far to read, with `$3` as its own parameter. `end` is set when the page was cut there. */
+  async #read(position: number, bound: string, own: Param) {
     const limit = this.#limit
+    const { sql, params } = filterSql(this.#filter, 4)
     const found = await this.#db.read<PageRow>(
-      `select c.log_id, c.log_floor::float8 as floor, page.* from swarm.swarm_config c left join lateral (
+      `select c.log_id, c.log_floor::float8 as floor, b.last::float8 as last, b.seen::float8 as seen, page.*
+       from swarm.swarm_config c cross join lateral (${bound}) b left join lateral (
          select seq::float8 as seq, item, bytes::float8 as bytes from (
            select seq, item, size, sum(size) over (order by seq rows unbounded preceding) as bytes from (
-             select seq, item, coalesce(octet_length(item), 0) as size from (${statement}) found
+             select seq, item, octet_length(item) as size from (
+               select e.seq, (${ITEM})::text as item from swarm.execution_events e
+               where e.seq > $1::bigint and e.seq <= b.last and ${sql} order by e.seq limit $2::integer) wanted
            ) sized) summed
          where bytes - size < ${PAGE_BYTES}) page on true`,
-      [position, limit, ...params],
+      [position, limit, own, ...params],
     )
-    this.#checkLog(found[0], position)
+    const [first] = found
+    this.#checkLog(first, position)
     const rows = found.flatMap(toRow)
     const bytes = found.at(-1)?.bytes ?? 0
     const full = rows.length === limit || bytes >= PAGE_BYTES
     if (full) this.#limit = limitFor(rows.length, bytes)
-    return { rows, full }
+    return {
+      rows,
+      end: full ? rows.at(-1)?.seq : undefined,
+      last: first?.last ?? position,
+      seen: first?.seen ?? 0,
+    }
   }
 
   /** The next page is smaller: this one took too long. */
@@ -92,7 +137,7 @@ function limitFor(rows: number, bytes: number): number {
 }
 
 function toRow({ seq, item }: PageRow): LogRow[] {
-  if (seq === null) return []
+  if (seq === null || item === null) return []
   // what the statement made of the row
-  return [{ seq, item: item === null ? null : (JSON.parse(item) as LogItem) }]
+  return [{ seq, item: JSON.parse(item) as LogItem }]
 }

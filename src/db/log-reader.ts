@@ -2,12 +2,12 @@ import type { Database } from '../contract/context.ts'
 import { SwarmError } from '../contract/errors.ts'
 import type { Log } from './cursor.ts'
 import { settling } from './horizon.ts'
-import { filterSql, ITEM, type LogFilter, type LogItem } from './log-items.ts'
-import { LogPages } from './log-pages.ts'
+import type { LogFilter } from './log-items.ts'
+import { HEAD_SPAN, LogPages, type LogRow } from './log-pages.ts'
 
 /** What one step of a reader found. */
 export interface LogBatch {
-  readonly items: readonly { readonly seq: number; readonly item: LogItem }[]
+  readonly items: readonly LogRow[]
   /** Everything up to here has been delivered; it is the cursor to go on from. */
   readonly upTo: number
   /** Set while a transaction that is still open keeps the reader from going on. */
@@ -31,7 +31,6 @@ const LONGEST_TIMEOUT_MS = 30_000
  */
 export class LogReader {
   readonly #db: Pick<Database, 'read'>
-  readonly #filter: LogFilter
   readonly #pages: LogPages
   #position: number
   #horizon: number
@@ -43,8 +42,7 @@ export class LogReader {
     this.#db = {
       read: (statement, params) => db.read(statement, params, { timeoutMs: this.#timeoutMs }),
     }
-    this.#filter = filter
-    this.#pages = new LogPages(this.#db, log)
+    this.#pages = new LogPages(this.#db, log, filter)
     this.#position = position
     this.#horizon = position
   }
@@ -66,21 +64,17 @@ export class LogReader {
     }
   }
 
-  /** Below the horizon: only the wanted rows are read. */
+  /** Below the horizon. */
   async #page(): Promise<LogBatch> {
-    const upTo = Math.min(this.#horizon, this.#position + SPAN)
-    const { sql, params } = filterSql(this.#filter, 4)
-    const { rows, full } = await this.#pages.read(
+    const { rows, upTo } = await this.#pages.upTo(
       this.#position,
-      `select e.seq, (${ITEM})::text as item from swarm.execution_events e
-       where e.seq > $1::bigint and e.seq <= $3::bigint and ${sql} order by e.seq limit $2::integer`,
-      [upTo, ...params],
+      Math.min(this.#horizon, this.#position + SPAN),
     )
-    this.#position = full ? (rows.at(-1)?.seq ?? upTo) : upTo
-    return { items: rows.flatMap(wanted), upTo: this.#position, atHead: false }
+    this.#position = upTo
+    return { items: rows, upTo, atHead: false }
   }
 
-  /** At the horizon: the next rows of all repos, of which those that follow each other are final. */
+  /** At the horizon: what follows it without a gap is final. */
   async #head(): Promise<LogBatch> {
     if (this.#settling) {
       const settled = await this.#settling.check()
@@ -90,26 +84,17 @@ export class LogReader {
         if (this.#position < this.#horizon) return this.#page()
       } else if (!(await this.#isFilled())) return this.#held(this.#settling)
     }
-    const { sql, params } = filterSql(this.#filter, 3)
-    const { rows, full } = await this.#pages.read(
-      this.#position,
-      `select e.seq, (case when ${sql} then ${ITEM} end)::text as item
-       from swarm.execution_events e where e.seq > $1::bigint order by e.seq limit $2::integer`,
-      params,
-    )
-    const contiguous = rows.filter((row, at) => row.seq === this.#position + at + 1)
-    if (contiguous.length > 0 || rows.length === 0) {
-      this.#settling = undefined
-      this.#position += contiguous.length
-      this.#horizon = this.#position
-      return {
-        items: contiguous.flatMap(wanted),
-        upTo: this.#position,
-        atHead: !full && contiguous.length === rows.length,
-      }
+    const before = this.#position
+    const { rows, upTo, contiguous, seen } = await this.#pages.atHead(before)
+    if (contiguous === before && seen > 0) {
+      this.#settling ??= settling(this.#db)
+      return this.#held(this.#settling)
     }
-    this.#settling ??= settling(this.#db)
-    return this.#held(this.#settling)
+    this.#settling = undefined
+    this.#position = upTo
+    this.#horizon = contiguous
+    const isAll = upTo === contiguous && contiguous - before === seen
+    return { items: rows, upTo, atHead: isAll && seen < HEAD_SPAN }
   }
 
   #held({ heldMs, pid, pauseMs }: ReturnType<typeof settling>): LogBatch {
@@ -129,8 +114,4 @@ export class LogReader {
     )
     return next === undefined || next.seq === this.#position + 1
   }
-}
-
-function wanted({ seq, item }: { readonly seq: number; readonly item: LogItem | null }) {
-  return item ? [{ seq, item }] : []
 }

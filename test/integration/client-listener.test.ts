@@ -64,6 +64,70 @@ async function timed(work: Promise<unknown>): Promise<number> {
   return performance.now() - started
 }
 
+describe('at rest', () => {
+  const channels = async (listener: Listener, session: string) => {
+    const [row] = await admin<
+      { query: string }[]
+    >`select query from pg_stat_activity where application_name = ${`swarm listen ${session}`}`
+    return { state: listener.state, last: row?.query }
+  }
+
+  it('asks for no notifications while they come and nobody waits, and for them again when somebody does', async () => {
+    const listener = listen({ session: 'rests' })
+    let woken = 0
+    listener.onWake('a', () => {})()
+    const stop = listener.onWake('a', () => {
+      woken += 1
+    })
+    await listening(listener)
+    stop()
+    await expect
+      .poll(
+        async () => {
+          await notify('b')
+          return channels(listener, 'rests')
+        },
+        { interval: 20, timeout: 5_000 },
+      )
+      .toEqual({ state: 'resting', last: 'unlisten *' })
+    const before = listener.version('a')
+    const again = listener.onWake('a', () => {
+      woken += 1
+    })
+    await listening(listener)
+    // what came meanwhile was not heard: whoever waits is woken
+    expect(woken).toBe(2)
+    expect(listener.version('a')).toBeGreaterThan(before)
+    await notify('a')
+    await expect.poll(() => woken).toBe(3)
+    again()
+  })
+
+  it('a connection that died at rest is made again', async () => {
+    const listener = listen({ session: 'dies' })
+    listener.onWake('a', () => {})()
+    await listening(listener)
+    await expect
+      .poll(
+        async () => {
+          await notify('b')
+          return listener.state
+        },
+        { interval: 20, timeout: 5_000 },
+      )
+      .toBe('resting')
+    await admin`select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'swarm listen dies'`
+    let woken = 0
+    const stop = listener.onWake('a', () => {
+      woken += 1
+    })
+    await listening(listener)
+    await notify('a')
+    await expect.poll(() => woken).toBeGreaterThan(1)
+    stop()
+  })
+})
+
 describe('waitForChange', () => {
   it('is woken by another process that notifies for the same repo, and by no other', async () => {
     const waiter = open()

@@ -448,3 +448,22 @@ async function killBackends(like: string): Promise<number> {
     where query like ${like} and pid <> pg_backend_pid() and state in ('active', 'idle in transaction') and usename is not null`
   return rows.length
 }
+
+describe('close', () => {
+  it('ends what is under way, and nothing is tried again', async () => {
+    const closing = openDatabase(
+      { kind: 'url', url: server.url },
+      { connectTimeoutMs: 60_000, session: 'closing', statementTimeoutMs: 60_000 },
+    )
+    const reading = errorOf(closing.read('select pg_sleep(60)'))
+    await expect
+      .poll(async () => {
+        const [row] = await admin`select count(*)::int as n from pg_stat_activity
+          where application_name = 'swarm closing' and state = 'active'`
+        return row?.n
+      })
+      .toBe(1)
+    await closing.close()
+    expect(await reading).toMatchObject({ code: 'DEPENDENCY' })
+  })
+})

@@ -15,8 +15,11 @@ export interface ListenerOptions {
   readonly answerMs?: number
 }
 
-/** `polling`: notifications cannot arrive here, so nothing is woken and readers look every second. */
-export type ListenerState = 'idle' | 'connecting' | 'listening' | 'polling' | 'closed'
+/**
+ * `resting`: connected, but nobody waits while the log is busy, so notifications are not asked for. `polling`: they cannot arrive here,
+ * so nothing is woken and readers look every second.
+ */
+export type ListenerState = 'idle' | 'connecting' | 'listening' | 'resting' | 'polling' | 'closed'
 
 /** The channel of all wake-ups; the payload is the repo. */
 export const CHANNEL = 'swarm'
@@ -27,6 +30,8 @@ const SHORTEST_PAUSE_MS = 50
 const LONGEST_PAUSE_MS = 500
 /** Without a subscriber for this long, the connection is closed: a server that stops when idle may then stop. */
 const LINGER_MS = 60_000
+/** A notification that comes when nobody has waited for this long is the last: each costs its sender and this process for nothing. */
+const REST_AFTER_MS = 250
 
 const PASSES_NO_NOTIFICATIONS =
   'notifications do not pass this pooler: changes are looked for every second. Set SWARM_LISTEN_URL to a direct connection'
@@ -53,6 +58,9 @@ export class Listener {
   #client: Client | undefined
   #lose: () => void = () => {}
   #heard: (beat: string) => void = () => {}
+  /** Has the connection listen again, or no more. */
+  #turn: () => void = () => {}
+  #waitedAt = 0
   #linger: NodeJS.Timeout | undefined
 
   constructor(options: ListenerOptions) {
@@ -76,8 +84,10 @@ export class Listener {
     this.#subscriptions.add(subscription)
     clearTimeout(this.#linger)
     this.#start()
+    if (this.#state === 'resting') this.#turn()
     return () => {
       this.#subscriptions.delete(subscription)
+      this.#waitedAt = performance.now()
       if (this.#subscriptions.size > 0 || this.#state === 'closed') return
       clearTimeout(this.#linger)
       this.#linger = setTimeout(() => this.#lose(), LINGER_MS).unref()
@@ -122,7 +132,7 @@ export class Listener {
       pauseMs = listened ? SHORTEST_PAUSE_MS : Math.min(pauseMs * 2, LONGEST_PAUSE_MS)
       await unreferencedPause(pauseMs * (0.5 + this.#options.random() / 2))
     }
-    if (this.#state === 'connecting' || this.#state === 'listening') this.#state = 'idle'
+    if (this.#state !== 'closed' && this.#state !== 'polling') this.#state = 'idle'
   }
 
   #wanted(): boolean {
@@ -143,15 +153,16 @@ export class Listener {
       max: 1,
       applicationName: `swarm listen ${session}`,
       onnotify: (channel, payload) => {
-        if (channel === CHANNEL) this.wake(payload)
-        else this.#heard(payload)
+        if (channel !== CHANNEL) return this.#heard(payload)
+        this.wake(payload)
+        if (this.#state === 'listening' && this.#isUnattended()) this.#turn()
       },
       // this one's own: a connection that closes late must not take its successor down
       onclose: lose,
     })
     this.#client = client
     try {
-      await client.script(`listen ${CHANNEL}; listen ${this.#beat}`, connectTimeoutMs)
+      await client.script(this.#listenStatement(), connectTimeoutMs)
       if (await this.#isPooled(client)) {
         this.#degrade()
         return false
@@ -169,21 +180,56 @@ export class Listener {
 
   /** Returns when the connection is lost or a heartbeat has not come back in time. */
   async #watch(client: Client, lost: Promise<void>): Promise<void> {
-    const { heartbeatMs = HEARTBEAT_MS, answerMs = ANSWER_MS } = this.#options
+    const { heartbeatMs = HEARTBEAT_MS } = this.#options
     for (let beat = 1; ; beat += 1) {
-      const gone = await Promise.race([
-        lost.then(() => true),
-        unreferencedPause(heartbeatMs).then(() => false),
+      const turned = new Promise<void>((resolve) => {
+        this.#turn = resolve
+      })
+      const cause = await Promise.race([
+        lost.then(() => 'lost' as const),
+        turned.then(() => 'turned' as const),
+        unreferencedPause(heartbeatMs).then(() => 'beat' as const),
       ])
-      if (gone) return
-      const heard = this.#expect(String(beat), answerMs)
-      const sent = client
-        .query('select pg_notify($1, $2)', [this.#beat, String(beat)], answerMs)
-        .catch(() => this.#lose())
-      const alive = await Promise.race([lost.then(() => false), heard])
-      await sent
-      if (!alive) return
+      if (cause === 'lost') return
+      if (cause === 'turned') await this.#change(client)
+      // at rest there is nothing to miss: that the connection has died shows when it listens again
+      else if (this.#state === 'listening' && !(await this.#isAlive(client, lost, String(beat)))) return
     }
+  }
+
+  /** Listens again when somebody waits, and no more when nobody does. Throws what the connection throws. */
+  async #change(client: Client): Promise<void> {
+    const { answerMs = ANSWER_MS } = this.#options
+    if (this.#subscriptions.size > 0) {
+      await client.script(this.#listenStatement(), answerMs)
+      if (this.#state !== 'resting') return
+      this.#state = 'listening'
+      this.#wakeAll()
+    } else if (this.#isUnattended()) {
+      this.#state = 'resting'
+      await client.script('unlisten *', answerMs)
+      // who came meanwhile could not ask for it
+      if (this.#subscriptions.size > 0) await this.#change(client)
+    }
+  }
+
+  #isUnattended(): boolean {
+    return this.#subscriptions.size === 0 && performance.now() - this.#waitedAt > REST_AFTER_MS
+  }
+
+  #listenStatement(): string {
+    return `listen ${CHANNEL}; listen ${this.#beat}`
+  }
+
+  async #isAlive(client: Client, lost: Promise<void>, beat: string): Promise<boolean> {
+    const { answerMs = ANSWER_MS } = this.#options
+    const heard = this.#expect(beat, answerMs)
+    const sent = client
+      .query('select pg_notify($1, $2)', [this.#beat, beat], answerMs)
+      .catch(() => this.#lose())
+    const alive = await Promise.race([lost.then(() => false), heard])
+    await sent
+    return alive
   }
 
   /**

@@ -84,6 +84,7 @@ function isAbsentServer(error: Failure): boolean {
 
 /** How long, from the start, this failure is worth another attempt; Infinity for the whole deadline. */
 function patienceMs(error: Failure, unknown: boolean, tries: number, pool: Pool): number {
+  if (pool.closed) return 0
   switch (error.kind) {
     case 'lost':
     case 'contention':

@@ -25,7 +25,8 @@ export class Pool {
   #made = 0
   #idle: NodeJS.Timeout | undefined
   #starting: Promise<void> | undefined
-  #closed = false
+  /** Once true, nothing is worth another attempt. */
+  closed = false
   /** True while the last thing known of the server is that it answered. */
   up = false
 
@@ -94,14 +95,14 @@ export class Pool {
   }
 
   close(): void {
-    this.#closed = true
+    this.closed = true
     clearTimeout(this.#idle)
     this.#client?.destroy()
     this.#client = undefined
   }
 
   #current(connect: ConnectOptions): Client {
-    if (this.#closed) throw new Failure('away', 'CONNECTION_ENDED', 'the database has been closed', false)
+    if (this.closed) throw new Failure('away', 'CONNECTION_ENDED', 'the database has been closed', false)
     if (this.#client && !this.#client.retired) return this.#client
     const first = this.#made % connect.hosts.length
     this.#made += 1

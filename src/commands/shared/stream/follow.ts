@@ -9,11 +9,16 @@ import { pauseOrAbort } from './pause.ts'
 import { persevere } from './persevere.ts'
 import { beadIsDone, type Until } from './until.ts'
 
-/** A busy log that holds nothing for this reader is looked at less and less often, so that many readers do not slow the writers. */
-const BUSY_MS = 500
+/**
+ * A busy log that holds nothing for this reader is looked at less and less often, whatever is announced, until all readers together
+ * look a hundred times a second: the more of them, the less they slow the writers.
+ */
 const FREE_MISSES = 4
-const LONGEST_MISS_MS = 200
+const MISS_MS_PER_READER = 10
+const LONGEST_MISS_MS = 1_000
+/** Together they sweep ten times a second at most, each once a second at most. */
 const SWEEP_EVERY_MS = 1_000
+const SWEEP_MS_PER_READER = 100
 /** For what is done beside the stream: a connection that does not answer must not hold it up for long. */
 const ASIDE_MS = 3_000
 
@@ -55,8 +60,8 @@ export async function follow(ctx: CommandContext, options: FollowOptions): Promi
   let count = 0
   let lastItem = now()
   let lastSweep = 0
-  let lastWake = 0
   let misses = 0
+  let readers = 1
   let beadDone = false
 
   const end = (reason: Followed['reason']): Followed => ({ upTo, count, reason })
@@ -72,6 +77,7 @@ export async function follow(ctx: CommandContext, options: FollowOptions): Promi
     const step = await patiently(() => reader.step())
     if (!step) break
     const batch = step.value
+    const isMiss = batch.items.length === 0 && batch.upTo > upTo
     const room = limit === undefined ? batch.items.length : limit - count
     const last = until?.kind === 'seq' ? until.seq : Number.POSITIVE_INFINITY
     const items = batch.items.filter(({ seq }) => seq <= last).slice(0, room)
@@ -109,24 +115,30 @@ export async function follow(ctx: CommandContext, options: FollowOptions): Promi
       beadDone = (await patiently(() => beadIsDone(ctx, until.beadId)))?.value ?? false
       if (beadDone) continue
     }
-    if (now() - lastSweep >= SWEEP_EVERY_MS) {
+    if (now() - lastSweep >= Math.max(SWEEP_EVERY_MS, readers * SWEEP_MS_PER_READER)) {
       lastSweep = now()
-      // what time alone brings about: leases that ran out, messages that nobody acked; the next step tells of a lost database
-      await ctx.db.read('select swarm.sweep($1)', [ctx.repo], { timeoutMs: ASIDE_MS }).catch(() => {})
+      // the next step tells of a lost database
+      readers = await sweep(ctx).catch(() => readers)
     }
     const due = [
       until?.kind === 'idle' ? lastItem + until.ms : undefined,
       deadline,
       heartbeatMs === undefined ? undefined : lines.lastAt + heartbeatMs,
     ].filter((at) => at !== undefined)
-    const [repo = null, another] = options.filter.repos
     const longest = Math.max(1, Math.min(1_000, ...due.map((at) => at - now())))
-    await ctx.db.waitForChange(another === undefined ? repo : null, longest, signal)
-    misses = items.length === 0 && now() - lastWake < BUSY_MS ? misses + 1 : 0
-    lastWake = now()
+    misses = isMiss ? misses + 1 : 0
     if (misses > FREE_MISSES) {
-      await pauseOrAbort(Math.min(LONGEST_MISS_MS, longest, 2 ** (misses - FREE_MISSES)), signal)
+      const pauseMs = Math.min(
+        2 ** (misses - FREE_MISSES),
+        readers * MISS_MS_PER_READER,
+        LONGEST_MISS_MS,
+        longest,
+      )
+      await pauseOrAbort(pauseMs, signal)
+      continue
     }
+    const [repo = null, another] = options.filter.repos
+    await ctx.db.waitForChange(another === undefined ? repo : null, longest, signal)
   }
   return end(signal.aborted ? undefined : 'timeout')
 }
@@ -143,4 +155,15 @@ async function markDelivered(ctx: CommandContext, agent: number | undefined, ite
   const params = [agent, JSON.stringify(messages)]
   const options = { timeoutMs: ASIDE_MS }
   await ctx.db.read('select swarm.mark_delivered($1::integer, $2::text::jsonb)', params, options)
+}
+
+/** Brings about what time alone does: leases that ran out, messages that nobody acked. Answers how many processes listen, at least 1. */
+async function sweep(ctx: CommandContext): Promise<number> {
+  const [row] = await ctx.db.read<{ readers: number }>(
+    `select swarm.sweep($1), (select count(*)::integer from pg_stat_activity
+       where datname = current_database() and application_name like 'swarm listen%') as readers`,
+    [ctx.repo],
+    { timeoutMs: ASIDE_MS },
+  )
+  return Math.max(1, row?.readers ?? 1)
 }

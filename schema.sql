@@ -397,6 +397,19 @@ begin
   return swarm.carry_out(p_repo, p_cmd, p_args, p_proc, p_key, p_rid, v_start);
 end $$;
 
+-- The same, then a wake-up for those who wait, in a transaction of its own and in the same round trip. Nobody is woken when nothing
+-- has happened: those who wait ask again and again. Not within a transaction.
+create or replace procedure swarm.run_and_wake(
+  p_repo text, p_cmd text, p_args jsonb, p_proc jsonb, p_key text, p_rid text, inout r jsonb
+) language plpgsql as $$
+begin
+  r := swarm.run(p_repo, p_cmd, p_args, p_proc, p_key, p_rid);
+  if not r ?| array['refused', 'transient', 'replayed'] then
+    commit;
+    perform pg_notify('swarm', p_repo);
+  end if;
+end $$;
+
 -- Null when the key is new; else the reply of its first send, once that has ended.
 create or replace function swarm.take_key(p_repo text, p_cmd text, p_args jsonb, p_key text) returns jsonb language plpgsql volatile as $$
 declare
@@ -427,7 +440,7 @@ begin
   end case;
   if v_reply ? 'transient' then
     delete from swarm.operations where repo_id = p_repo and key = p_key;
-    return v_reply - 'transient';
+    return v_reply;
   elsif v_reply ? 'refused' then
     delete from swarm.operations where repo_id = p_repo and key = p_key;
   else

@@ -62,14 +62,12 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       const [settled] = await ctx.db.append([command.append(ctx, input)])
       if (settled?.status !== 'fulfilled') throw settled?.reason
       if (settled.value.replayed) ctx.replayed()
-      ctx.db.notify(ctx.repo)
       return settled.value.d
     }
     const d =
       command.pages && input.stream
         ? await (await import('./shared/page.ts')).streamPages(ctx, input, (page) => command.run(ctx, page))
         : await command.run(ctx, input)
-    if (command.effect === 'write' && needs === 'database') ctx.db.notify(ctx.repo)
     if (command.effect === 'local') state.forgetRoot()
     // what a command answers is JSON: its output schema says so
     return d as Json
@@ -118,7 +116,6 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     }
     if (!ctx) return []
     const settled = await ctx.db.append(calls)
-    for (const repo of new Set(calls.map((call) => call.repo))) ctx.db.notify(repo)
     return Promise.all(
       requests.map((request, at) => {
         const result = settled[at]

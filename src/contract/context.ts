@@ -24,12 +24,14 @@ export interface WriteCall {
 export interface WriteReply {
   readonly d: JsonObject
   readonly replayed: boolean
+  /** False when it was replayed, and when it has found nothing to do. */
+  readonly changed: boolean
 }
 
 /** What the commands need of a database. Implemented in `db`; every call has a deadline. */
 export interface Database {
   /**
-   * Runs one write under its operation key. A refusal is thrown as SwarmError. A dead connection is settled by
+   * Runs one write under its operation key, and wakes those who wait once it is committed. A refusal is thrown as SwarmError. A dead connection is settled by
    * sending the same write again under the same key; past the deadline it is TIMEOUT with `ctx.outcome: "unknown"`.
    */
   write(call: WriteCall): Promise<WriteReply>
@@ -52,9 +54,7 @@ export interface Database {
   transaction<T>(work: (db: Database) => Promise<T>, options?: { readonly keyed?: boolean }): Promise<T>
   /** Runs trusted SQL of several statements (schema.sql), in one transaction. */
   script(sql: string): Promise<void>
-  /** Tells waiting processes that something changed. After commit, throttled, never awaited by a reply. */
-  notify(repo: string): void
-  /** Resolves when somebody notified for this repo (null: for any), or when `timeoutMs` passed, or when `signal` aborts. */
+  /** Resolves when a write changed something in this repo (null: for any), or when `timeoutMs` passed, or when `signal` aborts. */
   waitForChange(repo: string | null, timeoutMs: number, signal: AbortSignal): Promise<void>
 }
 

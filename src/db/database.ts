@@ -6,7 +6,7 @@ import { persist, Stopped } from './client/persist.ts'
 import { Pool } from './client/pool.ts'
 import type { ConnectTarget } from './client/target.ts'
 import { TransactionDatabase } from './client/transaction-database.ts'
-import { appendCalls, groupCalls, runCall } from './client/writes.ts'
+import { appendCalls, groupCalls, runAndWake, runCall } from './client/writes.ts'
 import { parseUrl } from './url.ts'
 
 export type { Listener, ListenerState } from './client/listener.ts'
@@ -46,6 +46,8 @@ export interface OpenDatabase extends Database {
    * the rows, before COMMIT: it must not keep what an earlier run did outside the database.
    */
   transaction<T>(work: (db: Database) => Promise<T>, options?: TransactionOptions): Promise<T>
+  /** Wakes those who wait for a change of this repo: throttled, after the reply, in another statement. Writes do it by themselves. */
+  notify(repo: string): void
   /** The listening connection of this process, shared; made on first use. */
   listener(): Promise<Listener>
   /** Sends a pending notification, then ends every connection. */
@@ -86,9 +88,20 @@ class PooledDatabase implements OpenDatabase {
     this.#notifier = new Notifier((repos) => this.#sendNotifications(repos))
   }
 
-  write(call: WriteCall): Promise<WriteReply> {
-    const attempt = persist(this.#pool, this.#rules(true), (client, leftMs) => runCall(client, call, leftMs))
-    return attempt.catch((error: unknown) => this.#fail(error, call))
+  async write(call: WriteCall): Promise<WriteReply> {
+    // only the first attempt: what became of it is asked with the plain write
+    let wakes = this.#notifier.takeTurn()
+    let woke = false
+    const reply = await persist(this.#pool, this.#rules(true), (client, leftMs) => {
+      woke = wakes
+      wakes = false
+      return (woke ? runAndWake : runCall)(client, call, leftMs)
+    }).catch((error: unknown) => this.#fail(error, call))
+    if (reply.changed) {
+      if (woke) this.#listening?.wake(call.repo)
+      else this.notify(call.repo)
+    }
+    return reply
   }
 
   async append(calls: readonly WriteCall[]): Promise<readonly PromiseSettledResult<WriteReply>[]> {
@@ -177,9 +190,12 @@ class PooledDatabase implements OpenDatabase {
   async #appendGroup(calls: readonly WriteCall[]): Promise<readonly PromiseSettledResult<WriteReply>[]> {
     if (calls.length === 1) return Promise.allSettled(calls.map((call) => this.write(call)))
     try {
-      return await persist(this.#pool, this.#rules(true), (client, leftMs) =>
+      const results = await persist(this.#pool, this.#rules(true), (client, leftMs) =>
         appendCalls(client, calls, leftMs),
       )
+      // a group that was replayed or refused as a whole wakes for nothing, and is rare
+      for (const repo of new Set(calls.map((call) => call.repo))) this.notify(repo)
+      return results
     } catch (error) {
       // the statement raised for all because of one: each on its own
       if (error instanceof Stopped && error.failure.kind === 'other' && !error.unknown)

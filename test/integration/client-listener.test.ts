@@ -1,11 +1,14 @@
+import { randomUUID } from 'node:crypto'
 import postgres from 'postgres'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import type { WriteCall } from '../../src/contract/context.ts'
 import { Listener, type ListenerOptions } from '../../src/db/client/listener.ts'
 import { waitForWake } from '../../src/db/client/waiting.ts'
 import { type OpenDatabase, openDatabase } from '../../src/db/database.ts'
 import { parseUrl } from '../../src/db/url.ts'
 import { proxyTo } from '../support/proxy.ts'
 import { type ScratchServer, scratchServer } from '../support/scratch-server.ts'
+import { STAND_IN } from '../support/stand-in.ts'
 
 let server: ScratchServer
 let admin: postgres.Sql
@@ -14,6 +17,7 @@ const opened: { close(): unknown }[] = []
 beforeAll(async () => {
   server = await scratchServer()
   admin = postgres(server.url, { max: 1, onnotice: () => {} })
+  await admin.unsafe(STAND_IN)
 })
 
 afterEach(async () => {
@@ -51,6 +55,12 @@ function listen(options: Partial<ListenerOptions> = {}): Listener {
   return listener
 }
 
+const call = (repo: string, cmd: string, args: WriteCall['args'] = {}): WriteCall => ({
+  repo,
+  cmd,
+  args,
+  key: randomUUID(),
+})
 const onPort = (port: number) => server.url.replace(String(server.port), String(port))
 const never = () => new AbortController().signal
 const notify = (repo: string) => admin`select pg_notify('swarm', ${repo})`
@@ -234,16 +244,33 @@ describe('notify', () => {
     const ear = postgres(server.url, { max: 1 })
     await ear.listen('swarm', (repo) => heard.push(repo))
     const db = open()
-    await db.transaction(async (tx) => tx.notify('committed'))
+    await db.transaction(async (tx) => tx.write(call('committed', 'bump')))
     await db
       .transaction(async (tx) => {
-        tx.notify('undone')
+        await tx.write(call('undone', 'bump'))
         throw new Error('no')
       })
       .catch(() => {})
     db.notify('last')
     await db.close()
     await expect.poll(() => heard).toEqual(['committed', 'last'])
+    await ear.end()
+  })
+
+  it('comes along with a write, and not with one that changed nothing', async () => {
+    const heard: string[] = []
+    const ear = postgres(server.url, { max: 1 })
+    await ear.listen('swarm', (repo) => heard.push(repo))
+    const db = open()
+    const first = call('first', 'bump')
+    expect(await db.write(first)).toMatchObject({ changed: true })
+    await expect.poll(() => heard).toEqual(['first'])
+    expect(await db.write({ ...first })).toMatchObject({ changed: false, replayed: true })
+    expect(await db.write(call('idle', 'idle'))).toMatchObject({ changed: false })
+    await db.write(call('refused', 'refuse', { code: 'CONFLICT', msg: 'no' })).catch(() => {})
+    for (const repo of ['quiet', 'busy']) await db.write(call(repo, 'bump'))
+    await db.close()
+    await expect.poll(() => heard).toEqual(['first', 'quiet', 'busy'])
     await ear.end()
   })
 

@@ -61,8 +61,9 @@ describe('write', () => {
     expect(first).toEqual({
       d: { n: 1, args: write.args, proc: { session: 's' }, rid: '7' },
       replayed: false,
+      changed: true,
     })
-    expect(await db.write(write)).toEqual({ ...first, replayed: true })
+    expect(await db.write(write)).toEqual({ ...first, replayed: true, changed: false })
     expect(await counter('a')).toBe(1)
   })
 
@@ -96,6 +97,15 @@ describe('write', () => {
 
   it('sends deadlock victims again and never shows them', async () => {
     expect(await db.write(call('contend', { times: 3 }))).toMatchObject({ d: { n: 1 } })
+    expect(await counter()).toBe(1)
+  })
+
+  it.each(['P0001', '57014', '40P01', '53100'])('was done when %s came after its commit', async (state) => {
+    // a client of its own: the first write of a quiet one wakes along the way
+    const fresh = openDatabase({ kind: 'url', url: server.url }, { connectTimeoutMs: 3_000, session: 'late' })
+    const reply = await fresh.write(call('late', { state }))
+    await fresh.close()
+    expect(reply).toMatchObject({ d: { n: 1 }, replayed: true })
     expect(await counter()).toBe(1)
   })
 

@@ -1,6 +1,7 @@
 /**
  * A small schema with the entry points that the client calls, and verbs that do what a test needs: `bump` adds to a counter, `slow`
- * sleeps first, `refuse` and `raise` say no, `contend` is a deadlock victim as often as it is told.
+ * sleeps first, `refuse` and `raise` say no, `idle` has nothing to do, `contend` is a deadlock victim as often as it is told, `late`
+ * raises after its commit.
  */
 export const STAND_IN = `
 create schema if not exists swarm;
@@ -31,6 +32,9 @@ begin
     perform pg_sleep((p_args ->> 'seconds')::float8);
   elsif p_cmd = 'refuse' then
     return jsonb_build_object('refused', p_args);
+  elsif p_cmd = 'idle' then
+    delete from swarm.operations where repo_id = p_repo and key = p_key;
+    return '{"transient": true, "d": {}}';
   elsif p_cmd = 'raise' then
     raise exception 'no good: %', p_args ->> 'why' using errcode = coalesce(p_args ->> 'state', 'P0001');
   elsif p_cmd = 'contend' then
@@ -44,6 +48,20 @@ begin
   v_reply := jsonb_build_object('d', jsonb_build_object('n', v_n, 'args', p_args, 'proc', p_proc, 'rid', p_rid));
   update swarm.operations set reply = v_reply where repo_id = p_repo and key = p_key;
   return v_reply;
+end $$;
+
+create or replace procedure swarm.run_and_wake(
+  p_repo text, p_cmd text, p_args jsonb, p_proc jsonb, p_key text, p_rid text, inout r jsonb
+) language plpgsql as $$
+begin
+  r := swarm.run(p_repo, p_cmd, p_args, p_proc, p_key, p_rid);
+  if not r ?| array['refused', 'transient', 'replayed'] then
+    commit;
+    if p_cmd = 'late' then
+      raise exception 'too late' using errcode = coalesce(p_args ->> 'state', 'P0001');
+    end if;
+    perform pg_notify('swarm', p_repo);
+  end if;
 end $$;
 
 create or replace function swarm.append(p_calls jsonb) returns jsonb language plpgsql volatile as $$

@@ -26,6 +26,13 @@ export class Notifier {
     this.#schedule()
   }
 
+  /** True when it has been quiet: then whoever asks may send the wake-up along with its write. */
+  takeTurn(): boolean {
+    if (this.#sending || this.#immediate || this.#timer || this.#dueInMs() > 0) return false
+    this.#sentAt = performance.now()
+    return true
+  }
+
   /** Sends what is pending and waits for it, at most `timeoutMs`. */
   async flush(timeoutMs: number): Promise<void> {
     let timer: NodeJS.Timeout | undefined
@@ -43,11 +50,14 @@ export class Notifier {
 
   #schedule(): void {
     if (this.#sending || this.#immediate || this.#timer || this.#changed.size === 0) return
-    const waitMs =
-      this.#sentAt + Math.min(LONGEST_MS, Math.max(EVERY_MS, this.#tookMs * SHARE)) - performance.now()
+    const waitMs = this.#dueInMs()
     // not in this turn: the reply is written first
     if (waitMs <= 0) this.#immediate = setImmediate(() => this.#sendNow())
     else this.#timer = setTimeout(() => this.#sendNow(), Math.ceil(waitMs))
+  }
+
+  #dueInMs(): number {
+    return this.#sentAt + Math.min(LONGEST_MS, Math.max(EVERY_MS, this.#tookMs * SHARE)) - performance.now()
   }
 
   #sendNow(): Promise<void> {

@@ -22,9 +22,11 @@ export class TransactionDatabase implements Database {
     this.#context = context
   }
 
-  write(call: WriteCall): Promise<WriteReply> {
-    const { transaction, timeoutMs } = this.#context
-    return this.#explained(() => runCall(transaction, call, timeoutMs), call)
+  async write(call: WriteCall): Promise<WriteReply> {
+    const { transaction, timeoutMs, changed } = this.#context
+    const reply = await this.#explained(() => runCall(transaction, call, timeoutMs), call)
+    if (reply.changed) changed.add(call.repo)
+    return reply
   }
 
   /** One by one: a statement that raises would end the transaction for the others. */
@@ -54,10 +56,6 @@ export class TransactionDatabase implements Database {
   script(sql: string): Promise<void> {
     const { transaction, timeoutMs } = this.#context
     return this.#explained(() => transaction.script(sql, timeoutMs))
-  }
-
-  notify(repo: string): void {
-    this.#context.changed.add(repo)
   }
 
   async waitForChange(): Promise<void> {

@@ -1,20 +1,42 @@
-import type { WriteCall, WriteReply } from '../../contract/context.ts'
+import type { Param, WriteCall, WriteReply } from '../../contract/context.ts'
 import { SwarmError } from '../../contract/errors.ts'
 import { isJsonObject } from '../../contract/json.ts'
 import { refusalToError } from '../refusal.ts'
-import type { Queryable } from './queryable.ts'
+import { Failure } from './failure.ts'
+import type { Queryable, Row } from './queryable.ts'
 
 const RUN = 'select swarm.run($1::text, $2::text, $3::text::jsonb, $4::text::jsonb, $5::text, $6::text) as r'
+const RUN_AND_WAKE =
+  'call swarm.run_and_wake($1::text, $2::text, $3::text::jsonb, $4::text::jsonb, $5::text, $6::text, null)'
 const APPEND = 'select swarm.append($1::text::jsonb) as r'
 /** Appends in one statement (DESIGN section 4). */
 const GROUP_SIZE = 64
 
 /** Runs one write. A refusal of the database is thrown. */
 export async function runCall(on: Queryable, call: WriteCall, timeoutMs: number): Promise<WriteReply> {
-  const { repo, cmd, args, proc, key } = call
-  const params = [repo, cmd, JSON.stringify(args), JSON.stringify(proc ?? {}), key, ridText(call)]
-  const [row] = await on.query(RUN, params, timeoutMs)
+  const [row] = await on.query(RUN, paramsOf(call), timeoutMs)
   return toReply(row?.r)
+}
+
+/**
+ * The same, and wakes those who wait for a change of the repo once it has been committed. What the server raises may then have come after
+ * COMMIT: the write is sent again alone, under its key, which says what became of it.
+ */
+export async function runAndWake(on: Queryable, call: WriteCall, timeoutMs: number): Promise<WriteReply> {
+  const startedAt = performance.now()
+  let row: Row | undefined
+  try {
+    ;[row] = await on.query(RUN_AND_WAKE, paramsOf(call), timeoutMs)
+  } catch (error) {
+    if (!(error instanceof Failure) || error.breaksClient || error.kind === 'unprepared') throw error
+    return runCall(on, call, timeoutMs - (performance.now() - startedAt))
+  }
+  return toReply(row?.r)
+}
+
+function paramsOf(call: WriteCall): readonly Param[] {
+  const { repo, cmd, args, proc, key } = call
+  return [repo, cmd, JSON.stringify(args), JSON.stringify(proc ?? {}), key, ridText(call)]
 }
 
 /** Runs a group of appends as one statement; a result for each, in order. No two of them may share repo and key. */
@@ -60,7 +82,8 @@ function toReply(value: unknown): WriteReply {
   if (!isJsonObject(value)) throw unreadable()
   if (value.refused !== undefined) throw refusalToError(value.refused)
   if (!isJsonObject(value.d)) throw unreadable()
-  return { d: value.d, replayed: value.replayed === true }
+  const replayed = value.replayed === true
+  return { d: value.d, replayed, changed: !replayed && value.transient !== true }
 }
 
 function ridText({ rid }: WriteCall): string | null {

@@ -32,9 +32,11 @@ export function plain(name: string): string {
 function cost(word: string, candidate: string): number {
   const allowed = Math.min(3, Math.max(1, Math.floor(Math.max(word.length, candidate.length) / 3)))
   const edits = editsBetween(word, candidate, allowed)
-  if (edits <= allowed) return edits
   const [short, long] = word.length < candidate.length ? [word, candidate] : [candidate, word]
-  return short.length >= 3 && long.startsWith(short) ? PREFIX_COST : Number.POSITIVE_INFINITY
+  const isPrefix = short.length >= 3 && long.startsWith(short)
+  // of two that are as near, the one whose end is missing: `statu` is `status` rather than `state`
+  if (edits <= allowed) return isPrefix ? edits - 0.5 : edits
+  return isPrefix ? PREFIX_COST : Number.POSITIVE_INFINITY
 }
 
 /** Levenshtein's distance, with a swap of two neighbours as one edit: they are the commonest slip of all. */

@@ -7,6 +7,7 @@ const VERBS = [
   'start-stage',
   'send',
   'show',
+  'state',
   'status',
   'lock',
   'unlock',
@@ -25,6 +26,8 @@ describe('closest', () => {
     ['shwo', 'show'],
     ['stauts', 'status'],
     ['sned', 'send'],
+    ['statu', 'status'],
+    ['stat', 'state'],
   ])('%s is %s', (word, meant) => {
     expect(closest(word, VERBS)).toBe(meant)
   })

@@ -254,6 +254,7 @@ create table if not exists swarm.agent_messages (
 create index if not exists messages_to on swarm.agent_messages (to_repo_id, to_agent_id, id);
 create index if not exists messages_unread on swarm.agent_messages (to_repo_id, to_agent_id, id) where not read;
 create index if not exists messages_from on swarm.agent_messages (from_repo_id, from_agent_id, id);
+create index if not exists messages_by_bead on swarm.agent_messages (to_repo_id, bead_id, id) where bead_id is not null;
 create index if not exists messages_due on swarm.agent_messages (to_repo_id, deadline_at) where deadline_at is not null and overdue_at is null;
 create index if not exists messages_by_thread on swarm.agent_messages (to_repo_id, thread_id, id) where thread_id is not null;
 
@@ -1042,6 +1043,18 @@ begin
     where b.repo_id = p_repo and b.bead_id = x.d and b.open_blockers <> x.n;
 end $$;
 
+-- Sets right what the invariants find wrong: the counts are deltas, and a fault in one would stay.
+create or replace function swarm.do_recount(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
+declare
+  v_wrong  text[];
+begin
+  perform swarm.lock_links(p_repo);
+  v_wrong := array(select bead_id from swarm.bead_backlog b
+    where repo_id = p_repo and open_blockers <> swarm.count_blockers(p_repo, bead_id) order by bead_id);
+  perform swarm.recount(p_repo, v_wrong);
+  return jsonb_build_object('d', jsonb_build_object('recounted', to_jsonb(v_wrong)));
+end $$;
+
 -- Caller holds the links lock. The blocker is locked before its status is read, in a statement of its own.
 create or replace function swarm.add_link(p_repo text, p_bead text, p_other text, p_kind text) returns void
 language plpgsql volatile as $$
@@ -1526,12 +1539,27 @@ begin
         from swarm.workflow_stages s where s.repo_id = p_repo and s.name = b.workflow and s.stage = 'qa' and s.gate is not null), '{}');
 end $$;
 
--- `p`: complete (the stage's completion, as complete-stage takes it), ran (what the answer says of the command),
--- verified (swarm ran the stage's gate), lease_ms (of a claim that is kept by a process that now ends).
+-- `p`: complete (the stage's completion, as complete-stage takes it), attempt (which it is), ran (what the answer says of the command),
+-- verified (swarm ran the stage's gate), lease_ms (of a claim that is kept by a process that now ends). What the command itself
+-- completed or released stands.
 create or replace function swarm.do_run_once(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
 declare
-  v_reply  jsonb := swarm.do_complete_stage(p_repo, p -> 'complete', p - '{complete,ran}'::text[]);
+  k        jsonb := p -> 'complete';
+  v_state  text;
+  v_reply  jsonb;
+  b        swarm.bead_backlog;
+  h        swarm.stage_history;
 begin
+  select * into b from swarm.bead_backlog where repo_id = p_repo and bead_id = k ->> 'bead_id' for no key update;
+  v_state := swarm.claim_state(p_repo, (k ->> 'agent_id')::integer, b.bead_id, (k ->> 'fence')::bigint, k ->> 'stage', (p ->> 'attempt')::integer);
+  if v_state in ('moved', 'ended') then
+    select * into h from swarm.stage_history where repo_id = p_repo and bead_id = b.bead_id and fence = (k ->> 'fence')::bigint
+      and stage = k ->> 'stage' and attempt_number = (p ->> 'attempt')::integer order by id desc limit 1;
+    return jsonb_build_object('d', jsonb_build_object('ran', p -> 'ran',
+      'transition', case when h.result in ('advance', 'retry', 'finalize', 'block') then h.result else 'noop' end,
+      'stage', b.stage, 'attempt', b.attempt, 'kept', v_state = 'moved', 'by_command', true));
+  end if;
+  v_reply := swarm.do_complete_stage(p_repo, k, p - '{complete,ran,attempt}'::text[]);
   if v_reply ? 'refused' then
     return v_reply;
   end if;

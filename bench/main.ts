@@ -1,5 +1,5 @@
-import { writeFileSync } from 'node:fs'
-import { cpus, release, totalmem } from 'node:os'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpus, totalmem, type } from 'node:os'
 import { join } from 'node:path'
 import { benchAppends } from './appends.ts'
 import { benchClaims } from './claims.ts'
@@ -33,7 +33,15 @@ function render(section: Section): string {
 
 function machine(): string {
   const [cpu] = cpus()
-  return `${cpus().length} × ${cpu?.model.trim() ?? 'unknown'}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, Linux ${release()}, Node ${process.versions.node}, embedded Postgres 18, on ${new Date().toISOString().slice(0, 10)}`
+  return `${cpus().length} × ${cpu?.model.trim() ?? 'unknown'}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, ${type()}, Node ${process.versions.node}, embedded Postgres 18, on ${new Date().toISOString().slice(0, 10)}`
+}
+
+/** What stands in the results that no benchmark has made: it stays. */
+function byHand(file: string): string {
+  if (!existsSync(file)) return ''
+  const old = readFileSync(file, 'utf8')
+  const from = old.indexOf('\n## Torture')
+  return from < 0 ? '' : old.slice(from)
 }
 
 async function main(): Promise<void> {
@@ -52,7 +60,8 @@ async function main(): Promise<void> {
   })
   if (wanted.length > 0) return
   const head = `# Results\n\nAbsolute figures differ from machine to machine; the ratios are measured side by side in one run.\n\n- machine: ${machine()}\n- command: \`npm run bench\`\n\n`
-  writeFileSync(join(process.env.SWARM_BENCH_ROOT ?? '.', 'bench', 'RESULTS.md'), head + sections.join('\n'))
+  const file = join(process.env.SWARM_BENCH_ROOT ?? '.', 'bench', 'RESULTS.md')
+  writeFileSync(file, head + sections.join('\n') + byHand(file))
 }
 
 main().catch((error: unknown) => {

@@ -1,5 +1,8 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
+import type { CommandContext } from '../contract/context.ts'
+import { noRoot } from '../db/target.ts'
+import { repoOfPlace } from './shared/checks/place.ts'
 import { writePart } from './shared/part-write.ts'
 
 const check = z.object({
@@ -18,11 +21,13 @@ export default defineCommand({
       .boolean()
       .optional()
       .describe('rename the event log, after a failover or a restore: old cursors are then refused'),
+    recount: z.boolean().optional().describe('count the open blockers of all beads afresh'),
   }),
   output: z.object({
     healthy: z.boolean().describe('true when every check is ok'),
     checks: z.array(check),
     log_id: z.string().optional().describe('the new name of the log'),
+    recounted: z.array(z.string()).optional().describe('the beads whose count was wrong'),
   }),
   effect: 'write',
   needs: 'nothing',
@@ -33,9 +38,18 @@ export default defineCommand({
       out: { healthy: '$any', checks: '$any' },
     },
   ],
-  async run(ctx, { new_log }) {
+  async run(ctx, { new_log, recount }) {
     const renamed = new_log
       ? await writePart<{ log_id: string }>(ctx, 'new-log', {}, { cmd: 'doctor', new_log })
+      : undefined
+    const counted = recount
+      ? await writePart<{ recounted: string[] }>(
+          ctx,
+          'recount',
+          {},
+          { cmd: 'doctor', recount },
+          repoToCheck(ctx),
+        )
       : undefined
     const { examine } = await import('./shared/checks/examine.ts')
     const found = await examine(ctx)
@@ -44,7 +58,17 @@ export default defineCommand({
       healthy: checks.every(({ ok }) => ok),
       checks,
       ...(renamed ? { log_id: renamed.log_id } : {}),
+      ...(counted ? { recounted: counted.recounted } : {}),
     }
   },
-  dry: async (_ctx, { new_log }) => (new_log ? ['rename the event log'] : []),
+  dry: async (_ctx, { new_log, recount }) => [
+    ...(new_log ? ['rename the event log'] : []),
+    ...(recount ? ['count the open blockers of all beads afresh'] : []),
+  ],
 })
+
+function repoToCheck(ctx: CommandContext): string {
+  const repo = repoOfPlace(ctx)
+  if (repo === undefined) throw noRoot()
+  return repo
+}

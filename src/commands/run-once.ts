@@ -32,6 +32,10 @@ const output = z.object({
   stage: z.string().optional().describe('the stage that the bead is at now'),
   attempt: z.int().optional(),
   kept: z.boolean().optional().describe('true when the agent still holds it, for that stage'),
+  by_command: z
+    .boolean()
+    .optional()
+    .describe('true when the command itself completed the stage or released the bead'),
   reason: z.string().optional().describe('why nothing was run, as claim-next says it'),
   pending: z.int().optional(),
   in_progress: z.int().optional(),
@@ -108,6 +112,7 @@ async function runOnce(ctx: CommandContext, input: Input): Promise<Output> {
   const { ran } = stageRun
   const d = await holderWrite<Output>(ctx, 'run-once', input, {
     ran,
+    attempt: work.attempt,
     verified: ran.gate,
     ...(ctx.renews ? {} : { lease_ms: input.lease_ms ?? LEFT_LEASE_MS }),
     complete: completionOf(input.agent_id, work, stageRun),

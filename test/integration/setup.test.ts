@@ -311,9 +311,16 @@ describe('doctor', () => {
     const { d, checks } = await rows({ repo: 'ill' })
     expect(d.healthy).toBe(false)
     expect(names.map((name) => checks.get(name)?.ok)).toEqual([false, false, false])
-    expect(checks.get('blockers')?.detail).toContain('b')
+    expect(checks.get('blockers')).toMatchObject({
+      detail: expect.stringContaining('b'),
+      fix: '{"cmd":"doctor","repo":"ill","recount":true}',
+    })
     expect(checks.get('leases')?.detail).toContain('a')
     expect(checks.get('agents')?.detail).toContain('agent 2')
+
+    const mended = await rows({ repo: 'ill', recount: true })
+    expect(mended.d.recounted).toEqual(['b'])
+    expect(mended.checks.get('blockers')?.ok).toBe(true)
   })
 
   it('tells of an unknown repo, a root that is missing, and a database that is away', async () => {

@@ -440,3 +440,51 @@ function existing(file: string): string {
     return ''
   }
 }
+
+describe('run-once, likewise', () => {
+  const swarm = (...words: readonly string[]) => [process.execPath, BIN, ...words].join(' ')
+  const runOnce = async (...lines: readonly string[]) => {
+    const { envelopes } = await bench.start([
+      'run-once',
+      '--agent-id',
+      '1',
+      '--with-database',
+      '--',
+      'sh',
+      '-c',
+      lines.join('\n'),
+    ]).ended
+    return envelopes.at(-1)
+  }
+
+  test('a stage that its command completed is not completed again, whatever the exit code', async () => {
+    expect(await runOnce(swarm('complete-stage', '--outcome', 'passed'), 'exit 7')).toMatchObject({
+      ok: true,
+      d: {
+        ran: { stage: 'contract', attempt: 1, exit_code: 7 },
+        transition: 'advance',
+        stage: 'implement',
+        attempt: 1,
+        kept: true,
+        by_command: true,
+      },
+    })
+    expect(await bead()).toMatchObject({ status: 'in_progress', stage: 'implement' })
+  })
+
+  test('nor is the next attempt of the same stage passed', async () => {
+    const own = swarm('complete-stage', '--outcome', 'failed', '--feedback', 'not-yet')
+    expect(await runOnce(own)).toMatchObject({
+      ok: true,
+      d: { transition: 'retry', stage: 'contract', attempt: 2, kept: true, by_command: true },
+    })
+  })
+
+  test('a bead that its command released is not held', async () => {
+    expect(await runOnce(swarm('release', '--to', 'blocked', '--reason', 'no-key'))).toMatchObject({
+      ok: true,
+      d: { transition: 'noop', stage: 'contract', kept: false, by_command: true },
+    })
+    expect(await claims()).toBe(0)
+  })
+})

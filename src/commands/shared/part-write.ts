@@ -11,11 +11,12 @@ export async function writePart<D>(
   cmd: string,
   args: object,
   request: FixRequest,
+  repo: string = ctx.repo,
 ): Promise<D> {
   try {
     const reply = await ctx.db.write({
       cmd,
-      repo: ctx.repo,
+      repo,
       // the callers' arguments are plain data; absent keys are undefined and are not written
       args: args as JsonObject,
       proc: { session: ctx.session },

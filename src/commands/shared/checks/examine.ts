@@ -1,8 +1,8 @@
 import type { CommandContext } from '../../../contract/context.ts'
+import type { FixRequest } from '../../../contract/errors.ts'
 import { SCHEMA_VERSION, schemaVersion } from '../../../db/schema.ts'
-import { repoOf } from '../../../root/config.ts'
 import { toSwarmError } from '../faults.ts'
-import { checkPlace } from './place.ts'
+import { checkPlace, repoOfPlace } from './place.ts'
 import { bad, type Check, good } from './types.ts'
 
 const EMBEDDED = 'the embedded Postgres'
@@ -88,7 +88,7 @@ async function checkTables(ctx: CommandContext): Promise<Check[]> {
   const version = await schemaVersion(ctx.db)
   const schema = checkSchema(version)
   if (version === null || !schema.ok) return [schema]
-  const repo = ctx.repo || ctx.env.SWARM_REPO || (ctx.root ? repoOf(ctx.root) : undefined)
+  const repo = repoOfPlace(ctx)
   if (!repo) return [schema]
   const [row] = await ctx.db.read<{ d: Tables }>('select swarm.doctor_json($1) as d', [repo])
   if (!row) return [schema]
@@ -103,6 +103,7 @@ async function checkTables(ctx: CommandContext): Promise<Check[]> {
       d.blockers,
       'beads count their open blockers as the links say',
       (n, some) => `${n} beads count their open blockers wrong, like ${some}: this is a fault in swarm`,
+      { cmd: 'doctor', ...(ctx.repo ? { repo: ctx.repo } : {}), recount: true },
     ),
     fault(
       'leases',
@@ -137,6 +138,7 @@ function fault(
   { count, some }: Fault,
   fine: string,
   wrong: (count: number, some: string) => string,
+  mend?: FixRequest,
 ): Check {
-  return count === 0 ? good(name, fine) : bad(name, wrong(count, some.join(', ')))
+  return count === 0 ? good(name, fine) : bad(name, wrong(count, some.join(', ')), mend)
 }

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { CommandContext } from '../../../contract/context.ts'
-import { CONFIG_FILE, readConfig } from '../../../root/config.ts'
+import { CONFIG_FILE, readConfig, repoOf } from '../../../root/config.ts'
 import { findRoot, SWARM_DIR } from '../../../root/find.ts'
 import { toSwarmError } from '../faults.ts'
 import { bad, type Check, good } from './types.ts'
@@ -13,6 +13,11 @@ const OLDEST_NODE = [20, 19] as const
 export function checkPlace({ cwd, env }: CommandContext): Check[] {
   const path = findRoot(cwd, env)
   return [node(process.versions.node), root(path, env), ...(path ? [config(path), git(path)] : [])]
+}
+
+/** The repo to be checked: asked for, set, or that of the root; undefined where there is none. */
+export function repoOfPlace({ repo, env, root: here }: CommandContext): string | undefined {
+  return repo || env.SWARM_REPO || (here ? repoOf(here) : undefined)
 }
 
 export function node(version: string): Check {

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { describe, expect, test } from 'vitest'
 import type { Envelope } from '../../src/contract/envelope.ts'
 import { testDatabase } from '../support/database.ts'
+import { openStream } from '../support/stream.ts'
 import { BIN, cleanEnv, openPipe, parseLines, runSwarm } from '../support/swarm.ts'
 
 const database = await testDatabase()
@@ -232,5 +233,38 @@ describe('retention', () => {
       err: { code: 'INVALID', ctx: { field: 'before' } },
     })
     await pipe.close()
+  })
+})
+
+describe('a subscription that nothing concerns', () => {
+  test('stops listening while the log is busy, and misses nothing of what does', async () => {
+    const env = envFor('busy')
+    const reader = openStream(['subscribe', '--from', 'now', '--event-types', 'wanted'], env)
+    await reader.line(({ kind }) => kind === 'start')
+    const pipe = openPipe(env)
+    const append = (event_type: string, entity_id: string) =>
+      pipe.ok<{ sequence: number }>({ cmd: 'record-event', event_type, entity_id })
+    const resting = async () => {
+      await append('progress', 'other')
+      const [row] = await database.sql<{ n: number }[]>`select count(*)::int as n from pg_stat_activity
+        where datname = current_database() and application_name like 'swarm listen%' and query = 'unlisten *'`
+      return row?.n
+    }
+    await expect.poll(resting, { interval: 1, timeout: 10_000 }).toBe(1)
+    const { sequence } = await append('wanted', 'first')
+    for (let n = 0; n < 500; n++) await append('progress', 'other')
+    expect(await reader.line(({ entity_id }) => entity_id === 'first')).toMatchObject({ sequence })
+    // it is quiet now: the reader listens again
+    const listening = () => database.sql<{ query: string }[]>`select query from pg_stat_activity
+      where datname = current_database() and application_name like 'swarm listen%'`
+    await expect
+      .poll(async () => (await listening())[0]?.query, { timeout: 10_000 })
+      .toContain('listen swarm;')
+    await append('wanted', 'last')
+    await reader.line(({ entity_id }) => entity_id === 'last')
+    expect(reader.kind('event').map(({ entity_id }) => entity_id)).toEqual(['first', 'last'])
+    reader.process.kill('SIGTERM')
+    expect(await reader.end()).toBe(0)
+    expect(await pipe.close()).toBe(0)
   })
 })

@@ -41,7 +41,8 @@ const server = createServer((socket) => {
       return
     }
     if (bytes[0] === 0x58) return socket.end()
-    const column = / as ([rd])\0/.exec(bytes.toString('latin1'))?.[1] ?? 'x'
+    const statement = bytes.toString('latin1')
+    const column = statement.includes('run_and_wake') ? 'r' : (/ as ([rd])\0/.exec(statement)?.[1] ?? 'x')
     const value = JSON.stringify(ANSWERS[column] ?? {})
     const described = [int32(0), int16(0), int32(3802), int16(-1), int32(-1), int16(0)]
     socket.write(

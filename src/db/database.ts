@@ -91,16 +91,17 @@ class PooledDatabase implements OpenDatabase {
   async write(call: WriteCall): Promise<WriteReply> {
     // only the first attempt: what became of it is asked with the plain write
     let wakes = this.#notifier.takeTurn()
-    let woke = false
-    const reply = await persist(this.#pool, this.#rules(true), (client, leftMs) => {
-      woke = wakes
+    let attempts = 0
+    const { reply, woke } = await persist(this.#pool, this.#rules(true), async (client, leftMs) => {
+      attempts += 1
+      const along = wakes
       wakes = false
-      return (woke ? runAndWake : runCall)(client, call, leftMs)
+      if (along) return runAndWake(client, call, leftMs)
+      return { reply: await runCall(client, call, leftMs), woke: false }
     }).catch((error: unknown) => this.#fail(error, call))
-    if (reply.changed) {
-      if (woke) this.#listening?.wake(call.repo)
-      else this.notify(call.repo)
-    }
+    if (woke) this.#listening?.wake(call.repo)
+    // the reply to a later attempt may be that of the first, which told nobody
+    else if (reply.changed || attempts > 1) this.notify(call.repo)
     return reply
   }
 

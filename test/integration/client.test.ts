@@ -105,7 +105,7 @@ describe('write', () => {
     const fresh = openDatabase({ kind: 'url', url: server.url }, { connectTimeoutMs: 3_000, session: 'late' })
     const reply = await fresh.write(call('late', { state }))
     await fresh.close()
-    expect(reply).toMatchObject({ d: { n: 1 }, replayed: true })
+    expect(reply).toMatchObject({ d: { n: 1 }, replayed: true, changed: true })
     expect(await counter()).toBe(1)
   })
 
@@ -170,11 +170,16 @@ describe('a reply that is lost', () => {
     await proxy.close()
   })
 
-  it('is got by sending the write again, which is not done twice', async () => {
+  it('is got by sending the write again, which is not done twice, and those who wait are woken', async () => {
+    const heard: string[] = []
+    const ear = postgres(server.url, { max: 1 })
+    await ear.listen('swarm', (repo) => heard.push(repo))
     await far.write(call('bump'))
     proxy.cutNextAnswer()
     expect(await far.write(call('bump'))).toMatchObject({ d: { n: 2 }, replayed: true })
     expect(await counter()).toBe(2)
+    await expect.poll(() => heard).toEqual(['r', 'r'])
+    await ear.end()
   })
 
   it('is got for a group of appends, too', async () => {

@@ -205,7 +205,7 @@ export class Listener {
       if (this.#state !== 'resting') return
       this.#state = 'listening'
       this.#wakeAll()
-    } else if (this.#isUnattended()) {
+    } else if (this.#state === 'listening' && this.#isUnattended()) {
       this.#state = 'resting'
       await client.script('unlisten *', answerMs)
       // who came meanwhile could not ask for it

@@ -19,19 +19,25 @@ export async function runCall(on: Queryable, call: WriteCall, timeoutMs: number)
 }
 
 /**
- * The same, and wakes those who wait for a change of the repo once it has been committed. What the server raises may then have come after
- * COMMIT: the write is sent again alone, under its key, which says what became of it.
+ * The same, and wakes those who wait for a change of the repo once it has been committed; `woke` says whether it did. What the server
+ * raises may then have come after COMMIT: the write is sent again alone, under its key, which says what became of it.
  */
-export async function runAndWake(on: Queryable, call: WriteCall, timeoutMs: number): Promise<WriteReply> {
+export async function runAndWake(
+  on: Queryable,
+  call: WriteCall,
+  timeoutMs: number,
+): Promise<{ readonly reply: WriteReply; readonly woke: boolean }> {
   const startedAt = performance.now()
   let row: Row | undefined
   try {
     ;[row] = await on.query(RUN_AND_WAKE, paramsOf(call), timeoutMs)
   } catch (error) {
-    if (!(error instanceof Failure) || error.breaksClient || error.kind === 'unprepared') throw error
-    return runCall(on, call, timeoutMs - (performance.now() - startedAt))
+    if (!(error instanceof Failure) || error.breaksClient) throw error
+    const reply = await runCall(on, call, timeoutMs - (performance.now() - startedAt))
+    return { reply: { ...reply, changed: true }, woke: false }
   }
-  return toReply(row?.r)
+  const reply = toReply(row?.r)
+  return { reply, woke: reply.changed }
 }
 
 function paramsOf(call: WriteCall): readonly Param[] {

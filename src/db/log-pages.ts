@@ -42,6 +42,16 @@ const FEWEST_ROWS = 20
 const PAGE_BYTES = 1_048_576
 
 /**
+ * A parameter that the planner cannot look at. Else it would find that a plan for just this place in the log is cheaper than one for any,
+ * and make one for every look: 0.45 ms instead of 0.15.
+ */
+function hidden(parameter: string): string {
+  return `(select ${parameter})`
+}
+
+const POSITION = hidden('$1::bigint')
+
+/**
  * Reads pages of the log. Each statement reads the log's id and retention floor with the rows: history that does not go on, and
  * rows that were removed, are told, never skipped.
  */
@@ -59,7 +69,11 @@ export class LogPages {
 
   /** The wanted rows after `position` and up to `last`, which is final. */
   async upTo(position: number, last: number): Promise<LogPage> {
-    const { rows, end } = await this.#read(position, 'select $3::bigint as last, 0 as seen', last)
+    const { rows, end } = await this.#read(
+      position,
+      `select ${hidden('$3::bigint')} as last, 0 as seen`,
+      last,
+    )
     return { rows, upTo: end ?? last }
   }
 
@@ -70,9 +84,9 @@ export class LogPages {
   async atHead(position: number): Promise<HeadPage> {
     const { rows, end, last, seen } = await this.#read(
       position,
-      `select coalesce(max(seq) filter (where seq = $1::bigint + n), $1::bigint) as last, count(*) as seen
+      `select coalesce(max(seq) filter (where seq = ${POSITION} + n), ${POSITION}) as last, count(*) as seen
        from (select seq, row_number() over (order by seq) as n from (
-         select seq from swarm.execution_events where seq > $1::bigint order by seq limit $3::integer) next) numbered`,
+         select seq from swarm.execution_events where seq > ${POSITION} order by seq limit ${hidden('$3::integer')}) next) numbered`,
       HEAD_SPAN,
     )
     return { rows, upTo: end ?? last, contiguous: last, seen }
@@ -89,7 +103,7 @@ export class LogPages {
            select seq, item, size, sum(size) over (order by seq rows unbounded preceding) as bytes from (
              select seq, item, octet_length(item) as size from (
                select e.seq, (${ITEM})::text as item from swarm.execution_events e
-               where e.seq > $1::bigint and e.seq <= b.last and ${sql} order by e.seq limit $2::integer) wanted
+               where e.seq > ${POSITION} and e.seq <= b.last and ${sql} order by e.seq limit ${hidden('$2::integer')}) wanted
            ) sized) summed
          where bytes - size < ${PAGE_BYTES}) page on true`,
       [position, limit, own, ...params],

@@ -11,10 +11,10 @@ import { beadIsDone, type Until } from './until.ts'
 
 /**
  * A busy log that holds nothing for this reader is looked at less and less often, whatever is announced, until all readers together
- * look forty times a second: the more of them, the less they slow the writers.
+ * look twenty times a second: the more of them, the less they slow the writers.
  */
 const FREE_MISSES = 4
-const MISS_MS_PER_READER = 25
+const MISS_MS_PER_READER = 50
 const LONGEST_MISS_MS = 1_000
 /** Together they sweep ten times a second at most, each once a second at most. */
 const SWEEP_EVERY_MS = 1_000

@@ -1,5 +1,6 @@
 import type { ConnectOptions } from '../url.ts'
 import { Client } from './client.ts'
+import { Wakes } from './wakes.ts'
 
 export interface ListenerOptions {
   readonly connect: ConnectOptions
@@ -36,11 +37,6 @@ const REST_AFTER_MS = 250
 const PASSES_NO_NOTIFICATIONS =
   'notifications do not pass this pooler: changes are looked for every second. Set SWARM_LISTEN_URL to a direct connection'
 
-interface Subscription {
-  readonly repo: string | null
-  readonly wake: () => void
-}
-
 /**
  * One listening connection for all readers of a process. It is made with the first subscriber and rebuilt at once, and then at
  * least twice a second, when it is lost. A wake-up is a hint: whoever is woken reads what there is. Everybody is woken when the
@@ -50,17 +46,13 @@ interface Subscription {
 export class Listener {
   readonly #options: ListenerOptions
   readonly #beat: string
-  readonly #subscriptions = new Set<Subscription>()
-  readonly #versions = new Map<string, number>()
+  readonly #wakes = new Wakes()
   #state: ListenerState = 'idle'
-  #everything = 0
-  #changes = 0
   #client: Client | undefined
   #lose: () => void = () => {}
   #heard: (beat: string) => void = () => {}
   /** Has the connection listen again, or no more. */
   #turn: () => void = () => {}
-  #waitedAt = 0
   #linger: NodeJS.Timeout | undefined
 
   constructor(options: ListenerOptions) {
@@ -75,20 +67,18 @@ export class Listener {
 
   /** Grows whenever something may have changed in a repo, or in any with null, as far as this process was told. */
   version(repo: string | null): number {
-    return this.#everything + (repo === null ? this.#changes : (this.#versions.get(repo) ?? 0))
+    return this.#wakes.version(repo)
   }
 
   /** Calls `wake` whenever something may have changed in `repo`, or in any with null. Returns how to stop that. */
   onWake(repo: string | null, wake: () => void): () => void {
-    const subscription: Subscription = { repo, wake }
-    this.#subscriptions.add(subscription)
+    const stop = this.#wakes.add(repo, wake)
     clearTimeout(this.#linger)
     this.#start()
     if (this.#state === 'resting') this.#turn()
     return () => {
-      this.#subscriptions.delete(subscription)
-      this.#waitedAt = performance.now()
-      if (this.#subscriptions.size > 0 || this.#state === 'closed') return
+      stop()
+      if (this.#wakes.waiting > 0 || this.#state === 'closed') return
       clearTimeout(this.#linger)
       this.#linger = setTimeout(() => this.#lose(), LINGER_MS).unref()
     }
@@ -96,24 +86,15 @@ export class Listener {
 
   /** Wakes this process's own readers without the way over the server. */
   wake(repo: string): void {
-    this.#changes += 1
-    this.#versions.set(repo, (this.#versions.get(repo) ?? 0) + 1)
-    for (const subscription of [...this.#subscriptions]) {
-      if (subscription.repo === null || subscription.repo === repo) subscription.wake()
-    }
+    this.#wakes.wake(repo)
   }
 
   close(): void {
     this.#state = 'closed'
     clearTimeout(this.#linger)
-    this.#subscriptions.clear()
+    this.#wakes.clear()
     this.#client?.destroy()
     this.#lose()
-  }
-
-  #wakeAll(): void {
-    this.#everything += 1
-    for (const subscription of [...this.#subscriptions]) subscription.wake()
   }
 
   #start(): void {
@@ -136,7 +117,7 @@ export class Listener {
   }
 
   #wanted(): boolean {
-    return this.#state !== 'closed' && this.#state !== 'polling' && this.#subscriptions.size > 0
+    return this.#state !== 'closed' && this.#state !== 'polling' && this.#wakes.waiting > 0
   }
 
   /** Listens on one connection until it is lost; false when it could not even begin. */
@@ -170,7 +151,7 @@ export class Listener {
       // close() may have come meanwhile
       if (this.#state !== 'connecting') return false
       this.#state = 'listening'
-      this.#wakeAll()
+      this.#wakes.wakeAll()
       await this.#watch(client, lost)
       return true
     } finally {
@@ -200,21 +181,21 @@ export class Listener {
   /** Listens again when somebody waits, and no more when nobody does. Throws what the connection throws. */
   async #change(client: Client): Promise<void> {
     const { answerMs = ANSWER_MS } = this.#options
-    if (this.#subscriptions.size > 0) {
+    if (this.#wakes.waiting > 0) {
       await client.script(this.#listenStatement(), answerMs)
       if (this.#state !== 'resting') return
       this.#state = 'listening'
-      this.#wakeAll()
+      this.#wakes.wakeAll()
     } else if (this.#state === 'listening' && this.#isUnattended()) {
       this.#state = 'resting'
       await client.script('unlisten *', answerMs)
       // who came meanwhile could not ask for it
-      if (this.#subscriptions.size > 0) await this.#change(client)
+      if (this.#wakes.waiting > 0) await this.#change(client)
     }
   }
 
   #isUnattended(): boolean {
-    return this.#subscriptions.size === 0 && performance.now() - this.#waitedAt > REST_AFTER_MS
+    return this.#wakes.unattendedMs > REST_AFTER_MS
   }
 
   #listenStatement(): string {

@@ -28,7 +28,8 @@ describe('agents claim and complete while everything dies', () => {
       // what is checked has happened
       expect(acknowledged).toBeGreaterThan(seconds * 20)
       expect(refused).toBeGreaterThan(0)
-      expect(unknown).toBeGreaterThan(0)
+      // a request is under way for a few milliseconds: in a short run no fault may hit one
+      if (seconds >= 120) expect(unknown).toBeGreaterThan(0)
     },
     seconds * 1_000 + 120_000,
   )

@@ -173,7 +173,7 @@ export class Claimant {
     const answered = new Promise<Envelope | undefined>((resolve) => this.#waiting.set(rid, resolve))
     this.#process?.send(`${JSON.stringify({ ...fields, cmd, agent_id: agent, idem: key, rid })}\n`)
     const process = this.#process
-    if (this.#killed) setTimeout(() => process?.kill('SIGKILL'), random() * 8)
+    if (this.#killed) setTimeout(() => process?.kill('SIGKILL'), random() * 3)
     const answer = await answered
     if (!answer) return one
     one.to = Date.now()

@@ -1,8 +1,9 @@
 import type { CommandContext, WriteCall } from '../contract/context.ts'
 import type { Emit, Reply, Rid } from '../contract/envelope.ts'
-import type { SwarmError } from '../contract/errors.ts'
+import { SwarmError } from '../contract/errors.ts'
 import type { Json, JsonObject } from '../contract/json.ts'
 import { noRoot } from '../db/target.ts'
+import { loaders } from './registry.ts'
 import { toSwarmError } from './shared/faults.ts'
 import { describeRequest, type Prepared, prepare } from './shared/prepare.ts'
 import { startRenewing } from './shared/renew.ts'
@@ -150,7 +151,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       return replies
     },
     maxLineBytes: state.maxLineBytes(),
-    refuse: (error, rid) => failure(error, rid, performance.now()),
+    refuse: (error, rid) => failure(withVerb(error), rid, performance.now()),
     inputEnded() {
       state.renewing = false
       state.inputEnd.abort()
@@ -182,6 +183,13 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
 
 function failure(error: unknown, rid: Rid | undefined, started: number): Reply {
   return { ok: false, ...(rid === undefined ? {} : { rid }), ...times(started), error: toSwarmError(error) }
+}
+
+/** A bare word in place of a request may be a verb or anything: one that is none is not offered as a request. */
+function withVerb(error: SwarmError): SwarmError {
+  const { code, message, area, ctx, fix, retryable, cause } = error
+  if (!fix || Object.keys(fix).length > 1 || Object.hasOwn(loaders, fix.cmd)) return error
+  return new SwarmError(code, message, { area, ctx, fix: { cmd: 'describe' }, retryable, cause })
 }
 
 function ridOf(raw: JsonObject): Rid | undefined {

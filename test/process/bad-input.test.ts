@@ -164,6 +164,16 @@ describe('a bad line gets one clear envelope and the next line still works', () 
 })
 
 describe('around the loop', () => {
+  test('a bare word gets a fix that can be sent: itself when it is a verb', async () => {
+    const { envelopes } = await runSwarm([], { env, input: 'status\nnonsense\n"ready"\n"rubbish"\n' })
+    expect(envelopes.map((envelope) => !envelope.ok && envelope.fix)).toEqual([
+      '{"cmd":"status"}',
+      '{"cmd":"describe"}',
+      '{"cmd":"ready"}',
+      '{"cmd":"describe"}',
+    ])
+  })
+
   test('empty stdin gets one INVALID envelope', async () => {
     const result = await runSwarm([], { env, input: '' })
     expect(result.envelopes).toMatchObject([{ ok: false, err: { code: 'INVALID' } }])

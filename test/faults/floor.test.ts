@@ -1,3 +1,4 @@
+import type postgres from 'postgres'
 import { afterEach, describe, expect, test } from 'vitest'
 import { testDatabase } from '../support/database.ts'
 import { openStream, type Stream } from '../support/stream.ts'
@@ -19,8 +20,8 @@ function subscribe(...args: string[]): Stream {
   return stream
 }
 
-async function record(count: number, size = 0): Promise<number[]> {
-  const rows = await database.sql<{ seq: number }[]>`
+async function record(count: number, size = 0, sql: postgres.ISql = database.sql): Promise<number[]> {
+  const rows = await sql<{ seq: number }[]>`
     insert into swarm.execution_events (event_type, entity_id, repo_id, payload)
     select 'step', 'e' || n, 'floor', jsonb_build_object('text', repeat('x', ${size}::integer))
     from generate_series(1, ${count}::integer) n returning seq::float8 as seq`
@@ -28,11 +29,12 @@ async function record(count: number, size = 0): Promise<number[]> {
 }
 
 /** Removes what lies up to `seq`, as retention does. */
-const prune = (seq: number) =>
-  database.sql.begin(async (sql) => {
-    await sql`delete from swarm.execution_events where seq <= ${seq}`
-    await sql`update swarm.swarm_config set log_floor = ${seq}`
-  })
+const prune = (seq: number) => database.sql.begin((sql) => pruneWithin(sql, seq))
+
+async function pruneWithin(sql: postgres.ISql, seq: number): Promise<void> {
+  await sql`delete from swarm.execution_events where seq <= ${seq}`
+  await sql`update swarm.swarm_config set log_floor = ${seq}`
+}
 
 describe('what has been removed', () => {
   test('a cursor below the floor is told, and the fix reads on from the floor', async () => {
@@ -65,8 +67,12 @@ describe('what has been removed', () => {
     const stream = subscribe('--from', 'now')
     await stream.line(({ kind }) => kind === 'start')
     stream.process.kill('SIGSTOP')
-    const seqs = await record(3)
-    await prune(Number(seqs[1]))
+    // at once: a look that is under way must not find the rows before they are removed
+    const seqs = await database.sql.begin(async (sql) => {
+      const made = await record(3, 0, sql)
+      await pruneWithin(sql, Number(made[1]))
+      return made
+    })
     stream.process.kill('SIGCONT')
     expect(await stream.end()).toBe(4)
     expect(stream.lines.at(-1)).toMatchObject({

@@ -12,6 +12,14 @@ export function createHoldings(): Holdings {
   }
 }
 
+/** Whether both are one claim. A fence is a number of its bead: two beads may well have the same. */
+export function isSameClaim(
+  one: Pick<Holding, 'bead_id' | 'fence'> | undefined,
+  other: Pick<Holding, 'bead_id' | 'fence'>,
+): boolean {
+  return one?.bead_id === other.bead_id && one.fence === other.fence
+}
+
 /** Holdings of a transaction: changes stay here until `commit`, so that a rollback leaves the process's own untouched. */
 export function overlayHoldings(base: Holdings): Holdings & { commit(): void } {
   const changes: (() => void)[] = []

@@ -1,4 +1,5 @@
 import type { Database, Holdings } from '../../contract/context.ts'
+import { isSameClaim } from './holdings.ts'
 
 /** Claims are renewed when a third of their lease has passed. */
 const FRACTION = 3
@@ -43,7 +44,7 @@ export function startRenewing(
         )
           .then(([row]) => {
             if (row?.renewed) renewed.set(key, now())
-            else if (holdings.get(claim.repo, claim.agent_id)?.fence === claim.fence)
+            else if (isSameClaim(holdings.get(claim.repo, claim.agent_id), claim))
               holdings.set({ ...claim, lost: true })
           })
           // the next tick tries again; the lease bounds how long that can go on

@@ -2,6 +2,7 @@ import type { CommandContext } from '../../contract/context.ts'
 import { type Attempt, claimState } from './claim-state.ts'
 import { completionOf } from './completion.ts'
 import { type HeldWork, heldWork } from './held-work.ts'
+import { isSameClaim } from './holdings.ts'
 import { DEFAULT_TIMEOUT_MS, type Worked, type WorkedNone } from './stage-fields.ts'
 import { runStageCommand, STOP_REASONS, type StageRun, type StopReason } from './stage-runner.ts'
 import { takeBead } from './take-bead.ts'
@@ -47,7 +48,7 @@ export async function workOne(ctx: CommandContext, options: WorkOptions): Promis
     })
   } finally {
     const { holdings, repo } = ctx
-    if (holdings.get(repo, options.agent_id)?.fence === fence) holdings.delete(repo, options.agent_id)
+    if (isSameClaim(holdings.get(repo, options.agent_id), claim)) holdings.delete(repo, options.agent_id)
   }
 }
 

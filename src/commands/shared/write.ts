@@ -1,6 +1,7 @@
 import type { CommandContext } from '../../contract/context.ts'
 import { SwarmError } from '../../contract/errors.ts'
 import type { JsonObject } from '../../contract/json.ts'
+import { isSameClaim } from './holdings.ts'
 
 /**
  * Runs this request's write: `swarm.do_<cmd>(repo, args, proc)` under its operation key. `args` is the request as the
@@ -53,7 +54,7 @@ export async function holderWrite<D>(
   } catch (error) {
     const lost = error instanceof SwarmError && error.code === 'CONFLICT' && error.area === 'claim'
     const last = ctx.holdings.get(ctx.repo, input.agent_id)
-    if (lost && mine && input.fence === undefined && last?.fence === mine.fence) {
+    if (lost && mine && input.fence === undefined && isSameClaim(last, mine)) {
       ctx.holdings.set({ ...mine, lost: true })
     }
     throw error

@@ -1,24 +1,13 @@
 import type postgres from 'postgres'
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { testDatabase } from '../support/database.ts'
-import { openStream, type Stream } from '../support/stream.ts'
+import { subscriptions } from '../support/stream.ts'
 import { runSwarm } from '../support/swarm.ts'
 
 /** A database of its own: the floor and the id of the log are of all repos. */
 const database = await testDatabase()
 const env = { DATABASE_URL: database.url, SWARM_REPO: 'floor' }
-const streams: Stream[] = []
-
-afterEach(async () => {
-  for (const { process } of streams) process.kill('SIGKILL')
-  await Promise.all(streams.splice(0).map((stream) => stream.end()))
-})
-
-function subscribe(...args: string[]): Stream {
-  const stream = openStream(['subscribe', ...args], env)
-  streams.push(stream)
-  return stream
-}
+const subscribe = subscriptions(env)
 
 async function record(count: number, size = 0, sql: postgres.ISql = database.sql): Promise<number[]> {
   const rows = await sql<{ seq: number }[]>`

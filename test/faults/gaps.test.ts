@@ -2,25 +2,17 @@ import type postgres from 'postgres'
 import { afterEach, describe, expect, test } from 'vitest'
 import { testDatabase } from '../support/database.ts'
 import { scratchServer } from '../support/scratch-server.ts'
-import { openStream, type Stream } from '../support/stream.ts'
+import { openStream, type Stream, subscriptions } from '../support/stream.ts'
 import { makeTemplate, plainClient, withDatabase } from '../support/template.ts'
 
 const database = await testDatabase()
 const env = { DATABASE_URL: database.url, SWARM_REPO: 'gaps' }
-const streams: Stream[] = []
+const subscribe = subscriptions(env)
 const sessions: postgres.Sql[] = []
 
 afterEach(async () => {
   await Promise.all(sessions.splice(0).map((sql) => sql.end({ timeout: 0 })))
-  for (const { process } of streams) process.kill('SIGKILL')
-  await Promise.all(streams.splice(0).map((stream) => stream.end()))
 })
-
-function subscribe(...args: string[]): Stream {
-  const stream = openStream(['subscribe', ...args], env)
-  streams.push(stream)
-  return stream
-}
 
 const INSERT = `insert into swarm.execution_events (event_type, entity_id, repo_id) values ('gap', $1, 'gaps') returning seq::float8 as seq`
 
@@ -38,6 +30,16 @@ async function open(work: (sql: postgres.Sql) => Promise<unknown>) {
   await work(sql)
   const [row] = await sql<{ pid: number }[]>`select pg_backend_pid() as pid`
   return { pid: row?.pid, end: (how: 'commit' | 'rollback') => sql.unsafe(how) }
+}
+
+/** A reader that starts now goes on past a number that is never filled. */
+async function goesOnPastAGap(): Promise<void> {
+  const stream = subscribe('--from', 'now')
+  await stream.line(({ kind }) => kind === 'start', 5_000)
+  const gap = await open((sql) => insert(sql, 'gone'))
+  await insert(database.sql, 'b')
+  await gap.end('rollback')
+  await stream.line((d) => entityOf(d) === 'b', 2_000)
 }
 
 const entityOf = (d: { readonly entity_id?: unknown }) => d.entity_id
@@ -118,24 +120,14 @@ describe('a reader at a gap', () => {
     ],
   ])('does not wait for a transaction that %s', async (_what, work) => {
     const other = await open(work)
-    const stream = subscribe('--from', 'now')
-    await stream.line(({ kind }) => kind === 'start', 5_000)
-    const gap = await open((sql) => insert(sql, 'gone'))
-    await insert(database.sql, 'b')
-    await gap.end('rollback')
-    await stream.line((d) => entityOf(d) === 'b', 2_000)
+    await goesOnPastAGap()
     await other.end('rollback')
   })
 
   test('does not wait, beside such a one, for a session that has locked the log and has no id yet', async () => {
     const other = await open((sql) => sql`select pg_current_xact_id()`)
     const locker = await open((sql) => sql`lock table swarm.execution_events in row exclusive mode`)
-    const stream = subscribe('--from', 'now')
-    await stream.line(({ kind }) => kind === 'start', 5_000)
-    const gap = await open((sql) => insert(sql, 'gone'))
-    await insert(database.sql, 'b')
-    await gap.end('rollback')
-    await stream.line((d) => entityOf(d) === 'b', 2_000)
+    await goesOnPastAGap()
     await Promise.all([other.end('rollback'), locker.end('rollback')])
   })
 
@@ -176,6 +168,7 @@ describe('a reader at a gap', () => {
 describe('a prepared transaction', () => {
   test('is waited for, whether it was prepared before the reader looked or after', async () => {
     const server = await scratchServer({ settings: { max_prepared_transactions: '4' } })
+    let reader: Stream | undefined
     try {
       await makeTemplate(server.url)
       const url = withDatabase(server.url, 'swarm_test_template')
@@ -184,7 +177,7 @@ describe('a prepared transaction', () => {
       // beside it only the locks say who may still fill a gap
       await other.unsafe('begin; select pg_current_xact_id()')
       const stream = openStream(['subscribe', '--from', 'now'], { DATABASE_URL: url, SWARM_REPO: 'gaps' })
-      streams.push(stream)
+      reader = stream
       await stream.line(({ kind }) => kind === 'start')
       for (const [at, when] of ['before', 'after'].entries()) {
         await writer.unsafe('begin')
@@ -201,7 +194,8 @@ describe('a prepared transaction', () => {
       const entities = ['first before', 'second before', 'first after', 'second after']
       expect(stream.kind('event').map(entityOf)).toEqual(entities)
     } finally {
-      for (const { process } of streams) process.kill('SIGKILL')
+      reader?.process.kill('SIGKILL')
+      await reader?.end()
       await server.close()
     }
   })

@@ -1,3 +1,4 @@
+import { afterEach } from 'vitest'
 import type { Envelope } from '../../src/contract/envelope.ts'
 import { isJsonObject, type JsonObject } from '../../src/contract/json.ts'
 import { type LineProcess, startLines } from './line-process.ts'
@@ -55,5 +56,19 @@ export function openStream(args: readonly string[], env: Readonly<Record<string,
     },
     send: (request) => process.send(`${JSON.stringify(request)}\n`),
     end: async () => (await process.ended).code,
+  }
+}
+
+/** Starts subscriptions in this environment; each is killed after its test. */
+export function subscriptions(env: Readonly<Record<string, string>>): (...args: string[]) => Stream {
+  const streams: Stream[] = []
+  afterEach(async () => {
+    for (const { process } of streams) process.kill('SIGKILL')
+    await Promise.all(streams.splice(0).map((stream) => stream.end()))
+  })
+  return (...args) => {
+    const stream = openStream(['subscribe', ...args], env)
+    streams.push(stream)
+    return stream
   }
 }

@@ -1553,8 +1553,7 @@ begin
   select * into b from swarm.bead_backlog where repo_id = p_repo and bead_id = k ->> 'bead_id' for no key update;
   v_state := swarm.claim_state(p_repo, (k ->> 'agent_id')::integer, b.bead_id, (k ->> 'fence')::bigint, k ->> 'stage', (p ->> 'attempt')::integer);
   if v_state in ('moved', 'ended') then
-    select * into h from swarm.stage_history where repo_id = p_repo and bead_id = b.bead_id and fence = (k ->> 'fence')::bigint
-      and stage = k ->> 'stage' and attempt_number = (p ->> 'attempt')::integer order by id desc limit 1;
+    h := swarm.attempt_under(p_repo, b.bead_id, (k ->> 'fence')::bigint, k ->> 'stage', (p ->> 'attempt')::integer);
     return jsonb_build_object('d', jsonb_build_object('ran', p -> 'ran',
       'transition', case when h.result in ('advance', 'retry', 'finalize', 'block') then h.result else 'noop' end,
       'stage', b.stage, 'attempt', b.attempt, 'kept', v_state = 'moved', 'by_command', true));
@@ -1573,6 +1572,18 @@ end $$;
 create or replace function swarm.do_agent(p_repo text, a jsonb, p jsonb) returns jsonb language sql immutable as
 $$ select jsonb_build_object('d', p -> 'summary') $$;
 
+-- The latest row of an attempt of a stage under a fence.
+create or replace function swarm.attempt_under(
+  p_repo text, p_bead text, p_fence bigint, p_stage text, p_attempt integer
+) returns swarm.stage_history language plpgsql stable as $$
+declare
+  h  swarm.stage_history;
+begin
+  select * into h from swarm.stage_history where repo_id = p_repo and bead_id = p_bead and fence = p_fence
+    and stage = p_stage and attempt_number = p_attempt order by id desc limit 1;
+  return h;
+end $$;
+
 -- How the claim stands under which an attempt was begun: `held`; `moved`, held but at another attempt, since whoever speaks for the
 -- agent completed this one; `ended`, this one was completed or released so, and with it the claim; `lost` otherwise.
 create or replace function swarm.claim_state(
@@ -1583,8 +1594,7 @@ declare
   h  swarm.stage_history;
 begin
   select * into c from swarm.bead_claims where repo_id = p_repo and bead_id = p_bead and status = 'in_progress' and claimed_by = p_agent;
-  select * into h from swarm.stage_history where repo_id = p_repo and bead_id = p_bead and fence = p_fence
-    and stage = p_stage and attempt_number = p_attempt order by id desc limit 1;
+  h := swarm.attempt_under(p_repo, p_bead, p_fence, p_stage, p_attempt);
   return case
     when h.id is null then 'lost'
     when c.fence = p_fence then case h.status when 'started' then 'held' else 'moved' end
@@ -1622,8 +1632,7 @@ begin
     return v_reply;
   end if;
   select * into b from swarm.bead_backlog where repo_id = p_repo and bead_id = k ->> 'bead_id';
-  select * into h from swarm.stage_history where repo_id = p_repo and bead_id = b.bead_id and fence = (k ->> 'fence')::bigint
-    and stage = k ->> 'stage' and attempt_number = (k ->> 'attempt')::integer order by id desc limit 1;
+  h := swarm.attempt_under(p_repo, b.bead_id, (k ->> 'fence')::bigint, k ->> 'stage', (k ->> 'attempt')::integer);
   return jsonb_build_object('d', jsonb_strip_nulls(
     jsonb_build_object('bead_id', b.bead_id, 'stage', h.stage, 'attempt', h.attempt_number)
     || case when h.result in ('advance', 'retry', 'finalize', 'block')

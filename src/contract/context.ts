@@ -31,8 +31,9 @@ export interface WriteReply {
 /** What the commands need of a database. Implemented in `db`; every call has a deadline. */
 export interface Database {
   /**
-   * Runs one write under its operation key, and wakes those who wait once it is committed. A refusal is thrown as SwarmError. A dead connection is settled by
-   * sending the same write again under the same key; past the deadline it is TIMEOUT with `ctx.outcome: "unknown"`.
+   * Runs one write under its operation key, and wakes those who wait once it is committed. A refusal is thrown as SwarmError. A
+   * dead connection is settled by sending the same write again under the same key; past the deadline it is TIMEOUT with
+   * `ctx.outcome: "unknown"`.
    */
   write(call: WriteCall): Promise<WriteReply>
   /** Runs appends as one statement; one settled result per call, in order. */

@@ -24,6 +24,8 @@ export type ListenerState = 'idle' | 'connecting' | 'listening' | 'resting' | 'p
 
 /** The channel of all wake-ups; the payload is the repo. */
 export const CHANNEL = 'swarm'
+/** What the application names of listening connections begin with: so the listeners of a server can be counted. */
+export const LISTENER = 'swarm listen'
 
 const HEARTBEAT_MS = 10_000
 const ANSWER_MS = 5_000
@@ -132,7 +134,7 @@ export class Listener {
       connect,
       connectTimeoutMs,
       max: 1,
-      applicationName: `swarm listen ${session}`,
+      applicationName: `${LISTENER} ${session}`,
       onnotify: (channel, payload) => {
         if (channel !== CHANNEL) return this.#heard(payload)
         this.wake(payload)

@@ -1,5 +1,6 @@
 import type { CommandContext } from '../../../contract/context.ts'
 import type { Json } from '../../../contract/json.ts'
+import { LISTENER } from '../../../db/client/listener.ts'
 import { formatCursor, type Log } from '../../../db/cursor.ts'
 import type { LogFilter, LogItem } from '../../../db/log-items.ts'
 import { type LogBatch, LogReader } from '../../../db/log-reader.ts'
@@ -161,8 +162,8 @@ async function markDelivered(ctx: CommandContext, agent: number | undefined, ite
 async function sweep(ctx: CommandContext): Promise<number> {
   const [row] = await ctx.db.read<{ readers: number }>(
     `select swarm.sweep($1), (select count(*)::integer from pg_stat_activity
-       where datname = current_database() and application_name like 'swarm listen%') as readers`,
-    [ctx.repo],
+       where datname = current_database() and application_name like $2 || '%') as readers`,
+    [ctx.repo, LISTENER],
     { timeoutMs: ASIDE_MS },
   )
   return Math.max(1, row?.readers ?? 1)

@@ -11,12 +11,12 @@ export default defineConfig({
     hookTimeout: 60_000,
     teardownTimeout: 30_000,
     projects: [
-      { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts'] } },
+      { extends: true, test: { name: 'unit', include: ['test/**/*.unit.test.ts'] } },
       {
         extends: true,
         test: {
           name: 'server',
-          include: ['test/{integration,process,conformance,faults}/**/*.test.ts'],
+          include: ['test/**/*.{server,process,fault}.test.ts'],
           globalSetup: ['test/support/global-setup.ts'],
         },
       },

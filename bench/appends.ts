@@ -1,5 +1,4 @@
-import type { Section } from './measure.ts'
-import { median } from './measure.ts'
+import { median, type Section } from './measure.ts'
 import { pgbench } from './pgbench.ts'
 import type { BenchServer } from './server.ts'
 import { openSession } from './swarm.ts'

@@ -2,7 +2,7 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type postgres from 'postgres'
-import { ensureEmbedded, stopEmbedded } from '../src/db/embedded/index.ts'
+import { ensureEmbedded, stopEmbedded } from '../src/embedded/index.ts'
 import { cloneTemplate, makeTemplate, plainClient } from '../test/support/template.ts'
 
 export interface BenchServer {

@@ -16,8 +16,8 @@ import { writeRegistry } from './registry.mjs'
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 /** What the bundle is made of besides src: when it is newer, the bundle is old. */
-export const INPUTS = ['src', 'scripts', 'schema.sql', 'package.json', 'package-lock.json'].map((name) =>
-  join(ROOT, name),
+export const INPUTS = ['src', 'scripts', 'schema.sql', 'sql', 'package.json', 'package-lock.json'].map(
+  (name) => join(ROOT, name),
 )
 const DIST = join(ROOT, 'dist')
 export const ENTRY = join(DIST, 'swarm.cjs')

@@ -36,7 +36,7 @@ export async function loadContract() {
       `export { ERRORS } from '../contract/errors.ts'`,
       `export { eventRow } from '../contract/events.ts'`,
       `export { describeFields, describeShape } from '../contract/introspect.ts'`,
-      `export { phrase } from '../contract/wording.ts'`,
+      `export { phrase } from '../repair/wording.ts'`,
       ...files.map((file, at) => `import c${at} from './${file}'`),
       `export const commands = [${files.map((_, at) => `c${at}`).join(', ')}]`,
     ].join('\n'),
@@ -62,7 +62,7 @@ async function evaluate(contents) {
     name: 'empty-registry',
     setup(build) {
       build.onLoad({ filter: /[\\/]src[\\/]commands[\\/]registry\.ts$/ }, () => ({
-        contents: 'export const loaders = {}, verbs = []',
+        contents: 'export const loaders = {}, verbs = [], catalog = { verbs, loaders }',
       }))
       build.onResolve({ filter: /(^|\/)registry\.ts$/ }, (args) => ({
         path: join(args.resolveDir, args.path),

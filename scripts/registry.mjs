@@ -26,24 +26,17 @@ export function registryText(commands) {
       `  { name: ${text(name)}, summary: ${text(summary)}, group: ${text(group)}, aliases: [${aliases.map(text).join(', ')}] },`,
   )
   return `// Generated from the files of this folder by scripts/registry.mjs. Do not edit.
-import type { AnyCommand, Group } from '../contract/command.ts'
+import type { Catalog } from '../contract/command.ts'
 
-/** What can be said of a verb without loading it. */
-export interface VerbInfo {
-  readonly name: string
-  readonly summary: string
-  readonly group: Group
-  readonly aliases: readonly string[]
-}
-
-/** Loads the command of a verb, or of another name of it. */
-export const loaders: Readonly<Record<string, () => Promise<AnyCommand>>> = {
+export const loaders: Catalog['loaders'] = {
 ${loaders.sort().join('\n')}
 }
 
-export const verbs: readonly VerbInfo[] = [
+export const verbs: Catalog['verbs'] = [
 ${verbs.join('\n')}
 ]
+
+export const catalog: Catalog = { verbs, loaders }
 `
 }
 

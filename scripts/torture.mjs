@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
-const TESTS = ['test/faults/torture.test.ts', 'test/faults/claims.test.ts']
+const TESTS = ['test/events/torture.fault.test.ts', 'test/runtime/claims.fault.test.ts']
 const { values } = parseArgs({
   options: {
     seconds: { type: 'string' },

@@ -1,5 +1,5 @@
 import { isatty } from 'node:tty'
-import { getLogger } from './log.ts'
+import { getLogger } from './logger.ts'
 
 const FAULT = 9
 
@@ -11,7 +11,7 @@ async function main(argv: readonly string[]): Promise<void> {
     return (await import('./surface/stdio/index.ts')).runStdio()
   }
   if (first === 'db' && second === 'keep' && dir !== undefined) {
-    return (await import('./db/embedded/index.ts')).runKeeper(dir)
+    return (await import('./embedded/index.ts')).runKeeper(dir)
   }
   if (first === 'demo-agent' && second !== undefined) {
     return (await import('./demo/agent.ts')).runDemoAgent(JSON.parse(second))

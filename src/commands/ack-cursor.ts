@@ -1,8 +1,8 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
 import { cursorName, fence, logPosition } from '../contract/fields.ts'
-import { parseCursor, readLog } from '../db/cursor.ts'
-import { write } from './shared/write.ts'
+import { parseCursor, readLog } from '../events/cursor.ts'
+import { write } from '../runtime/write.ts'
 
 export default defineCommand({
   name: 'ack-cursor',

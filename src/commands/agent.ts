@@ -1,10 +1,9 @@
 import * as z from 'zod'
-import { defineCommand } from '../contract/command.ts'
-import type { CommandContext } from '../contract/context.ts'
+import { type CommandContext, defineCommand } from '../contract/command.ts'
 import { agentId, leaseMs, OUTCOMES, TRANSITIONS, waitMs } from '../contract/fields.ts'
-import { priorReply } from './shared/prior-reply.ts'
-import { command, timeoutMs, withDatabase } from './shared/stage-fields.ts'
-import { write } from './shared/write.ts'
+import { command, timeoutMs, withDatabase } from '../contract/stage-fields.ts'
+import { priorReply } from '../runtime/prior-reply.ts'
+import { write } from '../runtime/write.ts'
 
 const input = z.strictObject({
   agent_id: agentId,

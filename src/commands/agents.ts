@@ -1,8 +1,8 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
 import { AGENT_STATUSES, agentId, role } from '../contract/fields.ts'
-import { full, limit, more, pageOf } from './shared/page.ts'
-import { agentRow } from './shared/rows.ts'
+import { agentRow } from '../contract/rows.ts'
+import { full, limit, more, pageOf } from '../runtime/page.ts'
 
 type AgentRow = z.output<typeof agentRow>
 

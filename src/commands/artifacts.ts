@@ -1,8 +1,8 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
 import { artifactType, beadId, stageName } from '../contract/fields.ts'
-import { full, limit, more, readPage, stream } from './shared/page.ts'
-import { artifactRow } from './shared/rows.ts'
+import { artifactRow } from '../contract/rows.ts'
+import { full, limit, more, readPage, stream } from '../runtime/page.ts'
 
 const artifact = artifactRow.extend({
   agent_id: z.int(),

@@ -1,11 +1,11 @@
 import * as z from 'zod'
-import { defineCommand } from '../contract/command.ts'
-import type { CommandContext, Database, Holdings } from '../contract/context.ts'
+import { type CommandContext, defineCommand } from '../contract/command.ts'
+import type { Database, Holdings } from '../contract/context.ts'
 import type { SwarmError } from '../contract/errors.ts'
 import type { Json, JsonObject } from '../contract/json.ts'
-import { checkParts, effectOf, endError, wholeError } from './shared/batch-parts.ts'
-import { toSwarmError } from './shared/faults.ts'
-import { overlayHoldings } from './shared/holdings.ts'
+import { checkParts, effectOf, endError, wholeError } from '../runtime/batch-parts.ts'
+import { toSwarmError } from '../runtime/faults.ts'
+import { overlayHoldings } from '../runtime/holdings.ts'
 
 const input = z.strictObject({
   ops: z
@@ -60,16 +60,17 @@ export default defineCommand({
     },
   ],
   async run(ctx, { ops, atomic }) {
-    await checkParts(ops, atomic)
+    await checkParts(ctx.catalog, ops, atomic)
     const results = atomic ? await together(ctx, ops) : await apart(ctx, ops)
     return { results, failed: results.filter(({ ok }) => !ok).length }
   },
   async dry(ctx, { ops, atomic }) {
-    await checkParts(ops, atomic)
+    await checkParts(ctx.catalog, ops, atomic)
     const would: string[] = []
     for (const [at, op] of ops.entries()) {
       try {
-        if ((await effectOf(op)) !== 'read') would.push(...changesOf(await ctx.execute({ ...op, dry: true })))
+        if ((await effectOf(ctx.catalog, op)) !== 'read')
+          would.push(...changesOf(await ctx.execute({ ...op, dry: true })))
       } catch (error) {
         throw wholeError(error, at, ops, ctx.key)
       }

@@ -1,8 +1,8 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
 import { beadId, beadStatus, label, priority, text } from '../contract/fields.ts'
-import { full, limit, more, pageOf } from './shared/page.ts'
-import { beadRow } from './shared/rows.ts'
+import { beadRow } from '../contract/rows.ts'
+import { full, limit, more, pageOf } from '../runtime/page.ts'
 
 type BeadRow = z.output<typeof beadRow>
 

@@ -1,6 +1,5 @@
 import * as z from 'zod'
-import { defineCommand } from '../contract/command.ts'
-import type { CommandContext } from '../contract/context.ts'
+import { type CommandContext, defineCommand } from '../contract/command.ts'
 
 export default defineCommand({
   name: 'bootstrap',
@@ -19,14 +18,14 @@ export default defineCommand({
   errors: [],
   examples: [],
   async run(ctx) {
-    const { planRoot, writeRoot } = await import('./shared/root-files.ts')
+    const { planRoot, writeRoot } = await import('../root/files.ts')
     const plan = planRoot(ctx, askedRepo(ctx))
     writeRoot(plan)
     const written = plan.files.map(({ name }) => name)
     return { root: plan.path, repo: plan.repo, written, kept: [...plan.kept], changed: written.length > 0 }
   },
   async dry(ctx) {
-    const { planRoot } = await import('./shared/root-files.ts')
+    const { planRoot } = await import('../root/files.ts')
     const { path, files } = planRoot(ctx, askedRepo(ctx))
     return files.map(({ name }) => `write ${name} in ${path}`)
   },

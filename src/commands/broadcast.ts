@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
 import { LIMITS, text, who } from '../contract/fields.ts'
-import { appendCall } from './shared/append.ts'
+import { appendCall } from '../runtime/append.ts'
 
 export default defineCommand({
   name: 'broadcast',

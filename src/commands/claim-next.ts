@@ -1,9 +1,8 @@
 import * as z from 'zod'
-import { defineCommand } from '../contract/command.ts'
-import type { CommandContext } from '../contract/context.ts'
+import { type CommandContext, defineCommand } from '../contract/command.ts'
 import { agentId, label, leaseMs, text, waitMs } from '../contract/fields.ts'
-import { waitUntil } from './shared/wait.ts'
-import { write } from './shared/write.ts'
+import { waitUntil } from '../runtime/wait.ts'
+import { write } from '../runtime/write.ts'
 
 const LEASE_RENEWED_MS = 60_000
 const LEASE_MS = 900_000
@@ -93,7 +92,7 @@ async function claimOnce(
 ): Promise<Claim> {
   const claim = await write<Claim>(ctx, 'claim-next', args, {
     lease_ms: ctx.renews ? LEASE_RENEWED_MS : LEASE_MS,
-    ...(speaksFor(ctx, args.agent_id) ? { session: ctx.env.SWARM_SESSION } : {}),
+    ...(speaksFor(ctx, args.agent_id) ? { holder: ctx.env.SWARM_HOLDER } : {}),
   })
   if (claim.bead && claim.fence !== undefined && claim.lease_ms !== undefined) {
     ctx.holdings.set({
@@ -110,7 +109,7 @@ async function claimOnce(
 
 /** True in a command that swarm runs for this agent: it speaks for the process that holds the claim. */
 function speaksFor({ env }: CommandContext, agent: number): boolean {
-  return Boolean(env.SWARM_SESSION) && env.SWARM_AGENT_ID === String(agent)
+  return Boolean(env.SWARM_HOLDER) && env.SWARM_AGENT_ID === String(agent)
 }
 
 async function mayFind(ctx: CommandContext, agent: number): Promise<boolean> {

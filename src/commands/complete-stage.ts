@@ -12,7 +12,7 @@ import {
   TRANSITIONS,
   text,
 } from '../contract/fields.ts'
-import { holderWrite } from './shared/write.ts'
+import { holderWrite } from '../runtime/write.ts'
 
 const artifact = z.strictObject({
   artifact_type: artifactType,

@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
 import { SwarmError } from '../contract/errors.ts'
-import { noRoot } from '../db/target.ts'
+import { noRoot } from '../runtime/target.ts'
 
 const input = z.strictObject({
   action: z.enum(['start', 'stop', 'status', 'reset']),
@@ -37,13 +37,13 @@ export default defineCommand({
   examples: [],
   async run(ctx, { action, force }) {
     if (!ctx.root) throw noRoot()
-    const [embedded, { join }] = await Promise.all([import('../db/embedded/index.ts'), import('node:path')])
+    const [embedded, { join }] = await Promise.all([import('../embedded/index.ts'), import('node:path')])
     const { path, config } = ctx.root
     const swarmDir = join(path, '.swarm')
     const act = async (): Promise<boolean> => {
       switch (action) {
         case 'start': {
-          const { startEmbedded } = await import('../db/embedded/target.ts')
+          const { startEmbedded } = await import('../embedded/target.ts')
           return (await startEmbedded(swarmDir, config.idle_stop_ms)).started
         }
         case 'stop':

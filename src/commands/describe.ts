@@ -1,11 +1,10 @@
 import * as z from 'zod'
-import { type AnyCommand, defineCommand, GROUPS } from '../contract/command.ts'
+import { type AnyCommand, type Catalog, defineCommand, GROUPS } from '../contract/command.ts'
 import { commonFields, writeFields } from '../contract/common.ts'
 import { ERRORS, exitCodeOf } from '../contract/errors.ts'
 import { text } from '../contract/fields.ts'
 import { describeFields, describeShape, type FieldInfo, type Shape } from '../contract/introspect.ts'
-import { loaders, verbs } from './registry.ts'
-import { findVerb } from './shared/find-verb.ts'
+import { findVerb } from '../runtime/find-verb.ts'
 
 const json = z.json()
 
@@ -47,12 +46,14 @@ export default defineCommand({
       out: { name: 'ack', effect: 'write', fields: '$any', output: '$any', errors: '$any', examples: '$any' },
     },
   ],
-  run: async (_ctx, input) =>
-    input.verb === undefined ? describeAll() : describeOne(await findVerb(input.verb, 'describe')),
+  run: async ({ catalog }, input) =>
+    input.verb === undefined
+      ? describeAll(catalog)
+      : describeOne(await findVerb(catalog, input.verb, 'describe')),
 })
 
 /** All verbs, those of the agent's loop first. */
-async function describeAll(): Promise<z.output<typeof overview>> {
+async function describeAll({ verbs, loaders }: Catalog): Promise<z.output<typeof overview>> {
   const inOrder = GROUPS.flatMap((group) => verbs.filter((verb) => verb.group === group))
   const commands = await Promise.all(inOrder.map((verb) => loaders[verb.name]?.()))
   return {

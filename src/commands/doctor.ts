@@ -1,9 +1,8 @@
 import * as z from 'zod'
-import { defineCommand } from '../contract/command.ts'
-import type { CommandContext } from '../contract/context.ts'
-import { noRoot } from '../db/target.ts'
-import { repoOfPlace } from './shared/checks/place.ts'
-import { writePart } from './shared/part-write.ts'
+import { type CommandContext, defineCommand } from '../contract/command.ts'
+import { repoOfPlace } from '../doctor/root.ts'
+import { writePart } from '../runtime/part-write.ts'
+import { noRoot } from '../runtime/target.ts'
 
 const check = z.object({
   name: z.string(),
@@ -51,7 +50,7 @@ export default defineCommand({
           repoToCheck(ctx),
         )
       : undefined
-    const { examine } = await import('./shared/checks/examine.ts')
+    const { examine } = await import('../doctor/examine.ts')
     const found = await examine(ctx)
     const checks = found.map(({ fix, ...rest }) => ({ ...rest, ...(fix ? { fix: ctx.render(fix) } : {}) }))
     return {

@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
 import { beadId, LIMITS, labels, metadata, priority, text } from '../contract/fields.ts'
-import { write } from './shared/write.ts'
+import { write } from '../runtime/write.ts'
 
 const bead = z.strictObject({
   bead_id: beadId.optional().describe('made when absent'),

@@ -2,8 +2,8 @@ import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
 import { eventRow } from '../contract/events.ts'
 import { agentId, beadId, eventType, logPosition, stageName } from '../contract/fields.ts'
-import { readEvents } from '../db/events.ts'
-import { stream } from './shared/page.ts'
+import { readEvents } from '../events/events.ts'
+import { stream } from '../runtime/page.ts'
 
 export default defineCommand({
   name: 'events',

@@ -1,12 +1,11 @@
 import * as z from 'zod'
-import { defineCommand } from '../contract/command.ts'
-import type { CommandContext } from '../contract/context.ts'
+import { BACKLOG_FORMATS, type BacklogFormat, type ExportRow } from '../backlog/types.ts'
+import { type CommandContext, defineCommand } from '../contract/command.ts'
 import { SwarmError } from '../contract/errors.ts'
 import { text } from '../contract/fields.ts'
 import type { JsonObject } from '../contract/json.ts'
-import { BACKLOG_FORMATS, type BacklogFormat, type ExportRow } from './shared/backlog/types.ts'
-import { stream } from './shared/page.ts'
-import { readFunction } from './shared/read.ts'
+import { stream } from '../runtime/page.ts'
+import { readFunction } from '../runtime/read.ts'
 
 const PAGE = 500
 
@@ -78,7 +77,7 @@ export default defineCommand({
     },
   ],
   async run(ctx, input) {
-    const { FORMATS } = await import('./shared/backlog/read-file.ts')
+    const { FORMATS } = await import('../backlog/read-file.ts')
     const { path, format = 'beads', after = 0, limit = 100 } = input
     if (path !== undefined) return { format, ...(await writeFile(ctx, path, format, input)) }
     const { rows, last, more } = await readPage(ctx, after, limit)
@@ -103,7 +102,7 @@ async function writeFile(
     import('node:fs'),
     import('node:path'),
     import('../ndjson.ts'),
-    import('./shared/backlog/read-file.ts'),
+    import('../backlog/read-file.ts'),
   ])
   const file = resolve(ctx.cwd, path)
   if (existsSync(file) && !input.force) {

@@ -1,11 +1,15 @@
 import * as z from 'zod'
-import { type AnyCommand, defineCommand, GROUPS, type Group } from '../contract/command.ts'
-import type { CommandContext } from '../contract/context.ts'
+import {
+  type AnyCommand,
+  type CommandContext,
+  defineCommand,
+  GROUPS,
+  type Group,
+} from '../contract/command.ts'
 import { text } from '../contract/fields.ts'
 import { describeFields, type FieldInfo } from '../contract/introspect.ts'
-import { phrase } from '../contract/wording.ts'
-import { verbs } from './registry.ts'
-import { findVerb } from './shared/find-verb.ts'
+import { phrase } from '../repair/wording.ts'
+import { findVerb } from '../runtime/find-verb.ts'
 
 const TITLES: Readonly<Record<Group, string>> = {
   loop: "the agent's loop",
@@ -32,13 +36,16 @@ export default defineCommand({
     { in: { cmd: '?', verb: 'claim-next' }, out: { text: '$string' } },
   ],
   run: async (ctx, input) => ({
-    text: input.verb === undefined ? allVerbs(ctx) : oneVerb(ctx, await findVerb(input.verb, 'help')),
+    text:
+      input.verb === undefined
+        ? allVerbs(ctx)
+        : oneVerb(ctx, await findVerb(ctx.catalog, input.verb, 'help')),
   }),
 })
 
 function allVerbs(ctx: CommandContext): string {
   const groups = GROUPS.map((group) => {
-    const rows = verbs
+    const rows = ctx.catalog.verbs
       .filter((verb) => verb.group === group)
       .map((verb): [string, string] => [verb.name, verb.summary])
     return rows.length > 0 ? `${TITLES[group]}:\n${table(rows)}` : ''

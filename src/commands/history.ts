@@ -1,8 +1,8 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
 import { agentId, beadId, stageName } from '../contract/fields.ts'
-import { full, limit, more, readPage, stream } from './shared/page.ts'
-import { attemptRow } from './shared/rows.ts'
+import { attemptRow } from '../contract/rows.ts'
+import { full, limit, more, readPage, stream } from '../runtime/page.ts'
 
 const attempt = attemptRow.extend({ attempt_id: z.int() })
 

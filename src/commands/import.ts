@@ -1,11 +1,10 @@
 import * as z from 'zod'
-import { defineCommand } from '../contract/command.ts'
-import type { CommandContext } from '../contract/context.ts'
+import type { BacklogFile, Problem } from '../backlog/read-file.ts'
+import { BACKLOG_FORMATS } from '../backlog/types.ts'
+import { type CommandContext, defineCommand } from '../contract/command.ts'
 import { SwarmError } from '../contract/errors.ts'
 import { text } from '../contract/fields.ts'
-import type { BacklogFile, Problem } from './shared/backlog/read-file.ts'
-import { BACKLOG_FORMATS } from './shared/backlog/types.ts'
-import { writePart } from './shared/part-write.ts'
+import { writePart } from '../runtime/part-write.ts'
 
 /** Problems beyond these are counted, not listed. */
 const LISTED = 50
@@ -82,7 +81,7 @@ export default defineCommand({
 
 /** Loaded here: reading files is nothing that the start of another verb should pay for. */
 async function read(ctx: CommandContext, input: Input): Promise<BacklogFile> {
-  const { backlogPath, readBacklog } = await import('./shared/backlog/read-file.ts')
+  const { backlogPath, readBacklog } = await import('../backlog/read-file.ts')
   const file = backlogPath(ctx, input.path, given(input))
   return readBacklog(file, { format: input.format, reopen: input.reopen ?? false })
 }

@@ -1,9 +1,9 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
 import { agentId, waitMs } from '../contract/fields.ts'
-import { messageExtras } from './shared/rows.ts'
-import { waitUntil } from './shared/wait.ts'
-import { write } from './shared/write.ts'
+import { messageExtras } from '../contract/rows.ts'
+import { waitUntil } from '../runtime/wait.ts'
+import { write } from '../runtime/write.ts'
 
 const output = z.object({
   messages: z.array(

@@ -1,8 +1,8 @@
 import * as z from 'zod'
-import { defineCommand } from '../contract/command.ts'
-import type { CommandContext, Root } from '../contract/context.ts'
-import { type InitDbOutput, initDbOutput, join } from './shared/init-fields.ts'
-import { writePart } from './shared/part-write.ts'
+import { type CommandContext, defineCommand } from '../contract/command.ts'
+import type { Root } from '../contract/context.ts'
+import { type InitDbOutput, initDbOutput, join } from '../contract/init-fields.ts'
+import { writePart } from '../runtime/part-write.ts'
 
 export default defineCommand({
   name: 'init-db',
@@ -44,6 +44,6 @@ async function initRepo(
 
 /** The name of the root's own embedded server, if it has one. */
 async function ownCluster({ path }: Root): Promise<string | undefined> {
-  const [pointer, node] = await Promise.all([import('../db/embedded/pointer.ts'), import('node:path')])
+  const [pointer, node] = await Promise.all([import('../embedded/pointer.ts'), import('node:path')])
   return pointer.readPointer(node.join(path, '.swarm'))?.cluster
 }

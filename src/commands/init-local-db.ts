@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
-import { noRoot } from '../db/target.ts'
-import { initDbOutput, join } from './shared/init-fields.ts'
+import { initDbOutput, join } from '../contract/init-fields.ts'
+import { noRoot } from '../runtime/target.ts'
 
 export default defineCommand({
   name: 'init-local-db',
@@ -17,14 +17,14 @@ export default defineCommand({
     if (!ctx.root) throw noRoot()
     const [{ openDatabase }, { startEmbedded }, path] = await Promise.all([
       import('../db/database.ts'),
-      import('../db/embedded/target.ts'),
+      import('../embedded/target.ts'),
       import('node:path'),
     ])
     const { config } = ctx.root
     const { address, started } = await startEmbedded(path.join(ctx.root.path, '.swarm'), config.idle_stop_ms)
     const db = openDatabase(
       { kind: 'embedded', ...address, ensure: async () => undefined },
-      { connectTimeoutMs: 10_000, session: ctx.session },
+      { connectTimeoutMs: 10_000, holder: ctx.holder },
     )
     try {
       const d = await ctx.execute({ cmd: 'init-db', ...input }, { db })

@@ -1,8 +1,7 @@
 import * as z from 'zod'
-import { defineCommand } from '../contract/command.ts'
-import type { CommandContext } from '../contract/context.ts'
+import { type CommandContext, defineCommand } from '../contract/command.ts'
+import { initDbOutput, join } from '../contract/init-fields.ts'
 import { isJsonObject, type Json } from '../contract/json.ts'
-import { initDbOutput, join } from './shared/init-fields.ts'
 
 /** Agents that a new repo starts with. */
 const DEFAULT_AGENTS = 4
@@ -89,7 +88,7 @@ async function agentsUpTo(ctx: CommandContext, repo: string, count: number): Pro
 }
 
 async function writeInstructions(ctx: CommandContext, root: string): Promise<(typeof AGENTS_MD)[number]> {
-  const { appendOnce } = await import('./shared/agents-md.ts')
+  const { appendOnce } = await import('../root/agents-md.ts')
   const { prompt } = z.object({ prompt: z.string() }).parse(await ctx.execute({ cmd: 'prompt' }))
   return appendOnce(root, prompt)
 }

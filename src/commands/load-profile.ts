@@ -1,8 +1,7 @@
 import * as z from 'zod'
-import { defineCommand } from '../contract/command.ts'
-import type { CommandContext } from '../contract/context.ts'
+import { type CommandContext, defineCommand } from '../contract/command.ts'
 import type { Json, JsonObject } from '../contract/json.ts'
-import { createHoldings } from './shared/holdings.ts'
+import { createHoldings } from '../runtime/holdings.ts'
 
 const timings = z.object({ count: z.int(), per_second: z.number(), p50_ms: z.number(), p95_ms: z.number() })
 const claimed = z.object({ bead: z.unknown() })

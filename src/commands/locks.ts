@@ -1,8 +1,8 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
 import { resource, who } from '../contract/fields.ts'
-import { limit, more, pageOf } from './shared/page.ts'
-import { lockRow } from './shared/rows.ts'
+import { lockRow } from '../contract/rows.ts'
+import { limit, more, pageOf } from '../runtime/page.ts'
 
 type LockRow = z.output<typeof lockRow>
 

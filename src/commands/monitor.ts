@@ -1,9 +1,8 @@
 import * as z from 'zod'
-import { defineCommand } from '../contract/command.ts'
-import type { CommandContext } from '../contract/context.ts'
-import { limit } from './shared/page.ts'
-import { pauseOrAbort } from './shared/stream/pause.ts'
-import { readView, VIEWS, viewOutput } from './shared/views.ts'
+import { type CommandContext, defineCommand } from '../contract/command.ts'
+import { pauseOrAbort } from '../contract/pause.ts'
+import { limit } from '../runtime/page.ts'
+import { readView, VIEWS, viewOutput } from '../runtime/views.ts'
 
 /** A view is sent at most so often, in ms: people read it. */
 const SETTLE_MS = 200

@@ -1,8 +1,8 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
 import { agentId, label, text } from '../contract/fields.ts'
-import { callerOf } from './shared/caller.ts'
-import { readFunction } from './shared/read.ts'
+import { callerOf } from '../runtime/caller.ts'
+import { readFunction } from '../runtime/read.ts'
 
 export default defineCommand({
   name: 'next',

@@ -1,9 +1,9 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
 import { agentId } from '../contract/fields.ts'
-import { full, limit, more, pageOf } from './shared/page.ts'
-import { readFunction } from './shared/read.ts'
-import { messageRow } from './shared/rows.ts'
+import { messageRow } from '../contract/rows.ts'
+import { full, limit, more, pageOf } from '../runtime/page.ts'
+import { readFunction } from '../runtime/read.ts'
 
 const message = messageRow.omit({ from: true })
 const broadcast = z.object({

@@ -1,8 +1,8 @@
 import * as z from 'zod'
+import { agentPrompt } from '../agents/prompt.ts'
 import { defineCommand } from '../contract/command.ts'
 import { agentId, role } from '../contract/fields.ts'
-import { agentPrompt } from './shared/agent-prompt.ts'
-import { callerOf, namedRepo } from './shared/caller.ts'
+import { callerOf, namedRepo } from '../runtime/caller.ts'
 
 export default defineCommand({
   name: 'prompt',

@@ -1,10 +1,9 @@
 import * as z from 'zod'
-import { defineCommand } from '../contract/command.ts'
-import type { CommandContext } from '../contract/context.ts'
+import { type CommandContext, defineCommand } from '../contract/command.ts'
 import { SwarmError } from '../contract/errors.ts'
 import { timestamp } from '../contract/fields.ts'
-import { formatCursor, readLog } from '../db/cursor.ts'
-import { settledSequence } from '../db/horizon.ts'
+import { formatCursor, readLog } from '../events/cursor.ts'
+import { settledSequence } from '../events/horizon.ts'
 
 const AGE = /^(\d{1,6})(m|h|d)$/
 const UNIT_MS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 }

@@ -2,11 +2,11 @@ import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
 import { SwarmError } from '../contract/errors.ts'
 import { agentId, beadId, fence } from '../contract/fields.ts'
-import { heldWork } from './shared/held-work.ts'
-import { priorReply } from './shared/prior-reply.ts'
-import { DEFAULT_TIMEOUT_MS, ran, timeoutMs, withDatabase } from './shared/stage-fields.ts'
-import { runStageCommand } from './shared/stage-runner.ts'
-import { holderWrite } from './shared/write.ts'
+import { DEFAULT_TIMEOUT_MS, ran, timeoutMs, withDatabase } from '../contract/stage-fields.ts'
+import { priorReply } from '../runtime/prior-reply.ts'
+import { holderWrite } from '../runtime/write.ts'
+import { heldWork } from '../work/held-work.ts'
+import { runStageCommand } from '../work/stage-runner.ts'
 
 const output = z.object({ ran: ran.nullable(), reason: z.string().optional() })
 type Output = z.output<typeof output>

@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
-import { full, limit } from './shared/page.ts'
-import { beadRow } from './shared/rows.ts'
+import { beadRow } from '../contract/rows.ts'
+import { full, limit } from '../runtime/page.ts'
 
 type BeadRow = z.output<typeof beadRow>
 

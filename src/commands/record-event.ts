@@ -3,7 +3,7 @@ import { defineCommand } from '../contract/command.ts'
 import { EVENT_ALIASES } from '../contract/common.ts'
 import { diagnostics } from '../contract/events.ts'
 import { agentId, beadId, eventType, metadata, stageName, text, timestamp } from '../contract/fields.ts'
-import { appendCall } from './shared/append.ts'
+import { appendCall } from '../runtime/append.ts'
 
 export default defineCommand({
   name: 'record-event',

@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
 import { agentId, role, text } from '../contract/fields.ts'
-import { write } from './shared/write.ts'
+import { write } from '../runtime/write.ts'
 
 export default defineCommand({
   name: 'register',

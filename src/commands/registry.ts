@@ -1,16 +1,7 @@
 // Generated from the files of this folder by scripts/registry.mjs. Do not edit.
-import type { AnyCommand, Group } from '../contract/command.ts'
+import type { Catalog } from '../contract/command.ts'
 
-/** What can be said of a verb without loading it. */
-export interface VerbInfo {
-  readonly name: string
-  readonly summary: string
-  readonly group: Group
-  readonly aliases: readonly string[]
-}
-
-/** Loads the command of a verb, or of another name of it. */
-export const loaders: Readonly<Record<string, () => Promise<AnyCommand>>> = {
+export const loaders: Catalog['loaders'] = {
   '?': async () => (await import('./help.ts')).default,
   'ack-cursor': async () => (await import('./ack-cursor.ts')).default,
   'claim-next': async () => (await import('./claim-next.ts')).default,
@@ -73,7 +64,7 @@ export const loaders: Readonly<Record<string, () => Promise<AnyCommand>>> = {
   workflows: async () => (await import('./workflows.ts')).default,
 }
 
-export const verbs: readonly VerbInfo[] = [
+export const verbs: Catalog['verbs'] = [
   { name: 'ack', summary: 'say that you have acted on messages; their senders see it', group: 'talk', aliases: [] },
   { name: 'ack-cursor', summary: 'say up to where a named cursor has been dealt with; that is not sent again', group: 'look', aliases: [] },
   { name: 'agent', summary: 'run-once again and again until there is nothing left to claim; answers a summary', group: 'work', aliases: [] },
@@ -134,3 +125,5 @@ export const verbs: readonly VerbInfo[] = [
   { name: 'work', summary: 'claim a bead, run a command for it while the claim is kept, finish the stage by its exit code', group: 'work', aliases: [] },
   { name: 'workflows', summary: 'the workflows: stages in order, with roles, gates and limits', group: 'look', aliases: [] },
 ]
+
+export const catalog: Catalog = { verbs, loaders }

@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
 import { agentId, beadId, fence, LIMITS, text } from '../contract/fields.ts'
-import { holderWrite } from './shared/write.ts'
+import { holderWrite } from '../runtime/write.ts'
 
 const output = z.object({ bead_id: z.string(), status: z.string() })
 

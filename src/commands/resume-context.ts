@@ -1,11 +1,10 @@
 import * as z from 'zod'
-import { defineCommand } from '../contract/command.ts'
-import type { CommandContext } from '../contract/context.ts'
+import { type CommandContext, defineCommand } from '../contract/command.ts'
 import type { FixRequest } from '../contract/errors.ts'
 import { diagnostics } from '../contract/events.ts'
 import { beadId } from '../contract/fields.ts'
-import { readFunction } from './shared/read.ts'
-import { artifactRow, attemptRow, beadRow, claimRow, messageRow } from './shared/rows.ts'
+import { artifactRow, attemptRow, beadRow, claimRow, messageRow } from '../contract/rows.ts'
+import { readFunction } from '../runtime/read.ts'
 
 const context = z.object({
   bead: beadRow,

@@ -1,8 +1,8 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
 import { agentId, beadId } from '../contract/fields.ts'
-import { limit, more, readPage } from './shared/page.ts'
-import { attemptRow, claimRow } from './shared/rows.ts'
+import { attemptRow, claimRow } from '../contract/rows.ts'
+import { limit, more, readPage } from '../runtime/page.ts'
 
 const claim = claimRow.extend({
   title: z.string(),

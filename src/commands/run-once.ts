@@ -1,15 +1,14 @@
 import * as z from 'zod'
-import { defineCommand } from '../contract/command.ts'
-import type { CommandContext } from '../contract/context.ts'
+import { type CommandContext, defineCommand } from '../contract/command.ts'
 import { SwarmError } from '../contract/errors.ts'
 import { agentId, leaseMs, TRANSITIONS, waitMs } from '../contract/fields.ts'
-import { completionOf } from './shared/completion.ts'
-import type { HeldWork } from './shared/held-work.ts'
-import { priorReply } from './shared/prior-reply.ts'
-import { command, DEFAULT_TIMEOUT_MS, ran, timeoutMs, withDatabase } from './shared/stage-fields.ts'
-import { runStageCommand, STOP_REASONS } from './shared/stage-runner.ts'
-import { oneCommand, takeBead } from './shared/take-bead.ts'
-import { holderWrite } from './shared/write.ts'
+import { command, DEFAULT_TIMEOUT_MS, ran, timeoutMs, withDatabase } from '../contract/stage-fields.ts'
+import { priorReply } from '../runtime/prior-reply.ts'
+import { holderWrite } from '../runtime/write.ts'
+import { completionOf } from '../work/completion.ts'
+import type { HeldWork } from '../work/held-work.ts'
+import { runStageCommand, STOP_REASONS } from '../work/stage-runner.ts'
+import { oneCommand, takeBead } from '../work/take-bead.ts'
 
 /** The lease of a claim that this process keeps and then no longer renews. */
 const LEFT_LEASE_MS = 900_000

@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
 import { agentId, beadId, LIMITS, messageType, metadata, text } from '../contract/fields.ts'
-import { appendCall } from './shared/append.ts'
+import { appendCall } from '../runtime/append.ts'
 
 const recipient = z.union([agentId, text(64)])
 

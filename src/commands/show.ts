@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
 import { beadId } from '../contract/fields.ts'
-import { readFunction } from './shared/read.ts'
+import { readFunction } from '../runtime/read.ts'
 
 export default defineCommand({
   name: 'show',

@@ -1,10 +1,9 @@
 import * as z from 'zod'
-import { defineCommand } from '../contract/command.ts'
-import type { CommandContext } from '../contract/context.ts'
+import { type CommandContext, defineCommand } from '../contract/command.ts'
 import { SwarmError } from '../contract/errors.ts'
 import { agentId } from '../contract/fields.ts'
 import type { Json, JsonObject } from '../contract/json.ts'
-import { readFunction } from './shared/read.ts'
+import { readFunction } from '../runtime/read.ts'
 
 const output = z.object({
   repo: z.string().describe('the scratch repo that was used; removed again'),

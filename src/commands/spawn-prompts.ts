@@ -1,12 +1,11 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import * as z from 'zod'
-import { defineCommand } from '../contract/command.ts'
-import type { CommandContext } from '../contract/context.ts'
+import { agentPrompt } from '../agents/prompt.ts'
+import { type CommandContext, defineCommand } from '../contract/command.ts'
 import { SwarmError } from '../contract/errors.ts'
 import { role, text } from '../contract/fields.ts'
-import { agentPrompt } from './shared/agent-prompt.ts'
-import { namedRepo } from './shared/caller.ts'
+import { namedRepo } from '../runtime/caller.ts'
 
 const prompt = z.object({
   agent_id: z.int(),

@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
-import { full, limit, more, pageOf, stream } from './shared/page.ts'
-import { agentRow, beadRow, claimRow, lockRow } from './shared/rows.ts'
+import { agentRow, beadRow, claimRow, lockRow } from '../contract/rows.ts'
+import { full, limit, more, pageOf, stream } from '../runtime/page.ts'
 
 /** In this order, one section after the other; the cursor says in which one to go on, after which row. */
 const SECTIONS = ['agents', 'claims', 'locks', 'beads'] as const

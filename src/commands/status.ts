@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
-import { readFunction } from './shared/read.ts'
+import { readFunction } from '../runtime/read.ts'
 
 const counts = z.record(z.string(), z.int())
 

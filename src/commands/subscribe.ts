@@ -1,6 +1,5 @@
 import * as z from 'zod'
-import { defineCommand } from '../contract/command.ts'
-import type { CommandContext } from '../contract/context.ts'
+import { type CommandContext, defineCommand } from '../contract/command.ts'
 import { type FixRequest, SwarmError } from '../contract/errors.ts'
 import { EVENT_TYPES } from '../contract/events.ts'
 import {
@@ -16,13 +15,13 @@ import {
   text,
 } from '../contract/fields.ts'
 import type { JsonObject } from '../contract/json.ts'
-import { formatCursor, type Log, parseCursor, readLog } from '../db/cursor.ts'
-import { ITEM_KINDS, type LogFilter } from '../db/log-items.ts'
-import { type EndReason, follow } from './shared/stream/follow.ts'
-import { streamLines } from './shared/stream/lines.ts'
-import { type NamedCursor, takeCursor } from './shared/stream/named-cursor.ts'
-import { settledNow } from './shared/stream/start.ts'
-import { parseUntil, UNTIL } from './shared/stream/until.ts'
+import { formatCursor, type Log, parseCursor, readLog } from '../events/cursor.ts'
+import { type EndReason, follow } from '../events/follow.ts'
+import { streamLines } from '../events/lines.ts'
+import { ITEM_KINDS, type LogFilter } from '../events/log-items.ts'
+import { type NamedCursor, takeCursor } from '../events/named-cursor.ts'
+import { settledNow } from '../events/start.ts'
+import { parseUntil, UNTIL } from '../events/until.ts'
 
 const HEARTBEAT_MS = 15_000
 
@@ -194,7 +193,7 @@ async function unknownTypes({ event_types = [] }: Given) {
   const known: readonly string[] = EVENT_TYPES
   const others = event_types.filter((type) => !known.includes(type))
   if (others.length === 0) return []
-  const { closest } = await import('../contract/nearest.ts')
+  const { closest } = await import('../repair/nearest.ts')
   return others.flatMap((got) => {
     const nearest = closest(got, known)
     return nearest === undefined ? [] : [{ field: 'event_types', got, nearest }]

@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
 import { beadId, LIMITS, labels, metadata, priority, text } from '../contract/fields.ts'
-import { write } from './shared/write.ts'
+import { write } from '../runtime/write.ts'
 
 /** The statuses that a person sets; the others are what claiming and completing decide. */
 const settable = z.enum(['pending', 'blocked', 'deferred', 'failed', 'cancelled'], {

@@ -1,8 +1,8 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
 import { beadId, beadStatus, waitMs } from '../contract/fields.ts'
-import { readFunction } from './shared/read.ts'
-import { waitUntil } from './shared/wait.ts'
+import { readFunction } from '../runtime/read.ts'
+import { waitUntil } from '../runtime/wait.ts'
 
 export default defineCommand({
   name: 'wait',

@@ -1,12 +1,11 @@
 import * as z from 'zod'
-import { defineCommand } from '../contract/command.ts'
-import type { CommandContext } from '../contract/context.ts'
+import { type CommandContext, defineCommand } from '../contract/command.ts'
 import { agentId, label, leaseMs, text, waitMs } from '../contract/fields.ts'
-import { priorReply } from './shared/prior-reply.ts'
-import { command, timeoutMs, withDatabase, worked, workedNone } from './shared/stage-fields.ts'
-import { oneCommand } from './shared/take-bead.ts'
-import { workOne } from './shared/work-one.ts'
-import { write } from './shared/write.ts'
+import { command, timeoutMs, withDatabase, worked, workedNone } from '../contract/stage-fields.ts'
+import { priorReply } from '../runtime/prior-reply.ts'
+import { write } from '../runtime/write.ts'
+import { oneCommand } from '../work/take-bead.ts'
+import { workOne } from '../work/work-one.ts'
 
 const input = z.strictObject({
   agent_id: agentId,

@@ -1,6 +1,8 @@
+import type { Writable } from 'node:stream'
 import type * as z from 'zod'
-import type { CommandContext, WriteCall } from './context.ts'
-import type { ErrorCode } from './errors.ts'
+import type { Database, ExecuteOptions, Holdings, Root, WriteCall } from './context.ts'
+import type { Rid } from './envelope.ts'
+import type { ErrorCode, FixRequest } from './errors.ts'
 import type { Json, JsonObject } from './json.ts'
 
 /** `write` changes the database, `read` does not, `local` touches files or servers on this machine. */
@@ -73,4 +75,69 @@ export function defineCommand<I extends z.ZodObject, O extends z.ZodType>(
   command: Command<I, O>,
 ): Command<I, O> {
   return command
+}
+
+/** What is known of a verb before it is loaded. */
+export interface Verb {
+  readonly name: string
+  readonly summary: string
+  readonly group: Group
+  readonly aliases: readonly string[]
+}
+
+/** The verbs there are, and how each is loaded, under its name and its other names. */
+export interface Catalog {
+  readonly verbs: readonly Verb[]
+  readonly loaders: Readonly<Record<string, () => Promise<AnyCommand>>>
+}
+
+/** Loads the command of a word that is a verb or another name of one; undefined when it is neither. */
+export function loadVerb({ loaders }: Catalog, word: string): Promise<AnyCommand> | undefined {
+  return Object.hasOwn(loaders, word) ? loaders[word]?.() : undefined
+}
+
+/** Everything a command may use. All I/O that is not the database's comes in here. */
+export interface CommandContext {
+  readonly repo: string
+  /** Null outside a root; only commands with `needs: 'nothing'` see that. */
+  readonly root: Root | null
+  readonly cwd: string
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** The verbs there are. */
+  readonly catalog: Catalog
+  /** Connects on first use. */
+  readonly db: Database
+  /** The URL that this request or the environment gave; undefined when the root says where the database is. */
+  readonly databaseUrl: string | undefined
+  readonly rid: Rid | undefined
+  /** The operation key of this request: `idem`, or one that swarm made. */
+  readonly key: string
+  readonly dry: boolean
+  /** Random id of this process. */
+  readonly holder: string
+  readonly holdings: Holdings
+  /** True while this process renews the leases it takes (an open pipe). */
+  readonly renews: boolean
+  /** Aborted when the process was told to stop. */
+  readonly signal: AbortSignal
+  /** How requests are written for the reader of this reply. */
+  readonly render: (request: FixRequest) => string
+  /** Suggests the request to send next; only where it is not the documented flow. */
+  next(request: FixRequest): void
+  /** Where a command that runs for this request shows its output as it comes; only in a one-shot call. */
+  readonly echo: Writable | undefined
+  /** Sends lines of this answer ahead of its reply, in order; resolves when the reader has taken them. */
+  emit(lines: readonly Json[]): Promise<void>
+  /** True once the process was told to stop; `signal` may also mean that only this request was ended. */
+  readonly stopping: boolean
+  /** Aborted when the pipe's input has ended; never in a one-shot call. */
+  readonly inputEnd: AbortSignal
+  /** The last fences of the named cursors that this process has held, by `<repo>/<name>`. They go with its acks. */
+  readonly cursors: Map<string, number>
+  /** Ends a request of this process that is still open; false when there is none with that `rid`. */
+  cancel(rid: Rid): boolean
+  /** Marks this reply as the first reply of an earlier send. */
+  replayed(): void
+  /** Runs another request as a part of this one and answers its `d`. Throws its error. */
+  execute(request: JsonObject, options?: ExecuteOptions): Promise<Json>
 }

@@ -1,8 +1,6 @@
-import type { Writable } from 'node:stream'
 import type { SwarmConfig } from './config.ts'
 import type { Rid } from './envelope.ts'
-import type { FixRequest } from './errors.ts'
-import type { Json, JsonObject } from './json.ts'
+import type { JsonObject } from './json.ts'
 
 /** A value that may stand for `$1` in a statement. Objects go in as JSON text, cast in the statement. */
 export type Param = string | number | boolean | null
@@ -14,7 +12,7 @@ export interface WriteCall {
   readonly repo: string
   /** What the client asked for; part of the operation's identity. */
   readonly args: JsonObject
-  /** What the process adds (its session, its own fence); not part of the operation's identity. */
+  /** What the process adds (its holder id, its own fence); not part of the operation's identity. */
   readonly proc?: JsonObject
   /** Operation key, unique per repo. */
   readonly key: string
@@ -100,46 +98,5 @@ export interface ExecuteOptions {
   readonly key?: string
 }
 
-/** Everything a command may use. All I/O that is not the database's comes in here. */
-export interface CommandContext {
-  readonly repo: string
-  /** Null outside a root; only commands with `needs: 'nothing'` see that. */
-  readonly root: Root | null
-  readonly cwd: string
-  readonly env: Readonly<Record<string, string | undefined>>
-  /** Connects on first use. */
-  readonly db: Database
-  /** The URL that this request or the environment gave; undefined when the root says where the database is. */
-  readonly databaseUrl: string | undefined
-  readonly rid: Rid | undefined
-  /** The operation key of this request: `idem`, or one that swarm made. */
-  readonly key: string
-  readonly dry: boolean
-  /** Random id of this process. */
-  readonly session: string
-  readonly holdings: Holdings
-  /** True while this process renews the leases it takes (an open pipe). */
-  readonly renews: boolean
-  /** Aborted when the process was told to stop. */
-  readonly signal: AbortSignal
-  /** How requests are written for the reader of this reply. */
-  readonly render: (request: FixRequest) => string
-  /** Suggests the request to send next; only where it is not the documented flow. */
-  next(request: FixRequest): void
-  /** Where a command that runs for this request shows its output as it comes; only in a one-shot call. */
-  readonly echo: Writable | undefined
-  /** Sends lines of this answer ahead of its reply, in order; resolves when the reader has taken them. */
-  emit(lines: readonly Json[]): Promise<void>
-  /** True once the process was told to stop; `signal` may also mean that only this request was ended. */
-  readonly stopping: boolean
-  /** Aborted when the pipe's input has ended; never in a one-shot call. */
-  readonly inputEnd: AbortSignal
-  /** The last fences of the named cursors that this process has held, by `<repo>/<name>`. They go with its acks. */
-  readonly cursors: Map<string, number>
-  /** Ends a request of this process that is still open; false when there is none with that `rid`. */
-  cancel(rid: Rid): boolean
-  /** Marks this reply as the first reply of an earlier send. */
-  replayed(): void
-  /** Runs another request as a part of this one and answers its `d`. Throws its error. */
-  execute(request: JsonObject, options?: ExecuteOptions): Promise<Json>
-}
+/** What the application names of listening connections begin with: so the listeners of a server can be counted. */
+export const LISTENER = 'swarm listen'

@@ -1,16 +1,16 @@
 import type { Database, Param, WriteCall, WriteReply } from '../contract/context.ts'
-import { explain } from './client/explain.ts'
-import type { Listener } from './client/listener.ts'
-import { Notifier } from './client/notifier.ts'
-import { persist, Stopped } from './client/persist.ts'
-import { Pool } from './client/pool.ts'
-import type { ConnectTarget } from './client/target.ts'
-import { TransactionDatabase } from './client/transaction-database.ts'
-import { appendCalls, groupCalls, runAndWake, runCall } from './client/writes.ts'
+import { explain } from './explain.ts'
+import type { Listener } from './listener.ts'
+import { Notifier } from './notifier.ts'
+import { Pool } from './pool.ts'
+import { persist, Stopped } from './retry.ts'
+import type { ConnectTarget } from './target.ts'
+import { TransactionDatabase } from './transaction-database.ts'
 import { parseUrl } from './url.ts'
+import { appendCalls, groupCalls, runAndWake, runCall } from './writes.ts'
 
-export type { Listener, ListenerState } from './client/listener.ts'
-export type { ConnectTarget, EmbeddedAddress, EmbeddedTarget, UrlTarget } from './client/target.ts'
+export type { Listener, ListenerState } from './listener.ts'
+export type { ConnectTarget, EmbeddedAddress, EmbeddedTarget, UrlTarget } from './target.ts'
 export { maskSecrets, maskUrl } from './url.ts'
 
 export interface DatabaseOptions {
@@ -25,7 +25,7 @@ export interface DatabaseOptions {
   /** Where to LISTEN when the database is behind a pooler in transaction mode. */
   readonly listenUrl?: string
   /** Random id of this process; it names the connections. */
-  readonly session: string
+  readonly holder: string
   readonly onWarn?: (message: string) => void
   /** From 0 to 1, for the jitter of pauses. */
   readonly random?: () => number
@@ -83,7 +83,7 @@ class PooledDatabase implements OpenDatabase {
     this.#pool = new Pool(target, {
       connectTimeoutMs: options.connectTimeoutMs,
       max: options.max ?? 4,
-      applicationName: `swarm ${options.session}`,
+      applicationName: `swarm ${options.holder}`,
     })
     this.#notifier = new Notifier((repos) => this.#sendNotifications(repos))
   }
@@ -152,7 +152,7 @@ class PooledDatabase implements OpenDatabase {
   }
 
   async waitForChange(repo: string | null, timeoutMs: number, signal: AbortSignal): Promise<void> {
-    const [listener, { waitForWake }] = await Promise.all([this.listener(), import('./client/waiting.ts')])
+    const [listener, { waitForWake }] = await Promise.all([this.listener(), import('./waiting.ts')])
     await waitForWake(listener, repo, timeoutMs, signal)
   }
 
@@ -171,12 +171,12 @@ class PooledDatabase implements OpenDatabase {
   }
 
   async #makeListener(): Promise<Listener> {
-    const { listenUrl, connectTimeoutMs, session, onWarn } = this.#options
-    const { Listener: Listening } = await import('./client/listener.ts')
+    const { listenUrl, connectTimeoutMs, holder, onWarn } = this.#options
+    const { Listener: Listening } = await import('./listener.ts')
     this.#listening = new Listening({
       connect: listenUrl === undefined ? await this.#pool.connectOptions() : parseUrl(listenUrl),
       connectTimeoutMs,
-      session,
+      holder,
       probe: async (channel) => {
         await this.#pool.run(performance.now() + connectTimeoutMs, (client) => {
           return client.query("select pg_notify($1, 'probe')", [channel], connectTimeoutMs)

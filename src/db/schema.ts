@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Database } from '../contract/context.ts'
 import { SwarmError } from '../contract/errors.ts'
@@ -6,10 +6,21 @@ import { SwarmError } from '../contract/errors.ts'
 /** The version that schema.sql makes or upgrades to. */
 export const SCHEMA_VERSION = 1
 
-/** The text of schema.sql: beside `dist/` in an installed package, two levels up in the sources. */
+/** The directory that holds schema.sql and sql/: beside `dist/` in an installed package, two levels up in the sources. */
+function sqlHome(): string {
+  const beside = join(__dirname, '..')
+  return existsSync(join(beside, 'schema.sql')) ? beside : join(__dirname, '..', '..')
+}
+
+/** All of the schema as one script: the tables of schema.sql, then the functions of sql/functions in the order of their numbers. */
 export function schemaSql(): string {
-  const beside = join(__dirname, '..', 'schema.sql')
-  return readFileSync(existsSync(beside) ? beside : join(__dirname, '..', '..', 'schema.sql'), 'utf8')
+  const home = sqlHome()
+  const functions = join(home, 'sql', 'functions')
+  const files = readdirSync(functions)
+    .filter((name) => name.endsWith('.sql'))
+    .sort()
+    .map((name) => join(functions, name))
+  return [join(home, 'schema.sql'), ...files].map((file) => readFileSync(file, 'utf8')).join('\n')
 }
 
 /** The version that a database has; null when it has none of swarm's tables. */

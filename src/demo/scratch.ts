@@ -2,8 +2,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type OpenDatabase, openDatabase } from '../db/database.ts'
-import { ensureEmbedded, resetEmbedded } from '../db/embedded/index.ts'
-import { embeddedTarget } from '../db/embedded/target.ts'
+import { ensureEmbedded, resetEmbedded } from '../embedded/index.ts'
+import { embeddedTarget } from '../embedded/target.ts'
 import type { Environment } from '../process/index.ts'
 
 /** The tenant of the demo. */
@@ -43,7 +43,7 @@ export async function createScratch(): Promise<Scratch> {
   }
   const db = openDatabase(() => embeddedTarget(swarmDir, IDLE_STOP_MS), {
     connectTimeoutMs: 3_000,
-    session: 'demo',
+    holder: 'demo',
     max: 2,
   })
   return {

@@ -1,5 +1,4 @@
-import type { JsonObject } from '../contract/json.ts'
-import { isJsonObject } from '../contract/json.ts'
+import { isJsonObject, type JsonObject } from '../contract/json.ts'
 import { readLines } from '../ndjson.ts'
 import { type Environment, type Peer, spawnPeer } from '../process/index.ts'
 

@@ -1,4 +1,4 @@
-import { getLogger } from '../log.ts'
+import { getLogger } from '../logger.ts'
 
 /** How long the process may live after its work is done, in ms. */
 const GRACE_MS = 2_000

@@ -4,7 +4,7 @@ import { chownSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, w
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import postgres from 'postgres'
-import { linkLibraries, packageNative } from '../../src/db/embedded/binaries.ts'
+import { linkLibraries, packageNative } from '../../src/embedded/binaries.ts'
 import { freePort } from './free-port.ts'
 
 /** A server of the test's own, to be killed and restarted at will. */

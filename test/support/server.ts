@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { ensureEmbedded, stopEmbedded } from '../../src/db/embedded/index.ts'
+import { ensureEmbedded, stopEmbedded } from '../../src/embedded/index.ts'
 
 export interface TestServer {
   readonly kind: string

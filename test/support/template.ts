@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import postgres from 'postgres'
+import { schemaSql } from '../../src/db/schema.ts'
 
 const TEMPLATE = 'swarm_test_template'
 
@@ -34,7 +33,7 @@ export async function makeTemplate(serverUrl: string): Promise<void> {
   await admin.unsafe(`create database ${TEMPLATE} template template0 encoding 'UTF8'`)
   await admin.end()
   const template = plainClient(withDatabase(serverUrl, TEMPLATE))
-  await template.unsafe(readFileSync(join(__dirname, '..', '..', 'schema.sql'), 'utf8'))
+  await template.unsafe(schemaSql())
   await template.end()
 }
 

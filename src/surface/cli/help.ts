@@ -1,7 +1,6 @@
-import { type AnyCommand, GROUPS } from '../../contract/command.ts'
+import { type AnyCommand, GROUPS, type Verb } from '../../contract/command.ts'
 import { ERRORS } from '../../contract/errors.ts'
 import type { JsonObject } from '../../contract/json.ts'
-import type { Verb } from './catalog.ts'
 import { renderShell } from './render.ts'
 import { buildVerb } from './verb.ts'
 

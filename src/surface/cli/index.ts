@@ -1,22 +1,20 @@
 import '../../contract/once.ts'
-import { createDispatcher } from '../../commands/dispatch.ts'
-import { loaders, verbs } from '../../commands/registry.ts'
+import { catalog } from '../../commands/registry.ts'
+import { loadVerb } from '../../contract/command.ts'
 import type { Reply } from '../../contract/envelope.ts'
 import type { FixRequest, SwarmError } from '../../contract/errors.ts'
 import type { Json } from '../../contract/json.ts'
-import { getLogger } from '../../log.ts'
+import { getLogger } from '../../logger.ts'
+import { createDispatcher } from '../../runtime/dispatch.ts'
 import { guard } from '../../wire/guard.ts'
 import { inspect } from '../../wire/inspect.ts'
 import { endWith } from '../ending.ts'
 import { onStopSignal } from '../signals.ts'
 import { VERSION } from '../version.ts'
-import { type Catalog, loadVerb } from './catalog.ts'
 import { createPrinter } from './print.ts'
 import { type Format, readCommandLine } from './program.ts'
 import { renderShell } from './render.ts'
 import { readStdin } from './stdin.ts'
-
-const catalog: Catalog = { verbs, loaders }
 
 /** `swarm <command> --flags`: prints one envelope and ends with its exit code. */
 export async function runCli(argv: readonly string[]): Promise<void> {
@@ -42,6 +40,7 @@ async function run(request: FixRequest, format: Format, started: number): Promis
   if (flaw) return createPrinter(format).print(failed(flaw, started))
   const { env, stderr } = process
   const dispatcher = createDispatcher({
+    catalog,
     env,
     cwd: process.cwd(),
     render: renderShell,
@@ -72,7 +71,7 @@ async function help(verb: string | undefined, format: Format, started: number): 
   const printer = createPrinter(format)
   const { overview, verbHelp } = await import('./help.ts')
   if (verb === undefined || verb === 'help') {
-    const text = overview(verbs, VERSION)
+    const text = overview(catalog.verbs, VERSION)
     return printer.print(done({ text }, started), text)
   }
   const definition = await loadVerb(catalog, verb)

@@ -1,6 +1,6 @@
 import { Command, CommanderError } from 'commander'
+import { type Catalog, loadVerb } from '../../contract/command.ts'
 import { type FixRequest, SwarmError } from '../../contract/errors.ts'
-import { type Catalog, loadVerb } from './catalog.ts'
 import { parseVerb } from './parse.ts'
 import { quiet } from './verb.ts'
 

@@ -1,6 +1,7 @@
-import { createDispatcher } from '../../commands/dispatch.ts'
+import { catalog } from '../../commands/registry.ts'
 import { renderLine } from '../../contract/envelope.ts'
-import { getLogger } from '../../log.ts'
+import { getLogger } from '../../logger.ts'
+import { createDispatcher } from '../../runtime/dispatch.ts'
 import { runSession } from '../../wire/session.ts'
 import { endWith } from '../ending.ts'
 import { onStopSignal } from '../signals.ts'
@@ -8,7 +9,13 @@ import { onStopSignal } from '../signals.ts'
 /** Bare `swarm` in a pipe: requests on stdin, envelopes on stdout, until stdin ends. */
 export async function runStdio(): Promise<void> {
   const { stdin, stdout, stderr, env } = process
-  const dispatcher = createDispatcher({ env, cwd: process.cwd(), render: renderLine, surface: 'pipe' })
+  const dispatcher = createDispatcher({
+    catalog,
+    env,
+    cwd: process.cwd(),
+    render: renderLine,
+    surface: 'pipe',
+  })
   const stop = new AbortController()
   const release = onStopSignal(() => {
     stop.abort()

@@ -1,5 +1,6 @@
-import { createDispatcher } from '../../commands/dispatch.ts'
+import { catalog } from '../../commands/registry.ts'
 import { exitCodeOfReply, toEnvelope } from '../../contract/envelope.ts'
+import { createDispatcher } from '../../runtime/dispatch.ts'
 import { renderShell } from '../cli/render.ts'
 import { formatEnvelope } from '../cli/table.ts'
 import { endWith } from '../ending.ts'
@@ -13,7 +14,13 @@ const HINTS = [
 /** Bare `swarm` on a terminal: the status and three hints, on stderr, since stdout is for envelopes. */
 export async function greet(): Promise<void> {
   const { env, stderr } = process
-  const dispatcher = createDispatcher({ env, cwd: process.cwd(), render: renderShell, surface: 'oneshot' })
+  const dispatcher = createDispatcher({
+    catalog,
+    env,
+    cwd: process.cwd(),
+    render: renderShell,
+    surface: 'oneshot',
+  })
   const accepted = await dispatcher.accept({ cmd: 'status' })
   const reply = 'ok' in accepted ? accepted : await dispatcher.run(accepted, async () => {})
   const width = stderr.columns ?? 100

@@ -1,0 +1,137 @@
+-- One call per command.
+
+create or replace function swarm.event_json(e swarm.execution_events) returns jsonb language sql stable as $$
+  select jsonb_strip_nulls(jsonb_build_object(
+      'sequence', e.seq, 'payload_version', e.schema_version, 'timestamp', swarm.iso(e.created_at),
+      'event_type', e.event_type, 'entity_id', e.entity_id, 'bead_id', e.bead_id, 'agent_id', e.agent_id,
+      'stage', e.stage, 'causation_id', e.causation_id, 'run_id', e.run_id, 'session_id', e.session_id,
+      'diagnostics', case when e.diagnostics_category is not null then jsonb_build_object(
+        'category', e.diagnostics_category, 'retryable', e.diagnostics_retryable,
+        'next_command', e.diagnostics_next_command, 'detail', e.diagnostics_detail) end))
+    || jsonb_build_object('payload', e.payload)
+$$;
+
+-- swarm.run takes the operation key, calls swarm.do_<verb>(repo, args, proc), keeps the reply and writes the audit row,
+-- all in one transaction. `args` is what the client asked for and part of the operation's identity; `proc` is what the
+-- process added (its holder id, its own fence) and is not. A function answers {"d": {...}}, or {"refused": {...}}
+-- decided before its first write. An answer that says that nothing happened is "transient": its key stays free, so
+-- that a waiting request can ask again under the same key.
+
+create or replace function swarm.refused(
+  code text, msg text, area text default null, ctx jsonb default '{}', fix jsonb default null, needs jsonb default null
+) returns jsonb language sql immutable as $$
+  select jsonb_build_object('refused', jsonb_strip_nulls(
+    jsonb_build_object('code', code, 'area', area, 'msg', msg, 'fix', fix, 'needs', needs)) || jsonb_build_object('ctx', ctx))
+$$;
+
+-- Large texts are not kept twice: an audit row of more than 4 kB keeps the names and sizes of its fields.
+create or replace function swarm.audit_args(args jsonb) returns jsonb language plpgsql stable as $$
+begin
+  if pg_column_size(args) <= 4096 then
+    return args;
+  end if;
+  return (select jsonb_object_agg(key, case when pg_column_size(value) <= 256 then value
+                                            else to_jsonb(pg_column_size(value) || ' bytes') end) from jsonb_each(args));
+end $$;
+
+create or replace function swarm.run(
+  p_repo text, p_cmd text, p_args jsonb, p_proc jsonb, p_key text, p_rid text default null
+) returns jsonb language plpgsql volatile as $$
+declare
+  v_start  timestamptz := clock_timestamp();
+  v_reply  jsonb;
+begin
+  perform set_config('lock_timeout', '10s', true);
+  v_reply := swarm.take_key(p_repo, p_cmd, p_args, p_key);
+  if v_reply is not null then
+    return v_reply;
+  end if;
+  return swarm.carry_out(p_repo, p_cmd, p_args, p_proc, p_key, p_rid, v_start);
+end $$;
+
+-- The same, then a wake-up for those who wait, in a transaction of its own and in the same round trip. Nobody is woken when nothing
+-- has happened: those who wait ask again and again. Not within a transaction.
+create or replace procedure swarm.run_and_wake(
+  p_repo text, p_cmd text, p_args jsonb, p_proc jsonb, p_key text, p_rid text, inout r jsonb
+) language plpgsql as $$
+begin
+  r := swarm.run(p_repo, p_cmd, p_args, p_proc, p_key, p_rid);
+  if not r ?| array['refused', 'transient', 'replayed'] then
+    commit;
+    perform pg_notify('swarm', p_repo);
+  end if;
+end $$;
+
+-- Null when the key is new; else the reply of its first send, once that has ended.
+create or replace function swarm.take_key(p_repo text, p_cmd text, p_args jsonb, p_key text) returns jsonb language plpgsql volatile as $$
+declare
+  v_hash   text := md5(p_cmd || p_args::text);
+  v_prior  swarm.operations;
+begin
+  insert into swarm.operations (repo_id, key, cmd, body_hash) values (p_repo, p_key, p_cmd, v_hash) on conflict do nothing;
+  if found then
+    return null;
+  end if;
+  select * into v_prior from swarm.operations where repo_id = p_repo and key = p_key;
+  return swarm.replay(v_prior, v_hash);
+end $$;
+
+-- What comes after the key: the verb's own function, its reply beside the key, the audit.
+create or replace function swarm.carry_out(
+  p_repo text, p_cmd text, p_args jsonb, p_proc jsonb, p_key text, p_rid text, p_start timestamptz
+) returns jsonb language plpgsql volatile as $$
+declare
+  v_reply  jsonb;
+begin
+  -- the busiest verbs are named here: a statement made of text is planned at every call
+  case p_cmd
+    when 'record-event' then v_reply := swarm.do_record_event(p_repo, p_args, p_proc);
+    when 'claim-next' then v_reply := swarm.do_claim_next(p_repo, p_args, p_proc);
+    when 'complete-stage' then v_reply := swarm.do_complete_stage(p_repo, p_args, p_proc);
+    else execute format('select swarm.%I($1, $2, $3)', 'do_' || replace(p_cmd, '-', '_')) into v_reply using p_repo, p_args, p_proc;
+  end case;
+  if v_reply ? 'transient' then
+    delete from swarm.operations where repo_id = p_repo and key = p_key;
+    return v_reply;
+  elsif v_reply ? 'refused' then
+    delete from swarm.operations where repo_id = p_repo and key = p_key;
+  else
+    update swarm.operations set reply = v_reply where repo_id = p_repo and key = p_key;
+  end if;
+  insert into swarm.command_audit (repo_id, agent_id, cmd, rid, args, ok, ms, error_code)
+    values (p_repo, (p_args ->> 'agent_id')::integer, p_cmd, p_rid, swarm.audit_args(p_args), not v_reply ? 'refused',
+            extract(epoch from clock_timestamp() - p_start) * 1000, v_reply #>> '{refused,code}');
+  if random() < 0.002 then
+    perform swarm.forget_operations();
+  end if;
+  return v_reply;
+end $$;
+
+create or replace function swarm.replay(p_prior swarm.operations, p_hash text) returns jsonb language plpgsql stable as $$
+begin
+  if p_prior.key is null then
+    return swarm.refused('CONFLICT', 'the first send of this key was refused while this one waited; send it again', 'claim');
+  end if;
+  if p_prior.body_hash <> p_hash then
+    return swarm.refused('CONFLICT', format('the key %s was used for another request (%s)', p_prior.key, p_prior.cmd), 'claim',
+      jsonb_build_object('field', 'idem', 'idem', p_prior.key, 'cmd', p_prior.cmd, 'used_at', swarm.iso(p_prior.created_at)));
+  end if;
+  return p_prior.reply || jsonb_build_object('replayed', true);
+end $$;
+
+-- Operation keys are kept 24 hours unless configured otherwise.
+create or replace function swarm.forget_operations() returns void language sql volatile as $$
+  delete from swarm.operations where (repo_id, key) in (
+    select repo_id, key from swarm.operations
+    where created_at < clock_timestamp() - make_interval(secs => coalesce(
+      (select (config ->> 'operation_ttl_ms')::double precision / 1000 from swarm.swarm_config), 86400))
+    order by created_at limit 2000 for update skip locked)
+$$;
+
+create or replace function swarm.emit(
+  p_repo text, p_type text, p_entity text, p_bead text, p_agent integer, p_stage text, p_payload jsonb
+) returns void language plpgsql volatile as $$
+begin
+  insert into swarm.execution_events (event_type, entity_id, repo_id, bead_id, agent_id, stage, payload)
+    values (p_type, p_entity, p_repo, p_bead, p_agent, p_stage, p_payload);
+end $$;

@@ -1,0 +1,39 @@
+-- Agents.
+
+create or replace function swarm.do_register(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
+declare
+  v_ids   integer[] := '{}';
+  v_id    integer;
+  v_role  text := a ->> 'role';
+  v_new   integer[] := '{}';
+begin
+  perform pg_advisory_xact_lock(hashtext('swarm:register:' || p_repo));
+  perform swarm.ensure_repo(p_repo);
+  if a ? 'count' then
+    for v_id in 1 .. (a ->> 'count')::integer loop
+      insert into swarm.agent_state (repo_id, agent_id, role, host) values (p_repo, v_id, v_role, p ->> 'host')
+        on conflict (repo_id, agent_id) do nothing;
+      if found then
+        v_new := v_new || v_id;
+      elsif v_role is not null then
+        update swarm.agent_state set role = v_role where repo_id = p_repo and agent_id = v_id and role is distinct from v_role;
+      end if;
+      v_ids := v_ids || v_id;
+    end loop;
+  else
+    select agent_id into v_id from swarm.agent_state where repo_id = p_repo and name = a ->> 'name';
+    if v_id is null then
+      select coalesce(max(agent_id), 0) + 1 into v_id from swarm.agent_state where repo_id = p_repo;
+      insert into swarm.agent_state (repo_id, agent_id, name, role, host) values (p_repo, v_id, a ->> 'name', v_role, p ->> 'host');
+      v_new := v_new || v_id;
+    elsif v_role is not null then
+      update swarm.agent_state set role = v_role where repo_id = p_repo and agent_id = v_id and role is distinct from v_role;
+    end if;
+    v_ids := v_ids || v_id;
+  end if;
+  foreach v_id in array v_new loop
+    perform swarm.emit(p_repo, 'agent_registered', 'agent:' || v_id, null, v_id, null,
+      jsonb_strip_nulls(jsonb_build_object('name', a ->> 'name', 'role', v_role)));
+  end loop;
+  return jsonb_build_object('d', jsonb_build_object('agent_ids', to_jsonb(v_ids)));
+end $$;

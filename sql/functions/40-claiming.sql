@@ -1,0 +1,244 @@
+-- Claiming.
+
+-- Ends the claim on a bead that the caller has locked: the running attempt is closed as `error` with the reason, the
+-- agent is free again. Does not touch the bead.
+create or replace function swarm.end_claim(b swarm.bead_backlog, p_reason text) returns integer language plpgsql volatile as $$
+declare
+  v_agent integer;
+begin
+  delete from swarm.bead_claims where repo_id = b.repo_id and bead_id = b.bead_id and status = 'in_progress'
+    returning claimed_by into v_agent;
+  if v_agent is null then
+    return null;
+  end if;
+  update swarm.stage_history set status = 'error', result = p_reason, completed_at = clock_timestamp(),
+      duration_ms = greatest(0, extract(epoch from clock_timestamp() - started_at) * 1000)
+    where repo_id = b.repo_id and bead_id = b.bead_id and status = 'started';
+  update swarm.agent_state set bead_id = null, current_stage = null, stage_started_at = null, status = 'idle',
+      last_update = clock_timestamp()
+    where repo_id = b.repo_id and agent_id = v_agent and bead_id = b.bead_id;
+  return v_agent;
+end $$;
+
+-- Up to 100 expired beads go back to pending. Nothing is waited for: whoever holds a lock on one is dealing with it.
+create or replace function swarm.expire_leases(p_repo text) returns integer language plpgsql volatile as $$
+declare
+  c        record;
+  b        swarm.bead_backlog;
+  v_ended  integer := 0;
+  v_now    timestamptz := clock_timestamp();  -- a variable: compared with the function itself no index would be used
+begin
+  for c in
+    select bead_id, claimed_by from swarm.bead_claims
+    where repo_id = p_repo and status = 'in_progress' and lease_expires_at < v_now
+    order by lease_expires_at limit 100
+  loop
+    perform 1 from swarm.agent_state where repo_id = p_repo and agent_id = c.claimed_by for no key update skip locked;
+    continue when not found;
+    select * into b from swarm.bead_backlog where repo_id = p_repo and bead_id = c.bead_id for no key update skip locked;
+    continue when not found;
+    perform 1 from swarm.bead_claims where repo_id = p_repo and bead_id = c.bead_id and claimed_by = c.claimed_by
+      and status = 'in_progress' and lease_expires_at < clock_timestamp() for update;
+    continue when not found;
+    perform swarm.end_claim(b, 'lease_expired');
+    update swarm.bead_backlog set status = 'pending', updated_at = clock_timestamp() where id = b.id;
+    perform swarm.emit(p_repo, 'lease_expired', b.bead_id, b.bead_id, c.claimed_by, b.stage, jsonb_build_object('fence', b.fence));
+    v_ended := v_ended + 1;
+  end loop;
+  return v_ended;
+end $$;
+
+-- Number of the attempt that would start now: tries of this stage since the bead was (re)opened, not counting those
+-- that ended without an outcome, plus one.
+create or replace function swarm.next_attempt(b swarm.bead_backlog, p_stage text) returns integer language sql stable as $$
+  select 1 + count(*)::integer from swarm.stage_history h
+  where h.repo_id = b.repo_id and h.bead_id = b.bead_id and h.stage = p_stage and h.fence > b.attempts_from
+    and h.status <> 'started' and h.result not in ('lease_expired', 'released', 'cancelled', 'noop')
+$$;
+
+create or replace function swarm.may_do(p_repo text, p_workflow text, p_stage text, p_role text) returns boolean language sql stable as $$
+  select p_role is null or exists (select from swarm.workflow_stages
+    where repo_id = p_repo and name = p_workflow and stage = p_stage and (role is null or p_role = any(role)))
+$$;
+
+-- Gives a locked bead to an agent: a new fence, a new claim, a started attempt of its current stage. Two events.
+create or replace function swarm.give_bead(b swarm.bead_backlog, p_agent integer, p_holder text, p_lease_ms integer)
+returns swarm.bead_backlog language plpgsql volatile as $$
+declare
+  v_now  timestamptz := clock_timestamp();
+begin
+  b.attempt := swarm.next_attempt(b, b.stage);
+  update swarm.bead_backlog set status = 'in_progress', fence = fence + 1, attempt = b.attempt, updated_at = v_now
+    where id = b.id returning * into b;
+  insert into swarm.bead_claims (repo_id, bead_id, claimed_by, claimed_at, heartbeat_at, lease_expires_at, session, fence, lease_ms)
+    values (b.repo_id, b.bead_id, p_agent, v_now, v_now, v_now + make_interval(secs => p_lease_ms / 1000.0), p_holder, b.fence, p_lease_ms)
+    on conflict (repo_id, bead_id) do update set claimed_by = excluded.claimed_by, claimed_at = v_now, heartbeat_at = v_now,
+      lease_expires_at = excluded.lease_expires_at, status = 'in_progress', session = excluded.session,
+      fence = excluded.fence, lease_ms = excluded.lease_ms;
+  insert into swarm.stage_history (repo_id, agent_id, bead_id, stage, attempt_number, status, fence, session_id, started_at)
+    values (b.repo_id, p_agent, b.bead_id, b.stage, b.attempt, 'started', b.fence, p_holder, v_now);
+  update swarm.agent_state set bead_id = b.bead_id, current_stage = b.stage, stage_started_at = v_now, status = 'working',
+      last_update = v_now, feedback = b.feedback,
+      implementation_attempt = case when b.stage = 'implement' then b.attempt else implementation_attempt end
+    where repo_id = b.repo_id and agent_id = p_agent;
+  insert into swarm.execution_events (event_type, entity_id, repo_id, bead_id, agent_id, stage, session_id, payload) values
+    ('bead_claimed', b.bead_id, b.repo_id, b.bead_id, p_agent, b.stage, p_holder,
+      jsonb_build_object('fence', b.fence, 'lease_ms', p_lease_ms)),
+    ('stage_started', b.bead_id, b.repo_id, b.bead_id, p_agent, b.stage, p_holder, jsonb_build_object('attempt', b.attempt));
+  return b;
+end $$;
+
+create or replace function swarm.claim_json(b swarm.bead_backlog, p_lease_ms integer, p_held boolean) returns jsonb language sql stable as $$
+  select jsonb_build_object('d', jsonb_strip_nulls(jsonb_build_object('stage', b.stage, 'attempt', b.attempt, 'feedback', b.feedback,
+      'fence', b.fence, 'lease_ms', p_lease_ms, 'held', p_held)) || jsonb_build_object(
+    'bead', jsonb_build_object('bead_id', b.bead_id, 'title', b.title, 'description', b.description,
+                               'priority', b.priority, 'labels', to_jsonb(b.labels))))
+$$;
+
+-- Why a claim found nothing. Counts stop at 10,000: nobody acts differently beyond, and counting must stay cheap.
+create or replace function swarm.none_json(p_repo text, p_filtered boolean) returns jsonb language plpgsql stable as $$
+declare
+  v_pending  integer;
+  v_working  integer;
+  v_reason   text;
+begin
+  select count(*) into v_pending from (select from swarm.bead_backlog where repo_id = p_repo and status = 'pending' limit 10000) x;
+  select count(*) into v_working from (select from swarm.bead_backlog where repo_id = p_repo and status = 'in_progress' limit 10000) x;
+  v_reason := case
+    when (select swarm_status from swarm.swarm_config) = 'paused' then 'paused'
+    when p_filtered and exists (select from swarm.bead_backlog where repo_id = p_repo and status = 'pending' and open_blockers = 0) then 'no_match'
+    when v_working > 0 then 'waiting'
+    when v_pending > 0 or exists (select from swarm.bead_backlog where repo_id = p_repo and status in ('blocked', 'failed')) then 'blocked'
+    else 'empty' end;
+  return jsonb_build_object('transient', true, 'd',
+    jsonb_build_object('bead', null, 'reason', v_reason, 'pending', v_pending, 'in_progress', v_working));
+end $$;
+
+-- The first ready bead the agent may do, locked. The planner is held to the ready indexes: with statistics from an
+-- emptier table it would choose to sort. When every ready bead is locked by somebody, wait for the first of them rather
+-- than answer that there is none.
+create or replace function swarm.pick_bead(p_repo text, p_role text, p_labels text[], p_types text[])
+returns swarm.bead_backlog language plpgsql volatile
+set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off set jit = off as $$
+declare
+  b     swarm.bead_backlog;
+  v_id  bigint;
+begin
+  for i in 1 .. 20 loop
+    if p_role is null and p_labels is null and p_types is null then
+      select * into b from swarm.bead_backlog x
+        where x.repo_id = p_repo and x.status = 'pending' and x.open_blockers = 0
+        order by x.priority, x.created_at, x.id limit 1 for no key update skip locked;
+    elsif p_role is null then
+      select * into b from swarm.bead_backlog x
+        where x.repo_id = p_repo and x.status = 'pending' and x.open_blockers = 0
+          and (p_labels is null or x.labels @> p_labels) and (p_types is null or x.bead_type = any(p_types))
+        order by x.priority, x.created_at, x.id limit 1 for no key update skip locked;
+    else
+      for v_id in
+        select c.id from swarm.workflow_stages s cross join lateral (
+          select x.id, x.priority, x.created_at from swarm.bead_backlog x
+          where x.repo_id = p_repo and x.workflow = s.name and x.stage = s.stage and x.status = 'pending' and x.open_blockers = 0
+            and (p_labels is null or x.labels @> p_labels) and (p_types is null or x.bead_type = any(p_types))
+          order by x.priority, x.created_at, x.id limit 64) c
+        where s.repo_id = p_repo and (s.role is null or p_role = any(s.role))
+        order by c.priority, c.created_at, c.id limit 64
+      loop
+        select * into b from swarm.bead_backlog x where x.id = v_id and x.status = 'pending' and x.open_blockers = 0
+          and swarm.may_do(p_repo, x.workflow, x.stage, p_role) for no key update skip locked;
+        exit when b.id is not null;
+      end loop;
+    end if;
+    if b.id is not null then
+      return b;
+    end if;
+    select x.id into v_id from swarm.bead_backlog x
+      where x.repo_id = p_repo and x.status = 'pending' and x.open_blockers = 0
+        and (p_labels is null or x.labels @> p_labels) and (p_types is null or x.bead_type = any(p_types))
+        and swarm.may_do(p_repo, x.workflow, x.stage, p_role)
+      order by x.priority, x.created_at, x.id limit 1;
+    if v_id is null then
+      return null;
+    end if;
+    select * into b from swarm.bead_backlog x where x.id = v_id and x.status = 'pending' and x.open_blockers = 0
+      and swarm.may_do(p_repo, x.workflow, x.stage, p_role) for no key update;
+    if b.id is not null then
+      return b;
+    end if;
+  end loop;
+  return null;
+end $$;
+
+-- Whether asking for a bead now may find one: a cheap look for those who wait.
+create or replace function swarm.claimable(p_repo text, p_agent integer) returns boolean language plpgsql volatile as $$
+declare
+  v_now timestamptz := clock_timestamp();
+begin
+  return exists (select from swarm.bead_backlog where repo_id = p_repo and status = 'pending' and open_blockers = 0)
+    or exists (select from swarm.bead_claims where repo_id = p_repo and status = 'in_progress' and lease_expires_at < v_now)
+    or exists (select from swarm.bead_claims where repo_id = p_repo and status = 'in_progress' and claimed_by = p_agent);
+end $$;
+
+create or replace function swarm.do_claim_next(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
+declare
+  v_agent    swarm.agent_state;
+  b          swarm.bead_backlog;
+  c          swarm.bead_claims;
+  v_holder  text := p ->> 'holder';
+  v_lease    integer := coalesce((a ->> 'lease_ms')::integer, (p ->> 'lease_ms')::integer, 900000);
+  v_labels   text[] := case when a ? 'labels' then swarm.texts(a -> 'labels') end;
+  v_types    text[] := case when a ? 'bead_types' then swarm.texts(a -> 'bead_types') end;
+begin
+  select * into v_agent from swarm.agent_state where repo_id = p_repo and agent_id = (a ->> 'agent_id')::integer for no key update;
+  if not found then
+    return swarm.unknown_agent(p_repo, (a ->> 'agent_id')::integer);
+  end if;
+  perform swarm.expire_leases(p_repo);
+
+  select * into c from swarm.bead_claims where repo_id = p_repo and claimed_by = v_agent.agent_id and status = 'in_progress';
+  if found then
+    select * into b from swarm.bead_backlog where repo_id = p_repo and bead_id = c.bead_id for no key update;
+    select * into c from swarm.bead_claims where repo_id = p_repo and bead_id = b.bead_id and claimed_by = v_agent.agent_id and status = 'in_progress';
+    if found then
+      if c.session = v_holder then
+        v_lease := coalesce((a ->> 'lease_ms')::integer, c.lease_ms);
+      else
+        update swarm.bead_backlog set fence = fence + 1, updated_at = clock_timestamp() where id = b.id returning * into b;
+        update swarm.stage_history set fence = b.fence, session_id = v_holder
+          where repo_id = p_repo and bead_id = b.bead_id and status = 'started';
+        insert into swarm.execution_events (event_type, entity_id, repo_id, bead_id, agent_id, stage, session_id, payload) values
+          ('bead_claimed', b.bead_id, p_repo, b.bead_id, v_agent.agent_id, b.stage, v_holder,
+           jsonb_build_object('fence', b.fence, 'lease_ms', v_lease, 'held', true));
+      end if;
+      update swarm.bead_claims set session = v_holder, fence = b.fence, lease_ms = v_lease, heartbeat_at = clock_timestamp(),
+          lease_expires_at = clock_timestamp() + make_interval(secs => v_lease / 1000.0)
+        where repo_id = p_repo and bead_id = b.bead_id;
+      return swarm.claim_json(b, v_lease, true);
+    end if;
+  end if;
+
+  if (select swarm_status from swarm.swarm_config) <> 'paused' then
+    b := swarm.pick_bead(p_repo, v_agent.role, v_labels, v_types);
+    if b.id is not null then
+      b := swarm.give_bead(b, v_agent.agent_id, v_holder, v_lease);
+      return swarm.claim_json(b, v_lease, false);
+    end if;
+  end if;
+  if (a ->> 'require')::boolean then
+    return swarm.refused('NOTFOUND', 'there is no bead to claim', null,
+      swarm.none_json(p_repo, v_agent.role is not null or v_labels is not null or v_types is not null) -> 'd' - 'bead',
+      jsonb_build_object('cmd', 'status'));
+  end if;
+  return swarm.none_json(p_repo, v_agent.role is not null or v_labels is not null or v_types is not null);
+end $$;
+
+-- Renewal by the process that holds the claim: compare and set on fence and unexpired lease, nothing else is touched.
+create or replace function swarm.renew_lease(p_repo text, p_agent integer, p_bead text, p_fence bigint) returns boolean
+language plpgsql volatile as $$
+begin
+  update swarm.bead_claims set heartbeat_at = clock_timestamp(),
+      lease_expires_at = clock_timestamp() + make_interval(secs => lease_ms / 1000.0)
+    where repo_id = p_repo and bead_id = p_bead and claimed_by = p_agent and fence = p_fence and status = 'in_progress'
+      and lease_expires_at > clock_timestamp();
+  return found;
+end $$;

@@ -1,0 +1,159 @@
+import {
+  chmodSync,
+  existsSync,
+  lchownSync,
+  lstatSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { type Binaries, ownDirectory, SYSTEM_HOMES } from './binaries.ts'
+import { dataDirOf } from './data-dir.ts'
+import { failure } from './failure.ts'
+import { externalHome, externalOwner, writeOrigin } from './origin.ts'
+import type { Place } from './paths.ts'
+import { canWrite, run } from './run.ts'
+import { initdbSettings } from './settings.ts'
+import { EMBEDDED_DATABASE, EMBEDDED_MAJOR, EMBEDDED_USER } from './terms.ts'
+import type { ServerUser } from './user.ts'
+
+const DRAFT = 'pg.init-'
+const EXTERNAL = 'data-'
+
+/** The data directory of the server, made when there is none. Call it under the lock. */
+export async function ensureData(
+  place: Place,
+  user: ServerUser | null,
+  binaries: Binaries,
+  log: (line: string) => void,
+): Promise<string> {
+  const owner = externalOwner(place)
+  if (owner === 'original') {
+    log('the data belongs to the working copy that this one was copied from; starting with empty data')
+    rmSync(place.dataPath)
+  }
+  const home = externalHome(place)
+  if (owner === 'moved' && home !== null) writeOrigin(home, place)
+  const dataDir = dataDirOf(place)
+  if (dataDir === null) return createData(place, user, binaries, log)
+  const version = readFileSync(join(dataDir, 'PG_VERSION'), 'utf8').trim()
+  if (version !== String(EMBEDDED_MAJOR)) {
+    throw failure(
+      `the data was written by Postgres ${version} and swarm runs ${EMBEDDED_MAJOR}: start a Postgres ${version} on data_dir, ` +
+        'export it (pg_dump --schema=swarm swarm), then `swarm db reset` and load the export; or set DATABASE_URL to that server',
+      { data_dir: dataDir, found: version, expected: String(EMBEDDED_MAJOR) },
+    )
+  }
+  return dataDir
+}
+
+/** Deletes the data, wherever it lies. Call it under the lock, with no server running. */
+export function deleteData(place: Place): void {
+  const stat = lstatSync(place.dataPath, { throwIfNoEntry: false })
+  if (stat?.isSymbolicLink()) {
+    const home = externalHome(place)
+    if (home !== null && externalOwner(place) !== 'original' && isMadeByUs(home)) {
+      rmSync(home, { recursive: true, force: true })
+    }
+    rmSync(place.dataPath, { force: true })
+  } else if (stat) {
+    // away first: a half-deleted directory must not look like one
+    const doomed = join(place.swarmDir, `${DRAFT}deleted`)
+    rmSync(doomed, { recursive: true, force: true })
+    renameSync(place.dataPath, doomed)
+    rmSync(doomed, { recursive: true, force: true })
+  }
+  removeDrafts(place.swarmDir)
+}
+
+/** A new cluster with the database in it. It appears under its name in one step, complete. */
+async function createData(
+  place: Place,
+  user: ServerUser | null,
+  binaries: Binaries,
+  log: (line: string) => void,
+): Promise<string> {
+  if (existsSync(place.dataPath)) {
+    throw failure(`${place.dataPath} is there and is no Postgres data directory; move it away`, {
+      data_dir: place.dataPath,
+    })
+  }
+  if (lstatSync(place.dataPath, { throwIfNoEntry: false })) {
+    log(`the data that ${place.dataPath} led to is gone; starting with empty data`)
+    rmSync(place.dataPath)
+  }
+  removeDrafts(place.swarmDir)
+  const draft = makeDraft(place, user)
+  log('creating the database cluster, once')
+  try {
+    await initdb(draft, user, binaries)
+    const target = join(dirname(draft), 'pg')
+    renameSync(draft, target)
+    if (target !== place.dataPath) symlinkSync(target, place.dataPath)
+    return realpathSync(place.dataPath)
+  } catch (error) {
+    rmSync(draft, { recursive: true, force: true })
+    throw error
+  }
+}
+
+async function initdb(draft: string, user: ServerUser | null, binaries: Binaries): Promise<void> {
+  const args = [
+    '-D',
+    draft,
+    '-U',
+    EMBEDDED_USER,
+    '--auth-local=trust',
+    '--auth-host=reject',
+    '--no-instructions',
+  ]
+  const locale = ['-E', 'UTF8', '--locale-provider=builtin', '--builtin-locale=C.UTF-8', '--locale=C']
+  const settings = initdbSettings().flatMap((setting) => ['-c', setting])
+  const made = await run(binaries.initdb, [...args, ...locale, ...settings], { user, timeoutMs: 120_000 })
+  if (made.code !== 0)
+    throw failure('initdb failed', { exit_code: made.code, log: made.output.slice(-2_000) })
+  // a single-user backend: no server to wait for, and the directory is complete before it gets its name
+  const single = ['--single', '-j', '-D', draft, 'postgres']
+  const database = await run(binaries.postgres, single, {
+    user,
+    input: `CREATE DATABASE ${EMBEDDED_DATABASE};\n\n`,
+    timeoutMs: 60_000,
+  })
+  if (database.code !== 0 || /\b(ERROR|FATAL|PANIC):/.test(database.output)) {
+    throw failure('the database could not be created', { log: database.output.slice(-2_000) })
+  }
+}
+
+/** An empty directory for `initdb`, in `.swarm/` when the server's user gets there, else where it does. */
+function makeDraft(place: Place, user: ServerUser | null): string {
+  const near = draftIn(place.swarmDir, user)
+  if (user === null || canWrite(near, user)) return near
+  rmSync(near, { recursive: true })
+  const home = mkdtempSync(join(ownDirectory(SYSTEM_HOMES), EXTERNAL))
+  chmodSync(home, 0o755)
+  writeOrigin(home, place)
+  return draftIn(home, user)
+}
+
+function draftIn(home: string, user: ServerUser | null): string {
+  const draft = mkdtempSync(join(home, DRAFT))
+  if (user !== null) lchownSync(draft, user.uid, user.gid)
+  return draft
+}
+
+/** A link that somebody made by hand may lead anywhere. */
+function isMadeByUs(home: string): boolean {
+  return SYSTEM_HOMES.includes(dirname(home)) && basename(home).startsWith(EXTERNAL)
+}
+
+/** What a killed process left behind; under the lock nobody else is at work here. */
+function removeDrafts(home: string): void {
+  for (const name of readdirSync(home)) {
+    if (name.startsWith(DRAFT)) rmSync(join(home, name), { recursive: true, force: true })
+  }
+}

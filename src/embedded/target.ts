@@ -1,0 +1,41 @@
+import { type EmbeddedAddress, type EmbeddedTarget, openDatabase } from '../db/database.ts'
+import { applySchema, schemaVersion } from '../db/schema.ts'
+import { type EmbeddedServer, embeddedPointer, ensureEmbedded } from './index.ts'
+
+const START_CONNECT_TIMEOUT_MS = 10_000
+
+/**
+ * The embedded server of a `.swarm/` (its absolute path) as a place to connect to. It is started when nobody answers; one that had
+ * to be started gets the schema of this program before it is used. `idleStopMs` as for `ensureEmbedded`.
+ */
+export async function embeddedTarget(swarmDir: string, idleStopMs?: number): Promise<EmbeddedTarget> {
+  const known = await embeddedPointer(swarmDir)
+  const address = known?.pid == null ? (await startEmbedded(swarmDir, idleStopMs)).address : addressOf(known)
+  return {
+    kind: 'embedded',
+    ...address,
+    ensure: async () => (await startEmbedded(swarmDir, idleStopMs)).address,
+  }
+}
+
+/** Starts the server unless it runs, and makes it ready for use. `started` is true for the one process that started it. */
+export async function startEmbedded(
+  swarmDir: string,
+  idleStopMs?: number,
+): Promise<{ readonly address: EmbeddedAddress; readonly started: boolean }> {
+  const server = await ensureEmbedded(swarmDir, { idleStopMs })
+  const db = openDatabase(
+    { kind: 'url', url: server.url },
+    { connectTimeoutMs: START_CONNECT_TIMEOUT_MS, holder: 'start' },
+  )
+  try {
+    if (server.started || (await schemaVersion(db)) === null) await applySchema(db)
+  } finally {
+    await db.close()
+  }
+  return { address: addressOf(server), started: server.started }
+}
+
+function addressOf({ socketDir, port, user, database }: EmbeddedServer): EmbeddedAddress {
+  return { host: socketDir, port, user, database }
+}

@@ -1,0 +1,110 @@
+import type { Catalog, Effect } from '../contract/command.ts'
+import { SwarmError } from '../contract/errors.ts'
+import { isJsonObject, type JsonObject } from '../contract/json.ts'
+import { toSwarmError } from './faults.ts'
+import { loadCommand } from './verbs.ts'
+
+/** Verbs that wait, stream, run external commands or change the tables themselves: they have no place in a transaction. */
+const ALONE = new Set([
+  'subscribe',
+  'wait',
+  'run-once',
+  'agent',
+  'smoke',
+  'qa',
+  'import',
+  'init-db',
+  'doctor',
+  'load-profile',
+])
+
+/** What a part does; throws like the part itself when there is no such verb. */
+export async function effectOf(catalog: Catalog, op: JsonObject): Promise<Effect> {
+  return (await loadCommand(catalog, op)).effect
+}
+
+/** Refuses parts that cannot be parts, before any of them runs. `fix` is the batch without what was in the way. */
+export async function checkParts(
+  catalog: Catalog,
+  ops: readonly JsonObject[],
+  atomic: boolean,
+): Promise<void> {
+  for (const [at, op] of ops.entries()) {
+    const refusal = await refusalOf(catalog, op)
+    if (!refusal) continue
+    const { field, msg, instead } = refusal
+    const rest = [...ops.slice(0, at), ...instead, ...ops.slice(at + 1)]
+    const itself = op.cmd === 'batch' ? { cmd: 'describe', verb: 'batch' } : { ...op, cmd: String(op.cmd) }
+    throw new SwarmError('INVALID', `op ${at}: ${msg}`, {
+      ctx: { kind: 'InvalidValue', field: `ops[${at}].${field}`, got: op[field] ?? null, op: at },
+      fix: rest.length > 0 ? { cmd: 'batch', ops: rest, ...(atomic ? {} : { atomic }) } : itself,
+    })
+  }
+}
+
+interface Refusal {
+  readonly field: string
+  readonly msg: string
+  /** What could stand in its place. */
+  readonly instead: readonly JsonObject[]
+}
+
+async function refusalOf(catalog: Catalog, op: JsonObject): Promise<Refusal | undefined> {
+  // an unknown verb is refused when its turn comes, with its own error
+  const command = await loadCommand(catalog, op).catch(() => undefined)
+  if (command?.name === 'batch') {
+    const inner = Array.isArray(op.ops) ? op.ops.filter(isJsonObject) : []
+    return { field: 'cmd', msg: 'a batch cannot hold a batch; put its ops here', instead: inner }
+  }
+  if (command && (command.effect === 'local' || ALONE.has(command.name))) {
+    return { field: 'cmd', msg: `${command.name} cannot be part of a batch; send it by itself`, instead: [] }
+  }
+  if (typeof op.wait_ms === 'number' && op.wait_ms > 0) {
+    const { wait_ms: _, ...now } = op
+    return { field: 'wait_ms', msg: 'a part of a batch cannot wait', instead: [now] }
+  }
+  const elsewhere = ['database_url', 'connect_timeout_ms'].find((name) => op[name] !== undefined)
+  if (elsewhere) {
+    const { database_url: _, connect_timeout_ms: __, ...here } = op
+    return { field: elsewhere, msg: 'a batch goes to one database; name it in the batch', instead: [here] }
+  }
+  return undefined
+}
+
+/**
+ * The error of one part of a transaction as the error of the whole. A corrected part is put in its place; what may be sent again is
+ * the whole, under its operation key; another request stands as it is.
+ */
+export function wholeError(thrown: unknown, at: number, ops: readonly JsonObject[], key: string): SwarmError {
+  const error = toSwarmError(thrown)
+  const { fix, area } = error
+  const cmd = String(ops[at]?.cmd ?? '').slice(0, 64)
+  const isSame = fix === undefined || fix.cmd === cmd
+  const corrected = fix && (isSame || (error.code === 'INVALID' && area === 'request'))
+  return new SwarmError(error.code, `op ${at}${cmd ? ` (${cmd})` : ''}: ${error.message}`, {
+    area,
+    ctx: { ...error.ctx, op: at },
+    ...(error.retryable && isSame
+      ? { fix: { cmd: 'batch', ops, idem: key } }
+      : corrected
+        ? { fix: { cmd: 'batch', ops: ops.map((op, n) => (n === at ? fix : op)) } }
+        : fix
+          ? { fix }
+          : {}),
+    retryable: error.retryable,
+    cause: error,
+  })
+}
+
+/** The error of the transaction itself: the same batch may be sent again under its key. */
+export function endError(thrown: unknown, ops: readonly JsonObject[], key: string): unknown {
+  if (!(thrown instanceof SwarmError) || thrown.fix || thrown.ctx.op !== undefined) return thrown
+  const { code, message, area, ctx, retryable } = thrown
+  return new SwarmError(code, message, {
+    area,
+    ctx,
+    fix: { cmd: 'batch', ops, idem: key },
+    retryable,
+    cause: thrown,
+  })
+}

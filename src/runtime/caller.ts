@@ -1,0 +1,11 @@
+import type { CommandContext } from '../contract/command.ts'
+
+/** The agent that this process speaks for, as its environment says; the dispatcher has checked the value. */
+export function callerOf(ctx: CommandContext): number | undefined {
+  return ctx.env.SWARM_AGENT_ID ? Number(ctx.env.SWARM_AGENT_ID) : undefined
+}
+
+/** The repo, when the request or the environment names one: an agent must then be told. */
+export function namedRepo(ctx: CommandContext): string | undefined {
+  return ctx.repo || ctx.env.SWARM_REPO || undefined
+}

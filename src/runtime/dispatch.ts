@@ -1,0 +1,199 @@
+import type { Catalog, CommandContext } from '../contract/command.ts'
+import type { WriteCall } from '../contract/context.ts'
+import type { Emit, Reply, Rid } from '../contract/envelope.ts'
+import { SwarmError } from '../contract/errors.ts'
+import type { Json, JsonObject } from '../contract/json.ts'
+import { toSwarmError } from './faults.ts'
+import { describeRequest, type Prepared, prepare } from './prepare.ts'
+import { startRenewing } from './renew.ts'
+import {
+  createProcess,
+  emitter,
+  type Notes,
+  type ProcessOptions,
+  type Scope,
+  times,
+} from './request-context.ts'
+import { startRetention } from './retention.ts'
+import { noRoot } from './target.ts'
+
+export type { Prepared }
+
+export interface DispatcherOptions extends ProcessOptions {
+  readonly surface: 'pipe' | 'oneshot'
+}
+
+/** Runs requests. One per process: it owns the connections, the claims and the shutdown signal. */
+export interface Dispatcher {
+  /** Parses a request; never throws. */
+  accept(raw: JsonObject): Promise<Prepared | Reply>
+  /** Runs one request; never throws. */
+  run(request: Prepared, emit: Emit): Promise<Reply>
+  /** Runs appends together; never throws. */
+  runAppends(requests: readonly Prepared[]): Promise<readonly Reply[]>
+  refuse(error: SwarmError, rid?: Rid): Reply
+  /** The configured bound of a line, in bytes. */
+  readonly maxLineBytes: number | undefined
+  /** The pipe's input has ended: claims made from now on are not renewed, endless subscriptions end. */
+  inputEnded(): void
+  /** Renews the claims of this process until it closes. */
+  startRenewing(): void
+  /** Keeps to the configured retention until it closes. */
+  startRetention(): void
+  /** Makes every open wait answer `shutdown`. */
+  shutdown(): void
+  close(): Promise<void>
+}
+
+export function createDispatcher(options: DispatcherOptions): Dispatcher {
+  const state = createProcess(options)
+  let stopRenewing = () => {}
+  let stopRetention = () => {}
+
+  const perform = async (request: Prepared, scope: Scope): Promise<Json> => {
+    const { command, input } = request
+    const needs = command.needs ?? 'database'
+    if (needs === 'root' && !state.currentRoot()) throw noRoot()
+    const ctx = state.context(request, scope, perform)
+    if (request.write.dry) {
+      const would = await command.dry?.(ctx, input)
+      return { dry: true, would_do: would ?? [describeRequest(request)] }
+    }
+    if ('append' in command) {
+      const [settled] = await ctx.db.append([command.append(ctx, input)])
+      if (settled?.status !== 'fulfilled') throw settled?.reason
+      if (settled.value.replayed) ctx.replayed()
+      return settled.value.d
+    }
+    const d =
+      command.pages && input.stream
+        ? await (await import('./page.ts')).streamPages(ctx, input, (page) => command.run(ctx, page))
+        : await command.run(ctx, input)
+    if (command.effect === 'local') state.forgetRoot()
+    // what a command answers is JSON: its output schema says so
+    return d as Json
+  }
+
+  const success = async (request: Prepared, d: Json, notes: Notes, started: number): Promise<Reply> => ({
+    ok: true,
+    ...(request.rid === undefined ? {} : { rid: request.rid }),
+    d,
+    ...(request.common.state ? { state: await totals(request) } : {}),
+    ...(notes.next ? { next: notes.next } : {}),
+    ...(notes.replayed ? { replayed: true } : {}),
+    ...times(started),
+  })
+
+  const totals = async (request: Prepared) => {
+    const [row] = await state.connection(request).db.read<{ total: number; active: number }>(
+      `select count(*)::integer as total, (count(*) filter (where status = 'in_progress'))::integer as active
+       from swarm.bead_backlog where repo_id = $1`,
+      [state.repoOfRequest(request)],
+    )
+    return row ?? { total: 0, active: 0 }
+  }
+
+  const run = async (request: Prepared, emit: Emit): Promise<Reply> => {
+    const started = performance.now()
+    const { scope, done } = state.scope(request, emitter(request, emit, started))
+    try {
+      const d = await perform(request, scope)
+      return await success(request, d, scope.notes, started)
+    } catch (error) {
+      return failure(error, request.rid, started)
+    } finally {
+      done()
+    }
+  }
+
+  const runTogether = async (requests: readonly Prepared[], started: number): Promise<readonly Reply[]> => {
+    const calls: WriteCall[] = []
+    let ctx: CommandContext | undefined
+    for (const request of requests) {
+      if (!('append' in request.command)) throw new Error(`${request.command.name} does not append`)
+      const { scope } = state.scope(request, async () => {})
+      ctx = state.context(request, scope, perform)
+      calls.push(request.command.append(ctx, request.input))
+    }
+    if (!ctx) return []
+    const settled = await ctx.db.append(calls)
+    return Promise.all(
+      requests.map((request, at) => {
+        const result = settled[at]
+        if (result?.status !== 'fulfilled') return failure(result?.reason, request.rid, started)
+        return success(request, result.value.d, result.value.replayed ? { replayed: true } : {}, started)
+      }),
+    )
+  }
+
+  return {
+    async accept(raw) {
+      const started = performance.now()
+      try {
+        return await prepare(options.catalog, raw, options.env)
+      } catch (error) {
+        return failure(error, ridOf(raw), started)
+      }
+    },
+    run,
+    async runAppends(requests) {
+      const started = performance.now()
+      const [first] = requests
+      try {
+        // a statement goes to one database: neighbours of another one run by themselves
+        if (requests.every((request) => request.common.database_url === first?.common.database_url))
+          return await runTogether(requests, started)
+      } catch (error) {
+        return requests.map((request) => failure(error, request.rid, started))
+      }
+      const replies: Reply[] = []
+      for (const request of requests) replies.push(await run(request, async () => {}))
+      return replies
+    },
+    maxLineBytes: state.maxLineBytes(),
+    refuse: (error, rid) => failure(withVerb(options.catalog, error), rid, performance.now()),
+    inputEnded() {
+      state.renewing = false
+      state.inputEnd.abort()
+    },
+    startRenewing() {
+      state.renewing = true
+      stopRenewing = startRenewing(() => {
+        const maxHoldMs = state.maxHoldMs()
+        return state.connections.all().map(({ db, holdings }) => ({ db, holdings, maxHoldMs }))
+      })
+    },
+    startRetention() {
+      stopRetention = startRetention(
+        () => state.retention(),
+        async (before) => {
+          const accepted = await prepare(options.catalog, { cmd: 'prune', before }, options.env)
+          await run(accepted, async () => {})
+        },
+      )
+    },
+    shutdown: () => state.stop.abort(),
+    async close() {
+      stopRenewing()
+      stopRetention()
+      await state.connections.close()
+    },
+  }
+}
+
+function failure(error: unknown, rid: Rid | undefined, started: number): Reply {
+  return { ok: false, ...(rid === undefined ? {} : { rid }), ...times(started), error: toSwarmError(error) }
+}
+
+/** A bare word in place of a request may be a verb or anything: one that is none is not offered as a request. */
+function withVerb({ loaders }: Catalog, error: SwarmError): SwarmError {
+  const { code, message, area, ctx, fix, retryable, cause } = error
+  if (!fix || Object.keys(fix).length > 1 || Object.hasOwn(loaders, fix.cmd)) return error
+  return new SwarmError(code, message, { area, ctx, fix: { cmd: 'describe' }, retryable, cause })
+}
+
+function ridOf(raw: JsonObject): Rid | undefined {
+  const { rid } = raw
+  if (typeof rid === 'string') return rid.length <= 256 ? rid : undefined
+  return Number.isSafeInteger(rid) ? Number(rid) : undefined
+}

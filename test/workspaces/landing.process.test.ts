@@ -1,0 +1,116 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { type Checkout, makeCheckout } from '../../src/workspaces/checkout.ts'
+import { fastForward, fetchTarget, push, rebaseCandidate } from '../../src/workspaces/landing.ts'
+import { openRepository, type Repository } from '../../src/workspaces/repository.ts'
+import { ensureWorkspace } from '../../src/workspaces/workspace.ts'
+import { type ScratchRepository, scratchRepository } from '../support/git.ts'
+
+let scratch: ScratchRepository
+let repository: Repository
+let main: string
+let place: Checkout
+beforeEach(async () => {
+  scratch = scratchRepository({ remote: true })
+  repository = await openRepository(scratch.root, 'main')
+  main = scratch.git(['rev-parse', 'main'])
+  place = await makeCheckout(repository, main)
+})
+afterEach(() => scratch.remove())
+
+async function candidate(id: string, file: string, text: string): Promise<string> {
+  const { path } = await ensureWorkspace(repository, id)
+  return scratch.commit(file, text, path)
+}
+
+describe('a candidate', () => {
+  test('is put on top of what lands before it', async () => {
+    const [a, b] = [await candidate('a', 'a.txt', 'a'), await candidate('b', 'b.txt', 'b')]
+    const first = await rebaseCandidate(place.path, a, main)
+    expect(first).toMatchObject({ kind: 'rebased', head: a })
+    const second = await rebaseCandidate(place.path, b, a)
+    expect(second.kind).toBe('rebased')
+    if (second.kind !== 'rebased') return
+    const files = scratch.git(['ls-tree', '--name-only', second.head]).split('\n')
+    expect(files).toEqual(expect.arrayContaining(['a.txt', 'b.txt']))
+    expect(scratch.git(['rev-parse', `${second.head}^{tree}`])).toBe(second.tree)
+  })
+
+  test('that conflicts is told with its evidence, and no side is kept', async () => {
+    const [a, b] = [await candidate('a', 'same.txt', 'one\n'), await candidate('b', 'same.txt', 'two\n')]
+    const result = await rebaseCandidate(place.path, b, a)
+    expect(result).toMatchObject({ kind: 'conflict', evidence: expect.stringContaining('same.txt') })
+    // the checkout is free for the next one
+    expect(await rebaseCandidate(place.path, a, main)).toMatchObject({ kind: 'rebased', head: a })
+  })
+
+  test('that has landed already is empty', async () => {
+    const a = await candidate('a', 'a.txt', 'a')
+    expect(await rebaseCandidate(place.path, a, a)).toEqual({ kind: 'empty' })
+    expect(await rebaseCandidate(place.path, main, a)).toEqual({ kind: 'empty' })
+  })
+})
+
+describe('the target branch', () => {
+  test('moves to the tested commit, with its files where it is checked out, and twice is once', async () => {
+    const a = await candidate('a', 'a.txt', 'a')
+    expect(await fastForward(repository, main, a)).toBe('landed')
+    expect(await fastForward(repository, main, a)).toBe('landed')
+    expect(scratch.git(['rev-parse', 'main'])).toBe(a)
+    expect(readFileSync(join(scratch.root, 'a.txt'), 'utf8')).toBe('a')
+    expect(scratch.git(['status', '--porcelain'])).toBe('')
+  })
+
+  test('that has moved since the test is left alone', async () => {
+    const a = await candidate('a', 'a.txt', 'a')
+    const later = scratch.commit('later.txt', 'by a person')
+    expect(await fastForward(repository, main, a)).toBe('moved')
+    expect(scratch.git(['rev-parse', 'main'])).toBe(later)
+  })
+
+  test('whose files a person has changed is left alone', async () => {
+    const a = await candidate('a', 'README.md', 'changed by the bead\n')
+    writeFileSync(join(scratch.root, 'README.md'), 'changed by a person\n')
+    expect(await fastForward(repository, main, a)).toBe('dirty')
+    expect(readFileSync(join(scratch.root, 'README.md'), 'utf8')).toBe('changed by a person\n')
+  })
+
+  test('moves where nobody has it checked out', async () => {
+    scratch.git(['checkout', '--quiet', '-b', 'elsewhere'])
+    const a = await candidate('a', 'a.txt', 'a')
+    expect(await fastForward(repository, main, a)).toBe('landed')
+    expect(scratch.git(['rev-parse', 'main'])).toBe(a)
+  })
+})
+
+describe('the remote', () => {
+  test('gets the tested commit', async () => {
+    const a = await candidate('a', 'a.txt', 'a')
+    expect(await push(repository, 'origin', a)).toEqual({ kind: 'pushed' })
+    expect(await fetchTarget(repository, 'origin')).toBe(a)
+  })
+
+  test('that has moved is never overwritten', async () => {
+    const a = await candidate('a', 'a.txt', 'a')
+    const later = scratch.commit('later.txt', 'pushed by somebody')
+    scratch.git(['push', '--quiet', 'origin', 'main'])
+    expect(await push(repository, 'origin', a)).toEqual({ kind: 'moved' })
+    expect(await fetchTarget(repository, 'origin')).toBe(later)
+  })
+
+  test('that refuses says why', async () => {
+    const a = await candidate('a', 'a.txt', 'a')
+    writeFileSync(
+      join(scratch.remote ?? '', 'hooks', 'pre-receive'),
+      '#!/bin/sh\necho no landing on fridays\nexit 1\n',
+      {
+        mode: 0o755,
+      },
+    )
+    expect(await push(repository, 'origin', a)).toMatchObject({
+      kind: 'refused',
+      output: expect.stringContaining('no landing on fridays'),
+    })
+  })
+})

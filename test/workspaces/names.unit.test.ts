@@ -1,0 +1,29 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { branchOf, pathName } from '../../src/workspaces/names.ts'
+
+test('ordinary ids stay as they are', () => {
+  expect(branchOf('api-12_x')).toBe('swarm/api-12_x')
+})
+
+test('a name is one component of a path and of a ref, whatever the id', () => {
+  fc.assert(
+    fc.property(fc.string({ minLength: 1, maxLength: 300, unit: 'binary' }), (id) => {
+      const name = pathName(id)
+      expect(name).toMatch(/^[A-Za-z0-9_=][A-Za-z0-9_=-]*$/)
+      expect(name.length).toBeLessThanOrEqual(200)
+    }),
+  )
+})
+
+test('two ids never share a name', () => {
+  fc.assert(
+    fc.property(
+      fc.string({ minLength: 1, maxLength: 30 }),
+      fc.string({ minLength: 1, maxLength: 30 }),
+      (a, b) => {
+        expect(pathName(a) === pathName(b)).toBe(a === b)
+      },
+    ),
+  )
+})

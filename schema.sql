@@ -365,3 +365,232 @@ create table if not exists swarm.cursors (
   updated_at        timestamptz not null default clock_timestamp(),
   primary key (repo_id, name)
 ) with (fillfactor = 50);
+
+
+-- 8. Runs, hosts and sessions ------------------------------------------------------------------------------------------
+-- What an orchestrator drives. Status is derived from rows with times: there is no counter that a crash could leave wrong.
+
+create table if not exists swarm.swarm_runs (
+  repo_id               text not null,
+  run_id                text not null,
+  status                text not null check (status in
+                        ('starting', 'running', 'paused', 'stopping', 'stopped', 'completed', 'failed')),
+  pause_reason          text,
+  target                integer check (target >= 1),
+  waves                 text not null default 'rolling' check (waves in ('rolling', 'strict')),
+  config                jsonb not null default '{}',
+  started_at            timestamptz not null default clock_timestamp(),
+  ended_at              timestamptz,
+  estimated_completion  timestamptz,
+  primary key (repo_id, run_id)
+);
+create index if not exists runs_open on swarm.swarm_runs (repo_id) where ended_at is null;
+
+create index if not exists bead_by_run on swarm.bead_backlog (repo_id, run_id, status) where run_id is not null;
+create index if not exists bead_by_open_wave on swarm.bead_backlog (repo_id, run_id, wave)
+  where run_id is not null and status in ('pending', 'in_progress');
+
+create table if not exists swarm.run_waves (
+  repo_id       text not null,
+  run_id        text not null,
+  number        integer not null check (number >= 1),
+  status        text not null check (status in ('waiting', 'running', 'completed')),
+  started_at    timestamptz,
+  completed_at  timestamptz,
+  primary key (repo_id, run_id, number)
+);
+
+-- A worker process on a machine. capacity: {role: sessions at once}; adapters: {name: {version} or {missing: why}}.
+create table if not exists swarm.hosts (
+  repo_id       text not null,
+  host_id       text not null,
+  name          text not null,
+  capacity      jsonb not null default '{}',
+  adapters      jsonb not null default '{}',
+  heartbeat_at  timestamptz not null,
+  draining      boolean not null default false,
+  free_disk_mb  integer,
+  version       text,
+  primary key (repo_id, host_id)
+);
+
+-- A session is the order to a host to run one agent program for one stage of a bead, and what became of it.
+create table if not exists swarm.agent_sessions (
+  repo_id         text not null,
+  session_id      text not null,
+  run_id          text not null,
+  host_id         text not null,
+  agent_id        integer not null check (agent_id >= 1),
+  role            text,
+  adapter         text not null,
+  account         text not null default 'default',
+  model           text,
+  bead_id         text not null,
+  stage           text not null,
+  attempt         integer not null check (attempt >= 1),
+  fence           bigint not null,
+  status          text not null check (status in
+                  ('assigned', 'starting', 'ready', 'running', 'held', 'asking', 'ending', 'ended')),
+  reason          text check (reason in ('completed', 'failed', 'crashed', 'quota', 'budget', 'killed', 'host_lost', 'shutdown',
+                  'superseded') or reason like 'stuck:%' or reason like 'not\_started:%'),
+  rule            text,
+  evidence        text,
+  wanted          text,
+  wanted_reason   text,
+  deadline_at     timestamptz,
+  pid             integer,
+  marker          text,
+  native_id       text,
+  workspace       text,
+  head_before     text,
+  head_after      text,
+  tree            text,
+  queued_at       timestamptz not null,
+  started_at      timestamptz,
+  ready_at        timestamptz,
+  last_output_at  timestamptz,
+  last_tool_at    timestamptz,
+  open_tool       text,
+  heartbeat_at    timestamptz,
+  ended_at        timestamptz,
+  exit_code       integer,
+  signal          text,
+  turns           integer not null default 0,
+  tool_calls      integer not null default 0,
+  primary key (repo_id, session_id),
+  check ((ended_at is null) = (status <> 'ended')),
+  check (status <> 'ended' or reason is not null)
+) with (fillfactor = 60);
+create unique index if not exists one_session_per_agent on swarm.agent_sessions (repo_id, agent_id) where ended_at is null;
+create unique index if not exists one_session_per_bead on swarm.agent_sessions (repo_id, bead_id) where ended_at is null;
+create index if not exists sessions_by_host on swarm.agent_sessions (repo_id, host_id) where ended_at is null;
+create index if not exists sessions_by_run on swarm.agent_sessions (repo_id, run_id, ended_at);
+create index if not exists sessions_by_bead on swarm.agent_sessions (repo_id, bead_id, queued_at);
+
+create table if not exists swarm.session_iterations (
+  repo_id     text not null,
+  session_id  text not null,
+  number      integer not null check (number >= 1),
+  status      text not null check (status in ('running', 'completed', 'failed')),
+  tool_calls  integer not null default 0 check (tool_calls >= 0),
+  started_at  timestamptz not null,
+  ended_at    timestamptz,
+  qa_result   text not null default 'pending' check (qa_result in ('pending', 'passed', 'failed')),
+  primary key (repo_id, session_id, number)
+);
+
+create table if not exists swarm.iteration_qa_results (
+  id               bigserial primary key,
+  repo_id          text not null,
+  session_id       text not null,
+  iteration        integer not null,
+  result           text not null check (result in ('passed', 'failed')),
+  findings         jsonb,
+  recommendations  jsonb,
+  checked_by       text not null,
+  at               timestamptz not null default clock_timestamp()
+);
+
+create table if not exists swarm.qa_audits (
+  id          bigserial primary key,
+  repo_id     text not null,
+  run_id      text,
+  started_at  timestamptz not null,
+  ended_at    timestamptz,
+  checked     integer not null default 0,
+  ended       integer not null default 0,
+  notes       text
+);
+
+-- What a session used. A reservation, made when it is assigned, has no settled_at; settling it writes what was really used.
+create table if not exists swarm.usage_ledger (
+  id           bigserial primary key,
+  repo_id      text not null,
+  session_id   text not null,
+  run_id       text not null,
+  bead_id      text not null,
+  account      text not null,
+  model        text,
+  input        bigint not null default 0,
+  output       bigint not null default 0,
+  cache_read   bigint not null default 0,
+  cache_write  bigint not null default 0,
+  cost_usd     double precision not null default 0,
+  settled_at   timestamptz,
+  at           timestamptz not null default clock_timestamp(),
+  unique (repo_id, session_id)
+);
+create index if not exists usage_by_run on swarm.usage_ledger (repo_id, run_id);
+create index if not exists usage_by_bead on swarm.usage_ledger (repo_id, bead_id);
+
+create table if not exists swarm.quota_windows (
+  repo_id       text not null,
+  account       text not null,
+  kind          text not null,
+  used_percent  double precision,
+  until_at      timestamptz,
+  seen_at       timestamptz not null,
+  evidence      text,
+  primary key (repo_id, account, kind)
+);
+
+create table if not exists swarm.questions (
+  repo_id      text not null,
+  question_id  text not null,
+  session_id   text,
+  bead_id      text,
+  agent_id     integer,
+  text         text not null,
+  options      jsonb,
+  asked_at     timestamptz not null default clock_timestamp(),
+  answered_at  timestamptz,
+  answer       text,
+  answered_by  text,
+  primary key (repo_id, question_id)
+);
+create index if not exists questions_open on swarm.questions (repo_id, asked_at) where answered_at is null;
+
+-- What a person tells a running session; the host takes it with its next heartbeat.
+create table if not exists swarm.session_inputs (
+  id          bigserial primary key,
+  repo_id     text not null,
+  session_id  text not null,
+  kind        text not null check (kind in ('steer', 'answer')),
+  text        text not null,
+  question_id text,
+  taken_at    timestamptz,
+  at          timestamptz not null default clock_timestamp()
+);
+create index if not exists inputs_open on swarm.session_inputs (repo_id, session_id) where taken_at is null;
+
+-- A bead's way to the target branch. base: the commit that head was tested on; the tree that lands is the tree that was tested.
+create table if not exists swarm.landings (
+  id         bigserial primary key,
+  repo_id    text not null,
+  run_id     text,
+  bead_id    text not null,
+  target     text not null,
+  fence      bigint not null,
+  candidate  text not null,
+  position   integer,
+  status     text not null check (status in ('queued', 'testing', 'green', 'landed', 'ejected', 'conflict')),
+  base       text,
+  tree       text,
+  head       text,
+  tries      integer not null default 0,
+  reason     text,
+  queued_at  timestamptz not null default clock_timestamp(),
+  at         timestamptz not null default clock_timestamp()
+);
+create unique index if not exists one_landing_per_bead on swarm.landings (repo_id, bead_id)
+  where status in ('queued', 'testing', 'green');
+
+-- Who leads a repo. A stand-by that has seen the same beat for a whole lease by its own clock may take over; the term then grows, and
+-- every statement of an older term is refused. expires_at only tells people.
+create table if not exists swarm.leadership (
+  repo_id     text primary key,
+  holder      text not null,
+  term        bigint not null check (term >= 1),
+  beat        bigint not null default 0,
+  expires_at  timestamptz not null
+);

@@ -23,6 +23,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   work: ['contract', 'runtime', 'process'],
   backlog: ['contract', 'ndjson'],
   doctor: ['contract', 'root', 'db', 'runtime'],
+  core: [],
   workspaces: ['contract', 'process'],
   agents: ['contract'],
   commands: [

@@ -1,0 +1,210 @@
+-- Runs: starting, steering and looking.
+
+create or replace function swarm.run_json(r swarm.swarm_runs) returns jsonb language sql stable as $$
+  select jsonb_strip_nulls(jsonb_build_object('run_id', r.run_id, 'status', r.status, 'pause_reason', r.pause_reason, 'target', r.target,
+    'waves', r.waves, 'started_at', swarm.iso(r.started_at), 'ended_at', swarm.iso(r.ended_at),
+    'estimated_completion', swarm.iso(r.estimated_completion),
+    'landed', (select count(*) from swarm.bead_backlog b where b.repo_id = r.repo_id and b.run_id = r.run_id and b.status = 'completed')))
+$$;
+
+create or replace function swarm.emit_run(p_repo text, p_type text, p_run text, p_session text, p_bead text, p_agent integer, p_stage text,
+  p_payload jsonb) returns void language plpgsql volatile as $$
+begin
+  insert into swarm.execution_events (event_type, entity_id, repo_id, run_id, session_id, bead_id, agent_id, stage, payload)
+    values (p_type, coalesce(p_session, p_run, p_bead), p_repo, p_run, p_session, p_bead, p_agent, p_stage, jsonb_strip_nulls(p_payload));
+end $$;
+
+create or replace function swarm.unknown_run(p_run text) returns jsonb language sql immutable as $$
+  select swarm.refused('NOTFOUND', format('there is no run %s', p_run), null, jsonb_build_object('field', 'run_id', 'got', p_run),
+    '{"cmd": "runs"}')
+$$;
+
+-- Gives every workflow of the repo its last stage `land`, which swarm itself does: a failure there goes back to implement, where there
+-- is such a stage.
+create or replace function swarm.ensure_land_stage(p_repo text) returns void language plpgsql volatile as $$
+declare
+  w  record;
+begin
+  for w in select name, max(position) as last, bool_or(stage = 'land') as has,
+      coalesce(max(stage) filter (where stage = 'implement'), min(stage) filter (where position = 1)) as back
+    from swarm.workflow_stages where repo_id = p_repo group by name
+  loop
+    continue when w.has;
+    insert into swarm.workflow_stages (repo_id, name, stage, position, role, on_fail, max_attempts)
+      values (p_repo, w.name, 'land', w.last + 1, array['swarm'], w.back, null);
+  end loop;
+end $$;
+
+-- The agent in whose name swarm lands beads.
+create or replace function swarm.swarm_agent(p_repo text) returns integer language plpgsql volatile as $$
+declare
+  v_agent  integer;
+begin
+  select min(agent_id) into v_agent from swarm.agent_state where repo_id = p_repo and role = 'swarm';
+  if v_agent is null then
+    insert into swarm.agent_state (repo_id, agent_id, role)
+      select p_repo, coalesce(max(agent_id), 0) + 1, 'swarm' from swarm.agent_state where repo_id = p_repo
+      returning agent_id into v_agent;
+  end if;
+  return v_agent;
+end $$;
+
+-- A bead's wave is its depth in the graph of what waits for what, from 1, within a run. Beads on a circle have none.
+create or replace function swarm.number_waves(p_repo text, p_run text) returns integer language plpgsql volatile as $$
+declare
+  v_wave  integer := 0;
+  v_done  integer;
+begin
+  loop
+    update swarm.bead_backlog b set wave = v_wave + 1
+      where b.repo_id = p_repo and b.run_id = p_run and b.wave is null and b.status in ('pending', 'in_progress', 'blocked', 'deferred')
+        and not exists (select from swarm.bead_links l join swarm.bead_backlog o on o.repo_id = p_repo and o.bead_id = l.other_id
+          where l.repo_id = p_repo and l.bead_id = b.bead_id and swarm.blocking(l.kind) and swarm.is_open(o.status) and o.run_id = p_run
+            and (o.wave is null or o.wave > v_wave));
+    get diagnostics v_done = row_count;
+    exit when v_done = 0;
+    v_wave := v_wave + 1;
+  end loop;
+  return v_wave;
+end $$;
+
+-- Starts a run: the beads that are open and in no other open run, at most `target` of them to be landed. `agents`: {role: how many}.
+-- The agents of each role are made as far as there are too few.
+create or replace function swarm.do_run_start(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
+declare
+  v_run    text := coalesce(a ->> 'run_id', 'run-' || substr(md5(gen_random_uuid()::text), 1, 8));
+  v_role   text;
+  v_want   integer;
+  v_beads  integer;
+  r        swarm.swarm_runs;
+begin
+  perform swarm.lock_links(p_repo);
+  select * into r from swarm.swarm_runs where repo_id = p_repo and run_id = v_run;
+  if found then
+    return swarm.refused('EXISTS', format('there is a run %s already', v_run), null, jsonb_build_object('field', 'run_id', 'got', v_run),
+      jsonb_build_object('cmd', 'up', 'resume', v_run));
+  end if;
+  perform swarm.ensure_land_stage(p_repo);
+  for v_role, v_want in select key, value::integer from jsonb_each_text(coalesce(a -> 'agents', '{}')) loop
+    insert into swarm.agent_state (repo_id, agent_id, role)
+      select p_repo, m.last + n, v_role
+      from (select coalesce(max(agent_id), 0) as last, count(*) filter (where role = v_role) as have from swarm.agent_state where repo_id = p_repo) m,
+        generate_series(1, v_want - m.have::integer) n;
+  end loop;
+  perform swarm.swarm_agent(p_repo);
+  insert into swarm.swarm_runs (repo_id, run_id, status, target, waves, config)
+    values (p_repo, v_run, 'running', (a ->> 'target')::integer, coalesce(a ->> 'waves', 'rolling'), coalesce(a -> 'config', '{}'))
+    returning * into r;
+  update swarm.bead_backlog b set run_id = v_run, wave = null
+    where b.repo_id = p_repo and b.status in ('pending', 'in_progress', 'blocked', 'deferred')
+      and not exists (select from swarm.swarm_runs o where o.repo_id = p_repo and o.run_id = b.run_id and o.ended_at is null);
+  get diagnostics v_beads = row_count;
+  perform swarm.number_waves(p_repo, v_run);
+  perform swarm.emit_run(p_repo, 'run_started', v_run, null, null, null, null,
+    jsonb_build_object('target', r.target, 'beads', v_beads, 'agents', a -> 'agents', 'reason', a ->> 'reason'));
+  return jsonb_build_object('d', swarm.run_json(r) || jsonb_build_object('beads', v_beads));
+end $$;
+
+-- Pauses, goes on with, stops or ends a run on a person's word. `to`: paused, running, stopping, stopped. The same again changes nothing.
+create or replace function swarm.do_run_set(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
+declare
+  v_to  text := a ->> 'to';
+  r     swarm.swarm_runs;
+begin
+  select * into r from swarm.swarm_runs where repo_id = p_repo and run_id = coalesce(a ->> 'run_id',
+    (select run_id from swarm.swarm_runs where repo_id = p_repo and ended_at is null order by started_at desc limit 1)) for no key update;
+  if not found then
+    return case when a ? 'run_id' then swarm.unknown_run(a ->> 'run_id')
+      else swarm.refused('NOTFOUND', 'no run is open', null, '{"field": "run_id"}', '{"cmd": "runs"}') end;
+  end if;
+  if r.ended_at is not null and v_to <> 'running' then
+    return jsonb_build_object('d', swarm.run_json(r));
+  end if;
+  if r.status is distinct from v_to or (v_to = 'paused' and r.pause_reason is distinct from a ->> 'reason') then
+    update swarm.swarm_runs set status = v_to, pause_reason = case when v_to = 'paused' then coalesce(a ->> 'reason', 'asked for') end,
+        ended_at = case when v_to = 'stopped' then clock_timestamp() end
+      where repo_id = p_repo and run_id = r.run_id returning * into r;
+    if v_to = 'running' then
+      update swarm.bead_backlog set run_id = r.run_id
+        where repo_id = p_repo and run_id is null and status in ('pending', 'in_progress', 'blocked');
+    end if;
+    perform swarm.emit_run(p_repo, case v_to when 'running' then 'run_resumed' else 'run_' || v_to end, r.run_id, null, null, null, null,
+      jsonb_build_object('reason', a ->> 'reason', 'now', a -> 'now'));
+  end if;
+  if (a ->> 'now')::boolean then
+    update swarm.agent_sessions set wanted = 'shutdown', wanted_reason = coalesce(a ->> 'reason', 'the run was ended at once')
+      where repo_id = p_repo and run_id = r.run_id and ended_at is null and wanted is null;
+  end if;
+  return jsonb_build_object('d', swarm.run_json(r));
+end $$;
+
+-- What a leader decides over, in one read, bounded by what is active: open runs, free and busy agents, hosts, open sessions and those
+-- that ended lately, the next ready beads, quotas, spending, questions and the landing train.
+create or replace function swarm.snapshot(p_repo text, p_run text, p_limit integer default 200) returns jsonb language plpgsql volatile as $$
+declare
+  v_now  timestamptz := clock_timestamp();
+  v_ago  timestamptz := v_now - interval '15 minutes';
+  r      swarm.swarm_runs;
+begin
+  perform swarm.expire_leases(p_repo);
+  select * into r from swarm.swarm_runs where repo_id = p_repo and run_id = p_run;
+  if not found then
+    return swarm.unknown_run(p_run);
+  end if;
+  return jsonb_build_object(
+    'run', jsonb_build_object('run_id', r.run_id, 'status', r.status, 'pause_reason', r.pause_reason, 'target', r.target, 'waves', r.waves,
+      'started_ms', extract(epoch from r.started_at) * 1000),
+    'now_ms', extract(epoch from v_now) * 1000,
+    -- counted up to a thousand each: a tick costs the same at any backlog size
+    'counts', jsonb_build_object(
+      'pending', (select count(*) from (select from swarm.bead_backlog where repo_id = p_repo and run_id = p_run and status = 'pending' limit 1000) x),
+      'ready', (select count(*) from (select from swarm.bead_backlog where repo_id = p_repo and run_id = p_run and status = 'pending'
+        and open_blockers = 0 and stage <> 'land' limit 1000) x),
+      'in_progress', (select count(*) from (select from swarm.bead_backlog where repo_id = p_repo and run_id = p_run and status = 'in_progress' limit 1000) x),
+      'blocked', (select count(*) from (select from swarm.bead_backlog where repo_id = p_repo and run_id = p_run and status in ('blocked', 'failed') limit 1000) x),
+      'landed', (select count(*) from (select from swarm.bead_backlog where repo_id = p_repo and run_id = p_run and status = 'completed'
+        limit greatest(coalesce(r.target, 0), 1000)) x),
+      'landing', (select count(*) from (select from swarm.bead_backlog where repo_id = p_repo and run_id = p_run and status = 'pending'
+        and open_blockers = 0 and stage = 'land' limit 1000) x)),
+    'open_wave', (select min(wave) from swarm.bead_backlog where repo_id = p_repo and run_id = p_run and status in ('pending', 'in_progress')),
+    'stages', (select coalesce(jsonb_agg(jsonb_build_object('workflow', name, 'stage', stage, 'position', position, 'roles', to_jsonb(role),
+        'independent', null)), '[]') from swarm.workflow_stages where repo_id = p_repo),
+    'agents', (select coalesce(jsonb_agg(jsonb_build_object('agent_id', a.agent_id, 'role', a.role,
+        'busy', a.bead_id is not null) order by a.agent_id), '[]')
+      from swarm.agent_state a where a.repo_id = p_repo and a.role is distinct from 'swarm'),
+    'hosts', (select coalesce(jsonb_agg(jsonb_build_object('host_id', host_id, 'capacity', capacity, 'adapters', adapters,
+        'silent_ms', extract(epoch from v_now - heartbeat_at) * 1000, 'draining', draining, 'free_disk_mb', free_disk_mb) order by host_id), '[]')
+      from swarm.hosts where repo_id = p_repo and heartbeat_at > v_now - interval '1 day'),
+    'sessions', (select coalesce(jsonb_agg(jsonb_build_object('session_id', s.session_id, 'run_id', s.run_id, 'host_id', s.host_id,
+        'agent_id', s.agent_id, 'role', s.role, 'adapter', s.adapter, 'account', s.account, 'bead_id', s.bead_id, 'stage', s.stage,
+        'status', s.status, 'reason', s.reason, 'wanted', s.wanted, 'queued_ms', extract(epoch from s.queued_at) * 1000,
+        'started_ms', extract(epoch from s.started_at) * 1000, 'ended_ms', extract(epoch from s.ended_at) * 1000,
+        'deadline_ms', extract(epoch from s.deadline_at) * 1000) order by s.queued_at), '[]')
+      from swarm.agent_sessions s where s.repo_id = p_repo and (s.ended_at is null or (s.run_id = p_run and s.ended_at > v_ago))),
+    'ready', (select coalesce(jsonb_agg(to_jsonb(x)), '[]') from (
+        select b.bead_id, b.title, b.bead_type, b.labels, b.priority, b.workflow, b.stage, b.wave, b.workspace, extract(epoch from b.created_at) * 1000 as created_ms,
+          (select count(*) from swarm.bead_links l where l.repo_id = p_repo and l.other_id = b.bead_id and l.kind in ('blocks', 'parent-child')) as unblocks,
+          (select h.agent_id from swarm.stage_history h where h.repo_id = p_repo and h.bead_id = b.bead_id and h.stage = 'implement'
+            and h.status = 'passed' order by h.id desc limit 1) as implementer,
+          (select count(*) from swarm.agent_sessions s where s.repo_id = p_repo and s.bead_id = b.bead_id
+            and (s.reason in ('failed', 'crashed') or s.reason like 'stuck:%')) as failures
+        from swarm.bead_backlog b where b.repo_id = p_repo and b.status = 'pending' and b.open_blockers = 0 and b.stage <> 'land'
+          and b.run_id = p_run
+        order by b.priority, b.created_at, b.id limit p_limit) x),
+    'quotas', (select coalesce(jsonb_agg(jsonb_build_object('account', account, 'kind', kind, 'used_percent', used_percent,
+        'until_ms', extract(epoch from until_at) * 1000, 'seen_ms', extract(epoch from seen_at) * 1000)), '[]')
+      from swarm.quota_windows where repo_id = p_repo and (until_at is null or until_at > v_now - interval '1 hour')),
+    'spent', (select jsonb_build_object(
+        'run_usd', coalesce(sum(cost_usd) filter (where run_id = p_run), 0),
+        'run_tokens', coalesce(sum(input + output + cache_write) filter (where run_id = p_run), 0),
+        'day_usd', coalesce(sum(cost_usd) filter (where at > date_trunc('day', v_now)), 0),
+        'day_tokens', coalesce(sum(input + output + cache_write) filter (where at > date_trunc('day', v_now)), 0))
+      from swarm.usage_ledger where repo_id = p_repo and (run_id = p_run or at > date_trunc('day', v_now))),
+    'bead_spent', (select coalesce(jsonb_object_agg(bead_id, jsonb_build_object('usd', usd, 'tokens', tokens)), '{}') from (
+        select u.bead_id, sum(u.cost_usd) as usd, sum(u.input + u.output + u.cache_write) as tokens from swarm.usage_ledger u
+        where u.repo_id = p_repo and u.run_id = p_run and exists (select from swarm.bead_backlog b
+          where b.repo_id = p_repo and b.bead_id = u.bead_id and b.status in ('pending', 'in_progress')) group by u.bead_id) x),
+    'questions', (select count(*) from swarm.questions where repo_id = p_repo and answered_at is null),
+    'waves', (select coalesce(jsonb_agg(jsonb_build_object('number', number, 'status', status) order by number), '[]')
+      from swarm.run_waves where repo_id = p_repo and run_id = p_run));
+end $$;

@@ -1,0 +1,78 @@
+import type { Action } from './actions.ts'
+import { openSessions } from './admit.ts'
+import type { Rules } from './rules.ts'
+import type { Snapshot } from './snapshot.ts'
+
+const WARN = 0.8
+/** Past this, a session does not even finish its turn. */
+const HARD = 1.2
+
+type Kind = 'run_usd' | 'run_tokens' | 'day_usd' | 'day_tokens'
+const KINDS: readonly Kind[] = ['run_usd', 'run_tokens', 'day_usd', 'day_tokens']
+
+/** A warning at 80% of a budget; at 100% the run pauses and its sessions end at the turn's boundary, past 120% at once. */
+export function budgetActions(snapshot: Snapshot, { budgets }: Rules): Action[] {
+  const { run, spent, bead_spent } = snapshot
+  const actions: Action[] = []
+  const open = openSessions(snapshot).filter((one) => one.run_id === run.run_id)
+  for (const kind of KINDS) {
+    const limit = budgets[kind]
+    if (limit === undefined) continue
+    const used = spent[kind] / limit
+    if (used >= WARN)
+      actions.push(
+        warning(run.run_id, kind, used >= 1 ? 'budget_exceeded' : 'budget_warning', spent[kind], limit),
+      )
+    if (used < 1) continue
+    const reason = `${kind} is used up: ${round(spent[kind])} of ${limit}`
+    if (run.status === 'running' && !actions.some((one) => one.kind === 'pause'))
+      actions.push({ kind: 'pause', reason })
+    for (const one of open) {
+      const wanted = used >= HARD ? 'budget_now' : 'budget'
+      if (one.wanted === null || (wanted === 'budget_now' && one.wanted === 'budget'))
+        actions.push({ kind: 'end_session', session_id: one.session_id, wanted, reason })
+    }
+  }
+  for (const one of open) {
+    const own = bead_spent[one.bead_id]
+    const used = Math.max(
+      (own?.usd ?? 0) / (budgets.bead_usd ?? Number.POSITIVE_INFINITY),
+      (own?.tokens ?? 0) / (budgets.bead_tokens ?? Number.POSITIVE_INFINITY),
+    )
+    if (used < 1) continue
+    const wanted = used >= HARD ? 'budget_now' : 'budget'
+    if (one.wanted === null || (wanted === 'budget_now' && one.wanted === 'budget'))
+      actions.push({
+        kind: 'end_session',
+        session_id: one.session_id,
+        wanted,
+        reason: `bead ${one.bead_id} has used up its budget`,
+      })
+  }
+  return actions
+}
+
+function warning(run: string, kind: Kind, event: string, used: number, limit: number): Action {
+  return {
+    kind: 'warn',
+    event,
+    key: `${run}/${kind}/${event}`,
+    detail: { kind, used: round(used), limit },
+    reason: `${round(used)} of ${limit} ${kind} are used`,
+  }
+}
+
+/** Why a bead may not go on; undefined when it may. */
+export function overBudget(beadId: string, { bead_spent }: Snapshot, { budgets }: Rules): string | undefined {
+  const own = bead_spent[beadId]
+  if (!own) return undefined
+  if (budgets.bead_usd !== undefined && own.usd >= budgets.bead_usd)
+    return `it has used ${round(own.usd)} of ${budgets.bead_usd} USD`
+  if (budgets.bead_tokens !== undefined && own.tokens >= budgets.bead_tokens)
+    return `it has used ${own.tokens} of ${budgets.bead_tokens} tokens`
+  return undefined
+}
+
+function round(value: number): number {
+  return Math.round(value * 100) / 100
+}

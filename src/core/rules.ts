@@ -1,0 +1,69 @@
+/** The limits and times that decisions go by. Durations in ms; money in US dollars; tokens are input, output and cache writes. */
+export interface Rules {
+  /** Which adapter serves a role, with the accounts that it may use, in order. `*` stands for roles that are not named. */
+  readonly roles: Readonly<Record<string, RoleRule>>
+  /** Sessions at once, by what they are counted by; absent: no limit. */
+  readonly limits: {
+    readonly run?: number
+    readonly role?: Readonly<Record<string, number>>
+    readonly adapter?: Readonly<Record<string, number>>
+    readonly host?: number
+  }
+  readonly budgets: {
+    readonly run_usd?: number
+    readonly run_tokens?: number
+    readonly day_usd?: number
+    readonly day_tokens?: number
+    readonly bead_usd?: number
+    readonly bead_tokens?: number
+  }
+  readonly spawn_per_tick: number
+  /** Sessions that may fail, crash or get stuck over the life of a bead. */
+  readonly failures_per_bead: number
+  readonly host_lost_ms: number
+  readonly min_free_disk_mb: number
+  readonly supervision: {
+    /** More failures of one agent than this in `period_ms` set it aside for as long. */
+    readonly intensity: number
+    readonly period_ms: number
+    readonly first_delay_ms: number
+    readonly longest_delay_ms: number
+    /** A session that lived so long was healthy: what came before it does not count. */
+    readonly healthy_ms: number
+    /** So many lives in a row shorter than `short_life_ms` are churn. */
+    readonly churn_lives: number
+    readonly short_life_ms: number
+    /** More failures than `meltdown_failures`, of more than half of the pool, within `meltdown_ms`. */
+    readonly meltdown_failures: number
+    readonly meltdown_ms: number
+  }
+  readonly overload_ms: number
+}
+
+export interface RoleRule {
+  readonly adapter: string
+  readonly model?: string
+  readonly accounts: readonly string[]
+}
+
+export const DEFAULT_RULES: Rules = {
+  roles: { '*': { adapter: 'demo', accounts: ['default'] } },
+  limits: {},
+  budgets: {},
+  spawn_per_tick: 5,
+  failures_per_bead: 8,
+  host_lost_ms: 15_000,
+  min_free_disk_mb: 512,
+  supervision: {
+    intensity: 5,
+    period_ms: 600_000,
+    first_delay_ms: 10_000,
+    longest_delay_ms: 300_000,
+    healthy_ms: 600_000,
+    churn_lives: 3,
+    short_life_ms: 300_000,
+    meltdown_failures: 5,
+    meltdown_ms: 300_000,
+  },
+  overload_ms: 300_000,
+}

@@ -79,6 +79,7 @@ create table if not exists swarm.workflow_stages (
   foreign key (repo_id, name) references swarm.workflows on delete cascade
 );
 
+-- seen_at: when an agent first did something itself; null: somebody registered its number, and it has not come yet.
 create table if not exists swarm.agent_state (
   repo_id                 text not null,
   agent_id                integer not null check (agent_id >= 1),
@@ -93,9 +94,11 @@ create table if not exists swarm.agent_state (
   implementation_attempt  integer not null default 0 check (implementation_attempt >= 0),
   feedback                text,
   created_at              timestamptz not null default clock_timestamp(),
+  seen_at                 timestamptz default clock_timestamp(),
   primary key (repo_id, agent_id),
   unique (repo_id, name)
 ) with (fillfactor = 70);
+alter table swarm.agent_state add column if not exists seen_at timestamptz default clock_timestamp();
 
 
 -- 3. Beads and who holds them ----------------------------------------------------------------------------------------

@@ -90,6 +90,9 @@ begin
     when 'complete-stage' then v_reply := swarm.do_complete_stage(p_repo, p_args, p_proc);
     else execute format('select swarm.%I($1, $2, $3)', 'do_' || replace(p_cmd, '-', '_')) into v_reply using p_repo, p_args, p_proc;
   end case;
+  if p_cmd = any('{claim-next,complete-stage,heartbeat,release}') and v_reply ? 'd' then
+    v_reply := swarm.with_unread(p_repo, (p_args ->> 'agent_id')::integer, v_reply);
+  end if;
   if v_reply ? 'transient' then
     delete from swarm.operations where repo_id = p_repo and key = p_key;
     return v_reply;

@@ -11,7 +11,7 @@ begin
   perform swarm.ensure_repo(p_repo);
   if a ? 'count' then
     for v_id in 1 .. (a ->> 'count')::integer loop
-      insert into swarm.agent_state (repo_id, agent_id, role, host) values (p_repo, v_id, v_role, p ->> 'host')
+      insert into swarm.agent_state (repo_id, agent_id, role, host, seen_at) values (p_repo, v_id, v_role, p ->> 'host', null)
         on conflict (repo_id, agent_id) do nothing;
       if found then
         v_new := v_new || v_id;
@@ -29,11 +29,22 @@ begin
     elsif v_role is not null then
       update swarm.agent_state set role = v_role where repo_id = p_repo and agent_id = v_id and role is distinct from v_role;
     end if;
+    perform swarm.note_agent(p_repo, v_id);
     v_ids := v_ids || v_id;
   end if;
   foreach v_id in array v_new loop
     perform swarm.emit(p_repo, 'agent_registered', 'agent:' || v_id, null, v_id, null,
       jsonb_strip_nulls(jsonb_build_object('name', a ->> 'name', 'role', v_role)));
   end loop;
-  return jsonb_build_object('d', jsonb_build_object('agent_ids', to_jsonb(v_ids)));
+  return jsonb_build_object('d', jsonb_build_object('agent_ids', to_jsonb(v_ids),
+    'agents', (select count(*) from swarm.agent_state where repo_id = p_repo)));
 end $$;
+
+-- An agent that shows itself for the first time has come: until then it is absent, not idle.
+create or replace function swarm.note_agent(p_repo text, p_agent integer) returns void language sql volatile as $$
+  update swarm.agent_state set seen_at = clock_timestamp() where repo_id = p_repo and agent_id = p_agent and seen_at is null
+$$;
+
+-- The status as answers show it.
+create or replace function swarm.agent_status(s swarm.agent_state) returns text language sql immutable parallel safe as
+$$ select case when s.status = 'idle' and s.seen_at is null then 'absent' else s.status end $$;

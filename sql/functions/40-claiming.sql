@@ -95,25 +95,6 @@ create or replace function swarm.claim_json(b swarm.bead_backlog, p_lease_ms int
                                'priority', b.priority, 'labels', to_jsonb(b.labels))))
 $$;
 
--- Why a claim found nothing. Counts stop at 10,000: nobody acts differently beyond, and counting must stay cheap.
-create or replace function swarm.none_json(p_repo text, p_filtered boolean) returns jsonb language plpgsql stable as $$
-declare
-  v_pending  integer;
-  v_working  integer;
-  v_reason   text;
-begin
-  select count(*) into v_pending from (select from swarm.bead_backlog where repo_id = p_repo and status = 'pending' limit 10000) x;
-  select count(*) into v_working from (select from swarm.bead_backlog where repo_id = p_repo and status = 'in_progress' limit 10000) x;
-  v_reason := case
-    when (select swarm_status from swarm.swarm_config) = 'paused' then 'paused'
-    when p_filtered and exists (select from swarm.bead_backlog where repo_id = p_repo and status = 'pending' and open_blockers = 0) then 'no_match'
-    when v_working > 0 then 'waiting'
-    when v_pending > 0 or exists (select from swarm.bead_backlog where repo_id = p_repo and status in ('blocked', 'failed')) then 'blocked'
-    else 'empty' end;
-  return jsonb_build_object('transient', true, 'd',
-    jsonb_build_object('bead', null, 'reason', v_reason, 'pending', v_pending, 'in_progress', v_working));
-end $$;
-
 -- The first ready bead the agent may do, locked. The planner is held to the ready indexes: with statistics from an
 -- emptier table it would choose to sort. When every ready bead is locked by somebody, wait for the first of them rather
 -- than answer that there is none.
@@ -226,7 +207,7 @@ begin
   end if;
   if (a ->> 'require')::boolean then
     return swarm.refused('NOTFOUND', 'there is no bead to claim', null,
-      swarm.none_json(p_repo, v_agent.role is not null or v_labels is not null or v_types is not null) -> 'd' - 'bead',
+      (swarm.none_json(p_repo, v_agent.role is not null or v_labels is not null or v_types is not null) -> 'd') - 'bead',
       jsonb_build_object('cmd', 'status'));
   end if;
   return swarm.none_json(p_repo, v_agent.role is not null or v_labels is not null or v_types is not null);

@@ -51,6 +51,7 @@ begin
   if v_address ? 'refused' then
     return v_address;
   end if;
+  perform swarm.note_agent(p_repo, v_from);
   insert into swarm.execution_events (event_type, entity_id, repo_id, bead_id, agent_id, session_id, payload)
     values ('message_sent', 'agent:' || v_from, p_repo, a ->> 'bead_id', v_from, p ->> 'holder',
       jsonb_build_object('to', v_address -> 'to', 'message_type', a -> 'message_type', 'subject', coalesce(a -> 'subject', '""')))

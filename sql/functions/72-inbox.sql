@@ -34,13 +34,13 @@ declare
   v_ids         bigint[];
   v_broadcasts  bigint[];
   v_now         timestamptz;
-  v_since       timestamptz;
   v_messages    jsonb;
 begin
-  select created_at into v_since from swarm.agent_state where repo_id = p_repo and agent_id = v_agent for no key update;
+  perform 1 from swarm.agent_state where repo_id = p_repo and agent_id = v_agent for no key update;
   if not found then
     return swarm.unknown_agent(p_repo, v_agent);
   end if;
+  perform swarm.note_agent(p_repo, v_agent);
   perform swarm.announce_overdue(p_repo);
   v_now := clock_timestamp();
   v_ids := case
@@ -52,10 +52,14 @@ begin
     return swarm.refused('NOTFOUND', format('agent %s has no thread %s in repo %s', v_agent, a ->> 'thread_id', p_repo), null,
       jsonb_build_object('field', 'thread_id', 'got', a -> 'thread_id'), jsonb_build_object('cmd', 'inbox', 'agent_id', v_agent, 'unread', false));
   end if;
-  v_broadcasts := array(select l.id from swarm.broadcast_log l
-    where l.repo_id = p_repo and l.created_at >= greatest(v_since, v_now - interval '1 day') and l.from_agent <> v_agent::text
-      and (not v_unread or not exists (select from swarm.broadcast_receipts r where r.broadcast_id = l.id and r.agent_id = v_agent))
-    order by l.id limit v_limit);
+  v_broadcasts := case
+    when v_unread then array(select l.id from swarm.broadcast_log l
+      where l.repo_id = p_repo and l.created_at >= v_now - interval '1 day' and l.from_agent <> v_agent::text
+        and not exists (select from swarm.broadcast_receipts r where r.broadcast_id = l.id and r.agent_id = v_agent)
+      order by l.id limit v_limit)
+    else array(select l.id from swarm.broadcast_log l
+      where l.repo_id = p_repo and l.created_at >= v_now - interval '1 day' and l.from_agent <> v_agent::text
+      order by l.id desc limit v_limit) end;
   select coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('message_id', m.id, 'from', m.from_agent_id, 'message_type', m.message_type,
       'subject', nullif(m.subject, ''), 'bead_id', m.bead_id)) || jsonb_build_object('body', m.body)
       || case when m.metadata <> '{}' then jsonb_build_object('metadata', m.metadata) else '{}' end || swarm.message_extras(m)
@@ -71,9 +75,35 @@ begin
   end if;
   return case when v_ids = '{}' and v_broadcasts = '{}' then '{"transient": true}' else '{}' end::jsonb
     || jsonb_build_object('d', jsonb_build_object('messages', v_messages,
-    'broadcasts', coalesce((select jsonb_agg(jsonb_build_object('broadcast_id', l.id, 'from', l.from_agent, 'msg', l.msg, 'at', swarm.iso(l.created_at)) order by l.id)
+    'broadcasts', coalesce((select jsonb_agg(jsonb_build_object('broadcast_id', l.id, 'from', swarm.sender_json(l.from_agent), 'msg', l.msg, 'at', swarm.iso(l.created_at)) order by l.id)
       from swarm.broadcast_log l where l.id = any(v_broadcasts)), '[]'),
-    'unread', (select count(*) from swarm.agent_messages where to_repo_id = p_repo and to_agent_id = v_agent and not read)));
+    'unread', swarm.unread_count(p_repo, v_agent)));
+end $$;
+
+-- An agent by its number, anybody else by name.
+create or replace function swarm.sender_json(p_from text) returns jsonb language sql immutable parallel safe as
+$$ select case when p_from ~ '^[1-9][0-9]{0,8}$' then to_jsonb(p_from::integer) else to_jsonb(p_from) end $$;
+
+-- What an agent has not read: messages, and of the repo's latest broadcasts those of the last day that it has not seen. Every answer
+-- of the loop asks: counting messages stops at 1,000, and no more than 20 broadcasts are looked at.
+create or replace function swarm.unread_count(p_repo text, p_agent integer) returns bigint language plpgsql stable as $$
+begin
+  return (select count(*) from (select from swarm.agent_messages
+      where to_repo_id = p_repo and to_agent_id = p_agent and not read limit 1000) m)
+    + (select count(*) from (select id, from_agent, created_at from swarm.broadcast_log where repo_id = p_repo order by id desc limit 20) l
+      where l.created_at >= clock_timestamp() - interval '1 day' and l.from_agent <> p_agent::text
+        and not exists (select from swarm.broadcast_receipts r where r.broadcast_id = l.id and r.agent_id = p_agent));
+end $$;
+
+-- Adds to an answer of the loop how much there is to read, when there is something; and the agent has come.
+create or replace function swarm.with_unread(p_repo text, p_agent integer, p_reply jsonb) returns jsonb language plpgsql volatile as $$
+declare
+  v_unread  bigint := swarm.unread_count(p_repo, p_agent);
+begin
+  if exists (select from swarm.agent_state where repo_id = p_repo and agent_id = p_agent and seen_at is null) then
+    perform swarm.note_agent(p_repo, p_agent);
+  end if;
+  return case when v_unread = 0 then p_reply else jsonb_set(p_reply, '{d,unread}', to_jsonb(v_unread)) end;
 end $$;
 
 create or replace function swarm.do_ack(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$

@@ -41,7 +41,7 @@ begin
 end $$;
 
 create or replace function swarm.agent_json(s swarm.agent_state, p_full boolean) returns jsonb language sql stable as $$
-  select jsonb_strip_nulls(jsonb_build_object('agent_id', s.agent_id, 'name', s.name, 'role', s.role, 'status', s.status,
+  select jsonb_strip_nulls(jsonb_build_object('agent_id', s.agent_id, 'name', s.name, 'role', s.role, 'status', swarm.agent_status(s),
       'bead_id', s.bead_id, 'stage', s.current_stage, 'last_update', swarm.iso(s.last_update)))
     || case when not p_full then '{}'::jsonb else jsonb_strip_nulls(jsonb_build_object('host', s.host, 'feedback', s.feedback,
       'stage_started_at', swarm.iso(s.stage_started_at), 'implementation_attempt', s.implementation_attempt,

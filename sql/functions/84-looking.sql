@@ -21,7 +21,7 @@ begin
       select status, count(*) as n from swarm.bead_backlog where repo_id = p_repo group by status) x),
     'ready', (select count(*) from swarm.bead_backlog where repo_id = p_repo and status = 'pending' and open_blockers = 0),
     'agents', (select coalesce(jsonb_object_agg(status, n), '{}') from (
-      select status, count(*) as n from swarm.agent_state where repo_id = p_repo group by status) x),
+      select swarm.agent_status(s) as status, count(*) as n from swarm.agent_state s where s.repo_id = p_repo group by 1) x),
     'claims', (select count(*) from swarm.bead_claims where repo_id = p_repo and status = 'in_progress'),
     'oldest_claim', (select jsonb_build_object('bead_id', bead_id, 'agent_id', claimed_by,
         'held_ms', greatest(0, floor(extract(epoch from v_now - claimed_at) * 1000))::bigint)

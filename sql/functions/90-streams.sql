@@ -14,7 +14,7 @@ create or replace function swarm.log_item(e swarm.execution_events) returns json
           'deadline_at', swarm.iso(min(m.deadline_at))))
       from swarm.agent_messages m where m.seq = e.seq having count(*) > 0)
     when 'broadcast_sent' then (
-      select jsonb_build_object('kind', 'broadcast', 'repo', e.repo_id, 'broadcast_id', l.id, 'from', l.from_agent, 'msg', l.msg, 'at', swarm.iso(e.created_at))
+      select jsonb_build_object('kind', 'broadcast', 'repo', e.repo_id, 'broadcast_id', l.id, 'from', swarm.sender_json(l.from_agent), 'msg', l.msg, 'at', swarm.iso(e.created_at))
       from swarm.broadcast_log l where l.seq = e.seq) end,
     jsonb_build_object('kind', 'event', 'repo', e.repo_id) || swarm.event_json(e))
 $$;

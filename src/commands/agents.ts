@@ -11,7 +11,7 @@ export default defineCommand({
   group: 'look',
   summary: 'list agents with what they hold',
   input: z.strictObject({
-    status: z.enum(AGENT_STATUSES).optional(),
+    status: z.enum(AGENT_STATUSES).optional().describe('absent: registered by number, and never came'),
     role: role.optional(),
     limit: limit(50),
     after: agentId.optional().describe('cursor of the last answer'),
@@ -29,7 +29,7 @@ export default defineCommand({
       given: [{ cmd: 'register', count: 2, role: 'reviewer' }],
       in: { cmd: 'agents', limit: 1 },
       out: {
-        agents: [{ agent_id: 1, role: 'reviewer', status: 'idle', last_update: '$time' }],
+        agents: [{ agent_id: 1, role: 'reviewer', status: 'absent', last_update: '$time' }],
         more: true,
         cursor: 1,
       },
@@ -38,7 +38,7 @@ export default defineCommand({
   async run(ctx, input) {
     const rows = await ctx.db.read<{ agent: AgentRow }>(
       `select swarm.agent_json(s, $6::boolean) as agent from swarm.agent_state s
-       where s.repo_id = $1 and ($2::text is null or s.status = $2) and ($3::text is null or s.role = $3)
+       where s.repo_id = $1 and ($2::text is null or swarm.agent_status(s) = $2) and ($3::text is null or s.role = $3)
          and ($4::integer is null or s.agent_id > $4::integer)
        order by s.agent_id limit $5::integer`,
       [

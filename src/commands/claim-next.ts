@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { type CommandContext, defineCommand } from '../contract/command.ts'
-import { agentId, label, leaseMs, text, waitMs } from '../contract/fields.ts'
+import { agentId, label, leaseMs, nothingToDo, text, unread, waitMs } from '../contract/fields.ts'
 import { waitUntil } from '../runtime/wait.ts'
 import { write } from '../runtime/write.ts'
 
@@ -24,8 +24,8 @@ const output = z.object({
   lease_ms: z.int().optional(),
   held: z.boolean().optional().describe('true when the agent held it already'),
   reason: z.enum(['empty', 'waiting', 'blocked', 'no_match', 'paused', 'shutdown']).optional(),
-  pending: z.int().optional(),
-  in_progress: z.int().optional(),
+  ...nothingToDo,
+  unread,
 })
 type Claim = z.output<typeof output>
 
@@ -63,19 +63,25 @@ export default defineCommand({
     {
       given: [{ cmd: 'register', count: 1 }],
       in: { cmd: 'claim-next', agent_id: 1 },
-      out: { bead: null, reason: 'empty', pending: 0, in_progress: 0 },
+      out: { bead: null, reason: 'empty', done: 0, blocked: 0, in_progress: 0, pending: 0 },
     },
   ],
   waits: (input) => (input.wait_ms ?? 0) > 0,
   async run(ctx, input): Promise<Claim> {
     const { wait_ms = 0, require, ...args } = input
     const claim = (last: boolean) => claimOnce(ctx, last && require ? { ...args, require } : args)
+    /** The answer if it ends the wait: a bead, or that there will be none. */
+    const settle = async (answer: Claim) => {
+      if (answer.bead || !isFinished(answer)) return answer.bead ? answer : undefined
+      return require ? claim(true) : answer
+    }
     const first = await claim(wait_ms === 0)
-    if (first.bead || wait_ms === 0) return first
+    if (wait_ms === 0) return first
+    const settled = await settle(first)
+    if (settled) return settled
     const waited = await waitUntil(ctx, wait_ms, async (last) => {
-      if (!last && !(await mayFind(ctx, input.agent_id))) return undefined
-      const again = await claim(last)
-      return again.bead || last ? again : undefined
+      if (last) return claim(true)
+      return (await mayFind(ctx, input.agent_id)) ? settle(await claim(false)) : undefined
     })
     return waited ?? { ...first, reason: 'shutdown' }
   },
@@ -112,10 +118,16 @@ function speaksFor({ env }: CommandContext, agent: number): boolean {
   return Boolean(env.SWARM_HOLDER) && env.SWARM_AGENT_ID === String(agent)
 }
 
+/** Nothing is left of a backlog that there was: nobody needs to wait for a bead. */
+function isFinished({ reason, done = 0 }: Claim): boolean {
+  return reason === 'empty' && done > 0
+}
+
+/** Whether asking again may find a bead, or that the backlog is finished: a cheap look for those who wait. */
 async function mayFind(ctx: CommandContext, agent: number): Promise<boolean> {
-  const [row] = await ctx.db.read<{ may: boolean }>('select swarm.claimable($1, $2::integer) as may', [
-    ctx.repo,
-    agent,
-  ])
+  const [row] = await ctx.db.read<{ may: boolean }>(
+    'select swarm.claimable($1, $2::integer) or swarm.is_finished($1) as may',
+    [ctx.repo, agent],
+  )
   return row?.may ?? false
 }

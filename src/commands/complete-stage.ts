@@ -11,6 +11,7 @@ import {
   stageName,
   TRANSITIONS,
   text,
+  unread,
 } from '../contract/fields.ts'
 import { holderWrite } from '../runtime/write.ts'
 
@@ -31,6 +32,7 @@ const output = z.object({
   stage: z.string().describe('the stage that the bead is at now'),
   attempt: z.int(),
   kept: z.boolean().describe('true when the agent still holds it, for that stage'),
+  unread,
 })
 
 export default defineCommand({

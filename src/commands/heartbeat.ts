@@ -1,9 +1,9 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
-import { agentId, beadId, fence, LIMITS, leaseMs, text } from '../contract/fields.ts'
+import { agentId, beadId, fence, LIMITS, leaseMs, text, unread } from '../contract/fields.ts'
 import { holderWrite } from '../runtime/write.ts'
 
-const output = z.object({ bead_id: z.string().optional(), lease_ms: z.int().optional() })
+const output = z.object({ bead_id: z.string().optional(), lease_ms: z.int().optional(), unread })
 
 export default defineCommand({
   name: 'heartbeat',

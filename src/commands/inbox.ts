@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
-import { agentId, waitMs } from '../contract/fields.ts'
+import { agentId, waitMs, who } from '../contract/fields.ts'
 import { messageExtras } from '../contract/rows.ts'
 import { waitUntil } from '../runtime/wait.ts'
 import { write } from '../runtime/write.ts'
@@ -19,8 +19,8 @@ const output = z.object({
       at: z.string(),
     }),
   ),
-  broadcasts: z.array(z.object({ broadcast_id: z.int(), from: z.string(), msg: z.string(), at: z.string() })),
-  unread: z.int().describe('how many are still unread'),
+  broadcasts: z.array(z.object({ broadcast_id: z.int(), from: who, msg: z.string(), at: z.string() })),
+  unread: z.int().describe('messages and broadcasts that are still unread'),
 })
 type Inbox = z.output<typeof output>
 

@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
-import { agentId, label, text } from '../contract/fields.ts'
+import { agentId, label, nothingToDo, text } from '../contract/fields.ts'
 import { callerOf } from '../runtime/caller.ts'
 import { readFunction } from '../runtime/read.ts'
 
@@ -25,8 +25,7 @@ export default defineCommand({
     held: z.boolean().optional().describe('true when the agent holds it already'),
     why: z.string().optional(),
     reason: z.enum(['empty', 'waiting', 'blocked', 'no_match', 'paused']).optional(),
-    pending: z.int().optional(),
-    in_progress: z.int().optional(),
+    ...nothingToDo,
     others: z
       .array(z.object({ bead_id: z.string(), why_not: z.string() }))
       .describe('the next five in order'),
@@ -58,7 +57,7 @@ export default defineCommand({
     {
       given: [{ cmd: 'register', count: 1 }],
       in: { cmd: 'next', agent_id: 1 },
-      out: { bead: null, reason: 'empty', pending: 0, in_progress: 0, others: [] },
+      out: { bead: null, reason: 'empty', done: 0, blocked: 0, in_progress: 0, pending: 0, others: [] },
     },
   ],
   run: (ctx, input) =>

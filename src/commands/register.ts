@@ -12,12 +12,15 @@ export default defineCommand({
     role: role.optional(),
     count: z.int().min(1).max(100).optional().describe('ensure that agents 1 to count exist'),
   }),
-  output: z.object({ agent_ids: z.array(agentId) }),
+  output: z.object({
+    agent_ids: z.array(agentId),
+    agents: z.int().describe('how many there are in the repo now'),
+  }),
   effect: 'write',
   errors: ['CONFLICT'],
   examples: [
-    { in: { cmd: 'register', name: 'ada', role: 'implementer' }, out: { agent_ids: ['$int'] } },
-    { in: { cmd: 'register', count: 3 }, out: { agent_ids: [1, 2, 3] } },
+    { in: { cmd: 'register', name: 'ada', role: 'implementer' }, out: { agent_ids: ['$int'], agents: 1 } },
+    { in: { cmd: 'register', count: 3 }, out: { agent_ids: [1, 2, 3], agents: 3 } },
   ],
   run: (ctx, input) =>
     write(ctx, 'register', input, { ...(ctx.env.HOSTNAME ? { host: ctx.env.HOSTNAME } : {}) }),

@@ -1,9 +1,9 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
-import { agentId, beadId, fence, LIMITS, text } from '../contract/fields.ts'
+import { agentId, beadId, fence, LIMITS, text, unread } from '../contract/fields.ts'
 import { holderWrite } from '../runtime/write.ts'
 
-const output = z.object({ bead_id: z.string(), status: z.string() })
+const output = z.object({ bead_id: z.string(), status: z.string(), unread })
 
 export default defineCommand({
   name: 'release',

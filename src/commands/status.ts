@@ -41,7 +41,7 @@ export default defineCommand({
         swarm_status: 'running',
         beads: { pending: 1, in_progress: 1 },
         ready: 0,
-        agents: { idle: 1, working: 1 },
+        agents: { absent: 1, working: 1 },
         claims: 1,
         oldest_claim: { bead_id: 'api', agent_id: 1, held_ms: '$int' },
         events_last_minute: '$int',

@@ -54,7 +54,7 @@ export const BEAD_STATUSES = [
   'deferred',
   'cancelled',
 ] as const
-export const AGENT_STATUSES = ['idle', 'working', 'waiting', 'error', 'done'] as const
+export const AGENT_STATUSES = ['idle', 'working', 'waiting', 'error', 'done', 'absent'] as const
 export const STAGE_STATUSES = ['started', 'passed', 'failed', 'error'] as const
 export const OUTCOMES = ['passed', 'failed', 'error'] as const
 export const TRANSITIONS = ['advance', 'retry', 'finalize', 'block', 'noop'] as const
@@ -100,6 +100,27 @@ export const ARTIFACT_TYPES = [
   'error_message',
   'feedback',
 ] as const
+
+/** In every answer of an agent's loop. */
+export const unread = z
+  .int()
+  .optional()
+  .describe('messages and broadcasts to read with inbox; absent when there are none')
+
+/** What is said where there is nothing to do. */
+export const nothingToDo = {
+  done: z
+    .int()
+    .optional()
+    .describe('beads that are completed or cancelled; this and the next stop at 10,000'),
+  blocked: z.int().optional().describe('beads that wait for a person'),
+  in_progress: z.int().optional(),
+  pending: z.int().optional(),
+  waiting_for: z
+    .array(z.object({ bead_id: z.string(), agent_id: z.int(), stage: z.string() }))
+    .optional()
+    .describe('who is at work on what; five at most'),
+}
 
 export const beadStatus = z.enum(BEAD_STATUSES)
 export const messageType = z.enum(MESSAGE_TYPES)

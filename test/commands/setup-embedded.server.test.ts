@@ -40,7 +40,7 @@ describe('in a directory without a database', () => {
     })
     expect(await db('stop')).toMatchObject({ running: false, changed: true })
     expect(await db('stop')).toMatchObject({ running: false, changed: false })
-    expect(await place.ask({ cmd: 'status' })).toMatchObject({ agents: { idle: 2 } })
+    expect(await place.ask({ cmd: 'status' })).toMatchObject({ agents: { absent: 2 } })
     expect(await db('start')).toMatchObject({ running: true, changed: false })
     const elsewhere = openAt(parent, { SWARM_ROOT: first, DATABASE_URL: 'postgres://nobody@127.0.0.1:1/x' })
     expect(await elsewhere.ask({ cmd: 'db', action: 'status' })).toMatchObject({ used: false, running: true })

@@ -73,3 +73,20 @@ describe('ack', () => {
     expect(await session.ask({ cmd: 'inbox', agent_id: 2 })).toMatchObject({ messages: [], unread: 0 })
   })
 })
+
+describe('a message that nobody acks in time', () => {
+  it.each([
+    { cmd: 'wait', bead_id: 'b' },
+    { cmd: 'claim-next', agent_id: 3 },
+  ])('becomes overdue while somebody waits with $cmd', async (request) => {
+    const repo = `overdue-${request.cmd}`
+    const session = openSession(url, repo)
+    await session.ask({ cmd: 'register', count: 3 })
+    await session.ask({ cmd: 'enqueue', beads: [{ bead_id: 'b', title: 'held' }] })
+    await session.ask({ cmd: 'claim-next', agent_id: 2 })
+    await session.ask({ cmd: 'send', agent_id: 1, to: 2, body: 'soon', deadline_ms: 1 })
+    await session.ask({ ...request, rid: 'w', wait_ms: 2_500 })
+    const { events } = await session.ask({ cmd: 'events', event_type: 'message_overdue' })
+    expect(events).toMatchObject([{ payload: { from: 1, to: 2 } }])
+  })
+})

@@ -181,7 +181,9 @@ describe('waiting instead of polling', () => {
   }, 30_000)
 
   test('SIGTERM answers what waits with shutdown and ends subscriptions with their last line', async () => {
-    const child = spawn(process.execPath, [BIN], { env: cleanEnv(envFor('waiting')) })
+    const env = envFor('shut-down')
+    await runSwarm(['register', '--count', '1'], { env })
+    const child = spawn(process.execPath, [BIN], { env: cleanEnv(env) })
     let out = ''
     child.stdout.on('data', (chunk: Buffer) => {
       out += chunk.toString('utf8')

@@ -48,6 +48,8 @@ export interface OpenDatabase extends Database {
   transaction<T>(work: (db: Database) => Promise<T>, options?: TransactionOptions): Promise<T>
   /** Wakes those who wait for a change of this repo: throttled, after the reply, in another statement. Writes do it by themselves. */
   notify(repo: string): void
+  /** How long each attempt to connect may take from now on, in ms. */
+  connectWithin(ms: number): void
   /** The listening connection of this process, shared; made on first use. */
   listener(): Promise<Listener>
   /** Sends a pending notification, then ends every connection. */
@@ -162,6 +164,10 @@ class PooledDatabase implements OpenDatabase {
       throw error
     })
     return this.#listener
+  }
+
+  connectWithin(ms: number): void {
+    this.#pool.connectTimeoutMs = ms
   }
 
   async close(): Promise<void> {

@@ -15,7 +15,9 @@ const IDLE_MS = 60_000
 
 /** The connections of one process to one database: one client at a time, replaced when it has shown a fault. */
 export class Pool {
-  readonly options: PoolOptions
+  readonly options: Omit<PoolOptions, 'connectTimeoutMs'>
+  /** For each attempt to connect, in ms. A change counts for the clients that are made from then on. */
+  connectTimeoutMs: number
   readonly #open: () => Promise<ConnectTarget>
   readonly #gate: Gate
   #opening: Promise<ConnectTarget> | undefined
@@ -32,6 +34,7 @@ export class Pool {
 
   constructor(target: ConnectTarget | (() => Promise<ConnectTarget>), options: PoolOptions) {
     this.options = options
+    this.connectTimeoutMs = options.connectTimeoutMs
     this.#open = typeof target === 'function' ? target : () => Promise.resolve(target)
     this.#gate = new Gate(Math.max(2, options.max))
   }
@@ -108,6 +111,7 @@ export class Pool {
     this.#made += 1
     this.#client = new Client({
       ...this.options,
+      connectTimeoutMs: this.connectTimeoutMs,
       max: Math.max(2, this.options.max),
       // another server first: the last one was not what was asked for
       connect: { ...connect, hosts: [...connect.hosts.slice(first), ...connect.hosts.slice(0, first)] },

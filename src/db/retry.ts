@@ -93,10 +93,10 @@ function patienceMs(error: Failure, unknown: boolean, tries: number, pool: Pool)
       return tries < 3 ? Number.POSITIVE_INFINITY : 0
     case 'starting':
     case 'full':
-      return unknown ? Number.POSITIVE_INFINITY : pool.options.connectTimeoutMs
+      return unknown ? Number.POSITIVE_INFINITY : pool.connectTimeoutMs
     case 'away':
       if (unknown) return Number.POSITIVE_INFINITY
-      return pool.up || tries < pool.hosts ? pool.options.connectTimeoutMs : 0
+      return pool.up || tries < pool.hosts ? pool.connectTimeoutMs : 0
     default:
       return 0
   }

@@ -1,8 +1,9 @@
 import type { CommandContext } from '../contract/command.ts'
 import type { Database, Holdings, Root } from '../contract/context.ts'
-import { openDatabase } from '../db/database.ts'
+import { SwarmError } from '../contract/errors.ts'
+import { type OpenDatabase, openDatabase } from '../db/database.ts'
 import { createHoldings } from './holdings.ts'
-import { resolveTarget, type TargetRequest } from './target.ts'
+import { type ResolvedTarget, resolveTarget, type TargetRequest } from './target.ts'
 
 /** One database with the claims that this process holds in it. */
 export interface Connection {
@@ -12,45 +13,102 @@ export interface Connection {
   readonly cursors: Map<string, number>
 }
 
+/** A connection while a request uses it. */
+export interface Use extends Connection {
+  /** Must be called once, when the request has been answered. */
+  release(): void
+}
+
 export interface Connections {
-  /** The connection a request asks for; opened on first use of its database. */
-  get(request: TargetRequest, env: CommandContext['env'], root: Root | null): Connection
+  /**
+   * The connection a request asks for; opened on first use of its database. BUSY when as many pools are open as may be and all
+   * of them are needed.
+   */
+  use(request: TargetRequest, env: CommandContext['env'], root: Root | null): Use
+  /** One connection for each database, to renew its claims on. */
   all(): readonly Connection[]
   close(): Promise<void>
 }
 
+/** Pools of one process at most. Beyond it the one that has rested longest is closed. */
+const MAX_POOLS = 16
+
+/** What this process holds in one database, by whatever user and parameters it connects. */
+type Held = Pick<Connection, 'holdings' | 'cursors'>
+
+interface Pool {
+  readonly db: OpenDatabase
+  readonly database: string
+  readonly held: Held
+  /** Requests that use it now. */
+  users: number
+}
+
 /** The databases one process talks to, each with connections of its own. */
 export function createConnections(holder: string): Connections {
-  const open = new Map<string, Connection & { close(): Promise<void> }>()
-  return {
-    get(request, env, root) {
-      const target = resolveTarget(request, env, root)
-      const known = open.get(target.key)
-      if (known) return known
-      const db = openDatabase(target.open, {
-        connectTimeoutMs: target.connectTimeoutMs,
-        holder,
-        onWarn: (message) => {
-          import('../logger.ts').then(({ getLogger }) => getLogger().warn({}, message)).catch(() => {})
-        },
-        ...(root?.config.statement_timeout_ms
-          ? { statementTimeoutMs: root.config.statement_timeout_ms }
-          : {}),
-        ...(target.listenUrl ? { listenUrl: target.listenUrl } : {}),
+  // in the order of their last use, the latest at the end
+  const pools = new Map<string, Pool>()
+  const held = new Map<string, Held>()
+
+  function open(target: ResolvedTarget, root: Root | null): Pool {
+    makeRoom()
+    const { database } = target
+    const known = held.get(database) ?? { holdings: createHoldings(), cursors: new Map<string, number>() }
+    held.set(database, known)
+    const db = openDatabase(target.open, {
+      connectTimeoutMs: target.connectTimeoutMs,
+      holder,
+      onWarn: (message) => {
+        import('../logger.ts').then(({ getLogger }) => getLogger().warn({}, message)).catch(() => {})
+      },
+      ...(root?.config.statement_timeout_ms ? { statementTimeoutMs: root.config.statement_timeout_ms } : {}),
+      ...(target.listenUrl ? { listenUrl: target.listenUrl } : {}),
+    })
+    return { db, database, held: known, users: 0 }
+  }
+
+  function makeRoom(): void {
+    if (pools.size < MAX_POOLS) return
+    const spare = [...pools].find(([, pool]) => !isNeeded(pool))
+    if (!spare) {
+      throw new SwarmError('BUSY', `this process is at work on ${MAX_POOLS} databases already`, {
+        ctx: { field: 'database_url', limit: MAX_POOLS },
       })
-      const connection = {
-        db,
-        holdings: createHoldings(),
-        cursors: new Map<string, number>(),
-        close: () => db.close(),
+    }
+    const [key, { db, database, held: rest }] = spare
+    pools.delete(key)
+    if (rest.holdings.list().length === 0 && rest.cursors.size === 0) held.delete(database)
+    // nobody uses it; a wake-up that still waits to be sent may fail
+    db.close().catch(() => {})
+  }
+
+  /** Whether a request runs on it, or claims are renewed on it alone. */
+  function isNeeded(pool: Pool): boolean {
+    const { users, held: own } = pool
+    const others = [...pools.values()].some((other) => other !== pool && other.held === own)
+    return users > 0 || (!others && own.holdings.list().some(({ lost }) => !lost))
+  }
+
+  return {
+    use(request, env, root) {
+      const target = resolveTarget(request, env, root)
+      const pool = pools.get(target.key) ?? open(target, root)
+      pools.delete(target.key)
+      pools.set(target.key, pool)
+      pool.db.connectWithin(target.connectTimeoutMs)
+      pool.users += 1
+      return {
+        db: pool.db,
+        ...pool.held,
+        release() {
+          pool.users -= 1
+        },
       }
-      open.set(target.key, connection)
-      return connection
     },
-    all: () => [...open.values()],
+    all: () => [...new Map([...pools.values()].map(({ db, held: own }) => [own, { db, ...own }])).values()],
     async close() {
-      await Promise.all([...open.values()].map((connection) => connection.close()))
-      open.clear()
+      await Promise.all([...pools.values()].map(({ db }) => db.close()))
+      pools.clear()
     },
   }
 }

@@ -1,4 +1,4 @@
-import type { Catalog, CommandContext } from '../contract/command.ts'
+import type { Catalog } from '../contract/command.ts'
 import type { WriteCall } from '../contract/context.ts'
 import type { Emit, Reply, Rid } from '../contract/envelope.ts'
 import { SwarmError } from '../contract/errors.ts'
@@ -6,14 +6,7 @@ import type { Json, JsonObject } from '../contract/json.ts'
 import { toSwarmError } from './faults.ts'
 import { describeRequest, type Prepared, prepare } from './prepare.ts'
 import { startRenewing } from './renew.ts'
-import {
-  createProcess,
-  emitter,
-  type Notes,
-  type ProcessOptions,
-  type Scope,
-  times,
-} from './request-context.ts'
+import { createProcess, emitter, type ProcessOptions, type Scope, times } from './request-context.ts'
 import { startRetention } from './retention.ts'
 import { noRoot } from './target.ts'
 
@@ -74,18 +67,18 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     return d as Json
   }
 
-  const success = async (request: Prepared, d: Json, notes: Notes, started: number): Promise<Reply> => ({
+  const success = async (request: Prepared, d: Json, scope: Scope, started: number): Promise<Reply> => ({
     ok: true,
     ...(request.rid === undefined ? {} : { rid: request.rid }),
     d,
-    ...(request.common.state ? { state: await totals(request) } : {}),
-    ...(notes.next ? { next: notes.next } : {}),
-    ...(notes.replayed ? { replayed: true } : {}),
+    ...(request.common.state ? { state: await totals(request, scope) } : {}),
+    ...(scope.notes.next ? { next: scope.notes.next } : {}),
+    ...(scope.notes.replayed ? { replayed: true } : {}),
     ...times(started),
   })
 
-  const totals = async (request: Prepared) => {
-    const [row] = await state.connection(request).db.read<{ total: number; active: number }>(
+  const totals = async (request: Prepared, scope: Scope) => {
+    const [row] = await scope.db().read<{ total: number; active: number }>(
       `select count(*)::integer as total, (count(*) filter (where status = 'in_progress'))::integer as active
        from swarm.bead_backlog where repo_id = $1`,
       [state.repoOfRequest(request)],
@@ -98,7 +91,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     const { scope, done } = state.scope(request, emitter(request, emit, started))
     try {
       const d = await perform(request, scope)
-      return await success(request, d, scope.notes, started)
+      return await success(request, d, scope, started)
     } catch (error) {
       return failure(error, request.rid, started)
     } finally {
@@ -107,23 +100,25 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   }
 
   const runTogether = async (requests: readonly Prepared[], started: number): Promise<readonly Reply[]> => {
-    const calls: WriteCall[] = []
-    let ctx: CommandContext | undefined
-    for (const request of requests) {
-      if (!('append' in request.command)) throw new Error(`${request.command.name} does not append`)
-      const { scope } = state.scope(request, async () => {})
-      ctx = state.context(request, scope, perform)
-      calls.push(request.command.append(ctx, request.input))
+    const parts = requests.map((request) => ({ request, ...state.scope(request, async () => {}) }))
+    try {
+      const calls: WriteCall[] = []
+      for (const { request, scope } of parts) {
+        if (!('append' in request.command)) throw new Error(`${request.command.name} does not append`)
+        calls.push(request.command.append(state.context(request, scope, perform), request.input))
+      }
+      const settled = (await parts[0]?.scope.db().append(calls)) ?? []
+      return await Promise.all(
+        parts.map(({ request, scope }, at) => {
+          const result = settled[at]
+          if (result?.status !== 'fulfilled') return failure(result?.reason, request.rid, started)
+          if (result.value.replayed) scope.notes.replayed = true
+          return success(request, result.value.d, scope, started)
+        }),
+      )
+    } finally {
+      for (const { done } of parts) done()
     }
-    if (!ctx) return []
-    const settled = await ctx.db.append(calls)
-    return Promise.all(
-      requests.map((request, at) => {
-        const result = settled[at]
-        if (result?.status !== 'fulfilled') return failure(result?.reason, request.rid, started)
-        return success(request, result.value.d, result.value.replayed ? { replayed: true } : {}, started)
-      }),
-    )
   }
 
   return {

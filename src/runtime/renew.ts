@@ -28,10 +28,16 @@ export function startRenewing(
   held: () => Iterable<Held>,
   now: () => number = () => performance.now(),
 ): () => void {
-  const renewed = new Map<string, number>()
-  const busy = new Set<string>()
+  // by the holdings of a database: bead and fence of two databases may well be the same
+  const all = new WeakMap<Holdings, { renewed: Map<string, number>; busy: Set<string> }>()
+  const stateOf = (holdings: Holdings) => {
+    const known = all.get(holdings) ?? { renewed: new Map<string, number>(), busy: new Set<string>() }
+    all.set(holdings, known)
+    return known
+  }
   const tick = () => {
     for (const { db, holdings, maxHoldMs = DEFAULT_MAX_HOLD_MS } of held()) {
+      const { renewed, busy } = stateOf(holdings)
       for (const claim of holdings.list()) {
         const key = `${claim.repo} ${claim.bead_id} ${claim.fence}`
         const due = (renewed.get(key) ?? claim.since) + claim.lease_ms / FRACTION

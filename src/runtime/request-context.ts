@@ -5,7 +5,7 @@ import type { Emit, RenderRequest, Rid } from '../contract/envelope.ts'
 import type { FixRequest } from '../contract/errors.ts'
 import type { Json, JsonObject } from '../contract/json.ts'
 import { loadRoot, repoOf } from '../root/config.ts'
-import { type Connection, createConnections } from './connections.ts'
+import { createConnections, type Use } from './connections.ts'
 import { inherited, type Prepared, prepare } from './prepare.ts'
 import { noRoot } from './target.ts'
 
@@ -27,6 +27,8 @@ export interface Notes {
 
 /** What a request runs with. Its parts share the database; a part of a transaction has its own. */
 export interface Scope {
+  /** Connects on first use; until the request is answered. */
+  readonly connection: () => Use
   readonly db: () => Database
   readonly holdings: () => Holdings
   readonly key: string
@@ -64,8 +66,8 @@ export function createProcess(options: ProcessOptions) {
   }
   const hasOwnDatabase = ({ common }: Prepared) =>
     common.database_url !== undefined || Boolean(env.DATABASE_URL)
-  const connection = (request: Prepared): Connection =>
-    connections.get(request.common, env, hasOwnDatabase(request) ? rootIfAny() : currentRoot())
+  const connect = (request: Prepared): Use =>
+    connections.use(request.common, env, hasOwnDatabase(request) ? rootIfAny() : currentRoot())
 
   const repoOfRequest = (request: Prepared): string => {
     const named = request.common.repo ?? (env.SWARM_REPO || undefined)
@@ -89,7 +91,6 @@ export function createProcess(options: ProcessOptions) {
     forgetRoot() {
       root = null
     },
-    connection,
     repoOfRequest,
 
     /** The scope of an outermost request. Call `done` when it has been answered. */
@@ -101,16 +102,23 @@ export function createProcess(options: ProcessOptions) {
       const own = new AbortController()
       const cancellable = waits && rid !== undefined
       if (cancellable) open.set(rid, own)
+      let use: Use | undefined
+      const connection = () => {
+        use ??= connect(request)
+        return use
+      }
       return {
         scope: {
-          db: () => connection(request).db,
-          holdings: () => connection(request).holdings,
+          connection,
+          db: () => connection().db,
+          holdings: () => connection().holdings,
           key: request.write.idem ?? `${holder}-${++operations}`,
           signal: cancellable ? AbortSignal.any([stop.signal, own.signal]) : stop.signal,
           emit,
           notes: {},
         },
         done: () => {
+          use?.release()
           if (cancellable && open.get(rid) === own) open.delete(rid)
         },
       }
@@ -153,7 +161,7 @@ export function createProcess(options: ProcessOptions) {
           return scope.holdings()
         },
         get cursors() {
-          return connection(request).cursors
+          return scope.connection().cursors
         },
         next(fix) {
           scope.notes.next = fix

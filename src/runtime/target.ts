@@ -3,6 +3,7 @@ import type { CommandContext } from '../contract/command.ts'
 import type { Root } from '../contract/context.ts'
 import { SwarmError } from '../contract/errors.ts'
 import type { ConnectTarget } from '../db/database.ts'
+import { parseUrl } from '../db/url.ts'
 
 export interface TargetRequest {
   readonly database_url?: string | undefined
@@ -12,6 +13,8 @@ export interface TargetRequest {
 export interface ResolvedTarget {
   /** Equal for requests that may share connections. */
   readonly key: string
+  /** Equal for requests that go to the same database, whoever asks and however long connecting may take. */
+  readonly database: string
   readonly connectTimeoutMs: number
   readonly listenUrl: string | undefined
   readonly open: () => Promise<ConnectTarget>
@@ -37,7 +40,8 @@ export function resolveTarget(
   const listenUrl = env.SWARM_LISTEN_URL || root?.config.listen_url
   if (url !== undefined) {
     return {
-      key: `${connectTimeoutMs} ${url}`,
+      key: url,
+      database: databaseOf(url),
       connectTimeoutMs,
       listenUrl,
       open: async () => ({ kind: 'url', url }),
@@ -47,10 +51,21 @@ export function resolveTarget(
   const swarmDir = join(root.path, '.swarm')
   const idleStopMs = root.config.idle_stop_ms
   return {
-    key: `${connectTimeoutMs} ${swarmDir}`,
+    key: swarmDir,
+    database: swarmDir,
     connectTimeoutMs,
     listenUrl,
     open: async () => (await import('../embedded/target.ts')).embeddedTarget(swarmDir, idleStopMs),
+  }
+}
+
+/** Hosts and name of a database. A URL that cannot be used stands for itself: connecting to it says what is wrong. */
+function databaseOf(url: string): string {
+  try {
+    const { hosts, database } = parseUrl(url)
+    return JSON.stringify([hosts.map(({ host, port }) => `${host}:${port}`), database])
+  } catch {
+    return url
   }
 }
 

@@ -23,3 +23,24 @@ test('a renewal that comes back late does not touch the claim of another bead wi
   stop()
   expect(holdings.get('r', 1)).toEqual(next)
 })
+
+test('a claim is renewed in its own database, whatever another database calls by the same names', async () => {
+  const claim = { repo: 'r', agent_id: 1, bead_id: 'a', fence: 1, lease_ms: 1_000, since: 0 }
+  const asked: string[] = []
+  const databases = ['first', 'second'].map((name) => {
+    const holdings = createHoldings()
+    holdings.set(claim)
+    const read = async () => {
+      asked.push(name)
+      return [{ renewed: true }]
+    }
+    return { db: { read } as unknown as Held['db'], holdings }
+  })
+  const stop = startRenewing(
+    () => databases,
+    () => 10_000,
+  )
+  await expect.poll(() => asked.length).toBeGreaterThan(1)
+  stop()
+  expect([...new Set(asked)]).toEqual(['first', 'second'])
+})

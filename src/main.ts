@@ -16,6 +16,9 @@ async function main(argv: readonly string[]): Promise<void> {
   if (first === 'demo-agent' && second !== undefined) {
     return (await import('./demo/agent.ts')).runDemoAgent(JSON.parse(second))
   }
+  if (first === 'demo-session' && second !== undefined) {
+    return (await import('./agents/demo/program.ts')).runDemoSession(second)
+  }
   return (await import('./surface/cli/index.ts')).runCli(argv)
 }
 

@@ -25,7 +25,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   doctor: ['contract', 'root', 'db', 'runtime'],
   core: [],
   workspaces: ['contract', 'process'],
-  agents: ['contract'],
+  agents: ['contract', 'process'],
   commands: [
     'contract',
     'repair',

@@ -1,0 +1,14 @@
+import type { AdapterName } from '../contract/agents-config.ts'
+import type { Adapter } from './adapter.ts'
+import { commandAdapter } from './command/adapter.ts'
+import { demoAdapter } from './demo/adapter.ts'
+
+const ADAPTERS: Readonly<Partial<Record<AdapterName, Adapter>>> = {
+  command: commandAdapter,
+  demo: demoAdapter,
+}
+
+/** The adapter of a name. */
+export function adapterNamed(name: AdapterName): Adapter | undefined {
+  return ADAPTERS[name]
+}

@@ -2,7 +2,8 @@ import * as z from 'zod'
 import { type CommandContext, defineCommand } from '../contract/command.ts'
 import type { Database, Holdings } from '../contract/context.ts'
 import type { SwarmError } from '../contract/errors.ts'
-import type { Json, JsonObject } from '../contract/json.ts'
+import { isJsonObject, type Json, type JsonObject } from '../contract/json.ts'
+import { type BatchOperation, beginBatch, endBatch, noting } from '../runtime/batch-operation.ts'
 import { checkParts, effectOf, endError, wholeError } from '../runtime/batch-parts.ts'
 import { toSwarmError } from '../runtime/faults.ts'
 import { overlayHoldings } from '../runtime/holdings.ts'
@@ -24,15 +25,18 @@ const result = z.object({
 })
 type Result = z.output<typeof result>
 
+const output = z.object({
+  results: z.array(result).describe('one for each request, in order'),
+  failed: z.int().describe('how many did not succeed; always 0 when atomic'),
+})
+type Output = z.output<typeof output>
+
 export default defineCommand({
   name: 'batch',
   group: 'other',
   summary: 'several requests in one transaction, or one after the other with atomic false',
   input,
-  output: z.object({
-    results: z.array(result).describe('one for each request, in order'),
-    failed: z.int().describe('how many did not succeed; always 0 when atomic'),
-  }),
+  output,
   effect: 'write',
   errors: ['NOTFOUND', 'CONFLICT', 'EXISTS', 'BUSY'],
   examples: [
@@ -60,12 +64,12 @@ export default defineCommand({
     },
   ],
   async run(ctx, { ops, atomic }) {
-    await checkParts(ctx.catalog, ops, atomic)
-    const results = atomic ? await together(ctx, ops) : await apart(ctx, ops)
-    return { results, failed: results.filter(({ ok }) => !ok).length }
+    await checkParts(ctx, ops, atomic)
+    const operation = { ctx, args: { ops, atomic } }
+    return atomic ? together(operation, ops) : apart(operation, ops)
   },
   async dry(ctx, { ops, atomic }) {
-    await checkParts(ctx.catalog, ops, atomic)
+    await checkParts(ctx, ops, atomic)
     const would: string[] = []
     for (const [at, op] of ops.entries()) {
       try {
@@ -80,40 +84,75 @@ export default defineCommand({
 })
 
 /**
- * In one transaction: the first that fails undoes the others and is the answer. Each part has the same operation key however
- * often the transaction runs, so it may run again when the outcome of its end is unknown.
+ * In one transaction: the first that fails undoes the others and is the answer. The batch and each part have the same operation
+ * keys however often the transaction runs, so it may run again when the outcome of its end is unknown.
  */
-async function together(ctx: CommandContext, ops: readonly JsonObject[]): Promise<Result[]> {
+async function together(operation: BatchOperation, ops: readonly JsonObject[]): Promise<Output> {
+  const { ctx } = operation
   let holdings = overlayHoldings(ctx.holdings)
-  const work = async (db: Database): Promise<Result[]> => {
+  let replayed = false
+  const work = async (db: Database, { contended }: { readonly contended: boolean }): Promise<Output> => {
     holdings = overlayHoldings(ctx.holdings)
-    const done: Result[] = []
+    const prior = await beginBatch<Output>(operation, db, contended)
+    replayed = prior !== undefined
+    if (prior) return prior
+    let changed = false
+    const inside = noting(db, () => {
+      changed = true
+    })
+    const results: Result[] = []
     for (const [at, op] of ops.entries()) {
-      const d = await part(ctx, op, at, { db, holdings }).catch((error) => {
+      const d = await part(ctx, op, at, { db: inside, holdings }).catch((error) => {
         throw wholeError(error, at, ops, ctx.key)
       })
-      done.push({ ok: true, d: toJson(d) })
+      results.push({ ok: true, d: toJson(d) })
     }
-    return done
+    const output = { results, failed: 0 }
+    await endBatch(operation, db, changed ? output : undefined)
+    return output
   }
-  const results = await ctx.db.transaction(work, { keyed: true }).catch((error) => {
+  const output = await ctx.db.transaction(work, { keyed: true }).catch((error) => {
     throw endError(error, ops, ctx.key)
   })
   holdings.commit()
-  return results
+  if (replayed) await takeUp(ctx, ops, output)
+  return output
 }
 
-async function apart(ctx: CommandContext, ops: readonly JsonObject[]): Promise<Result[]> {
+/** The reply is kept once all parts have been done; until then the same request does the rest. */
+async function apart(operation: BatchOperation, ops: readonly JsonObject[]): Promise<Output> {
+  const { ctx } = operation
+  const prior = await beginBatch<Output>(operation, ctx.db, false)
+  if (prior) {
+    await takeUp(ctx, ops, prior)
+    return prior
+  }
+  let changed = false
+  const db = noting(ctx.db, () => {
+    changed = true
+  })
   const results: Result[] = []
   for (const [at, op] of ops.entries()) {
     results.push(
-      await part(ctx, op, at).then(
+      await part(ctx, op, at, { db }).then(
         (d) => ({ ok: true, d: toJson(d) }),
         (error) => failed(ctx, toSwarmError(error)),
       ),
     )
   }
-  return results
+  const output = { results, failed: results.filter(({ ok }) => !ok).length }
+  if (!changed) await endBatch(operation, ctx.db, undefined)
+  else if (output.failed === 0) await endBatch(operation, ctx.db, output)
+  return output
+}
+
+/** The claims of a batch whose reply came from an earlier send: this process holds them as it does after a replayed claim. */
+async function takeUp(ctx: CommandContext, ops: readonly JsonObject[], { results }: Output): Promise<void> {
+  for (const [at, op] of ops.entries()) {
+    const d = results[at]?.d
+    if (!isJsonObject(d) || !isJsonObject(d.bead) || typeof d.fence !== 'number') continue
+    await part(ctx, op, at)
+  }
 }
 
 function part(

@@ -29,6 +29,7 @@ export default defineCommand({
     recounted: z.array(z.string()).optional().describe('the beads whose count was wrong'),
   }),
   effect: 'write',
+  alone: true,
   needs: 'nothing',
   errors: [],
   examples: [

@@ -49,6 +49,7 @@ export default defineCommand({
     more_problems: z.int().optional().describe('how many are not listed'),
   }),
   effect: 'write',
+  alone: true,
   errors: [],
   positional: ['path'],
   examples: [],

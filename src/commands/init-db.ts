@@ -11,6 +11,7 @@ export default defineCommand({
   input: z.strictObject({ join }),
   output: initDbOutput,
   effect: 'write',
+  alone: true,
   errors: ['EXISTS', 'CONFLICT'],
   examples: [
     {

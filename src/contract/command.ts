@@ -51,6 +51,8 @@ interface CommandBase<I extends z.ZodObject, O extends z.ZodType> {
   readonly pages?: true
   /** True when this request may wait; then it needs a `rid` in a pipe and runs beside the others. */
   waits?(input: z.output<I>): boolean
+  /** True when it can be no part of a batch although it does not wait: it runs for long, or makes the tables themselves. */
+  readonly alone?: true
   /** What a dry run answers; a sentence per change. Reads only. */
   dry?(ctx: CommandContext, input: z.output<I>): Promise<readonly string[]>
 }

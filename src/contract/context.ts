@@ -47,10 +47,13 @@ export interface Database {
   ): Promise<Row[]>
   /**
    * Runs `work` in one transaction; any throw rolls everything back. It may run again, so it must not keep what an earlier run
-   * did. `keyed`: its writes have the same operation keys every time, so that it may also run again when the outcome of a COMMIT
+   * did. `contended`: an earlier run, or another transaction of late, was undone by others who wanted the same rows. `keyed`: its writes have the same operation keys every time, so that it may also run again when the outcome of a COMMIT
    * is unknown.
    */
-  transaction<T>(work: (db: Database) => Promise<T>, options?: { readonly keyed?: boolean }): Promise<T>
+  transaction<T>(
+    work: (db: Database, attempt: { readonly contended: boolean }) => Promise<T>,
+    options?: { readonly keyed?: boolean },
+  ): Promise<T>
   /** Runs trusted SQL of several statements (schema.sql), in one transaction. */
   script(sql: string): Promise<void>
   /** Resolves when a write changed something in this repo (null: for any), or when `timeoutMs` passed, or when `signal` aborts. */

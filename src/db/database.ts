@@ -45,7 +45,10 @@ export interface OpenDatabase extends Database {
    * Runs `work` in one transaction; any throw rolls everything back. `work` runs again when the connection died, or others held
    * the rows, before COMMIT: it must not keep what an earlier run did outside the database.
    */
-  transaction<T>(work: (db: Database) => Promise<T>, options?: TransactionOptions): Promise<T>
+  transaction<T>(
+    work: (db: Database, attempt: { readonly contended: boolean }) => Promise<T>,
+    options?: TransactionOptions,
+  ): Promise<T>
   /** Wakes those who wait for a change of this repo: throttled, after the reply, in another statement. Writes do it by themselves. */
   notify(repo: string): void
   /** How long each attempt to connect may take from now on, in ms. */
@@ -58,6 +61,8 @@ export interface OpenDatabase extends Database {
 
 const NOTIFY =
   "select pg_notify('swarm', repo) from pg_catalog.json_array_elements_text($1::text::json) as changed(repo)"
+/** For so long after contention, transactions are told of it from the start. */
+const CONTENDED_MS = 10_000
 const NOTIFY_TIMEOUT_MS = 2_000
 const FLUSH_TIMEOUT_MS = 1_000
 
@@ -77,6 +82,8 @@ class PooledDatabase implements OpenDatabase {
   readonly #notifier: Notifier
   #listener: Promise<Listener> | undefined
   #listening: Listener | undefined
+  /** When contention undid a transaction last, of `performance.now()`. */
+  #contendedAt = Number.NEGATIVE_INFINITY
 
   constructor(target: ConnectTarget | (() => Promise<ConnectTarget>), options: DatabaseOptions) {
     this.#options = options
@@ -129,14 +136,20 @@ class PooledDatabase implements OpenDatabase {
   }
 
   async transaction<T>(
-    work: (db: Database) => Promise<T>,
+    work: (db: Database, attempt: { readonly contended: boolean }) => Promise<T>,
     { keyed = false }: TransactionOptions = {},
   ): Promise<T> {
     let changed = new Set<string>()
-    const value = await persist(this.#pool, this.#rules(keyed), (client, leftMs) => {
+    const value = await persist(this.#pool, this.#rules(keyed), (client, leftMs, undone) => {
+      if (undone) this.#contendedAt = performance.now()
+      // the next ones would most likely be undone too, each after the server's deadlock timeout
+      const contended = performance.now() - this.#contendedAt < CONTENDED_MS
       changed = new Set()
       const shared = { shown: this.#pool.shown, timeoutMs: leftMs, changed }
-      return client.begin((transaction) => work(new TransactionDatabase({ ...shared, transaction })), leftMs)
+      return client.begin(
+        (transaction) => work(new TransactionDatabase({ ...shared, transaction }), { contended }),
+        leftMs,
+      )
     }).catch((error: unknown) => this.#fail(error))
     for (const repo of changed) this.notify(repo)
     return value

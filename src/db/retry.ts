@@ -28,7 +28,7 @@ const SHORTEST_PAUSE_MS = 10
 const LONGEST_PAUSE_MS = 200
 
 /**
- * Runs `attempt` until it succeeds, fails for good or runs out of time; then throws `Stopped`, or what is no `Failure` as it is.
+ * Runs `attempt` until it succeeds, fails for good or runs out of time; `contended` tells it that an earlier one was undone by contention. Then throws `Stopped`, or what is no `Failure` as it is.
  *
  * A connection that died, and contention, are tried again up to the deadline. A server that was there a moment ago, starts up or
  * has no connection free gets the connect timeout to come back; one that never answered is away at once. What may have been
@@ -37,19 +37,23 @@ const LONGEST_PAUSE_MS = 200
 export async function persist<T>(
   pool: Pool,
   { timeoutMs, resend, random }: Persistence,
-  attempt: (client: Client, leftMs: number) => Promise<T>,
+  attempt: (client: Client, leftMs: number, contended: boolean) => Promise<T>,
 ): Promise<T> {
   // may start the embedded server
   await pool.connectOptions()
   let startedAt = performance.now()
   let unknown = false
   let ensured = false
+  let contended = false
   for (let tries = 1; ; tries += 1) {
     const deadlineAt = startedAt + timeoutMs
     try {
-      return await pool.run(deadlineAt, (client) => attempt(client, deadlineAt - performance.now()))
+      return await pool.run(deadlineAt, (client) =>
+        attempt(client, deadlineAt - performance.now(), contended),
+      )
     } catch (error) {
       if (!(error instanceof Failure)) throw error
+      contended ||= error.kind === 'contention'
       unknown = unknown ? mayStillBeDone(error) : !error.rolledBack
       if (unknown && !resend) throw new Stopped(error, true)
       if (error.kind === 'unprepared') pool.withoutPrepared()

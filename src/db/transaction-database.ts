@@ -49,8 +49,8 @@ export class TransactionDatabase implements Database {
   }
 
   /** A part that can fail on its own: a throw undoes what it did and leaves the rest. */
-  transaction<T>(work: (db: Database) => Promise<T>): Promise<T> {
-    return this.#explained(() => this.#context.transaction.savepoint(() => work(this)))
+  transaction<T>(work: (db: Database, attempt: { readonly contended: boolean }) => Promise<T>): Promise<T> {
+    return this.#explained(() => this.#context.transaction.savepoint(() => work(this, { contended: false })))
   }
 
   script(sql: string): Promise<void> {

@@ -1,42 +1,35 @@
-import type { Catalog, Effect } from '../contract/command.ts'
+import type { Catalog, CommandContext, Effect } from '../contract/command.ts'
 import { SwarmError } from '../contract/errors.ts'
 import { isJsonObject, type JsonObject } from '../contract/json.ts'
 import { toSwarmError } from './faults.ts'
+import { prepare } from './prepare.ts'
 import { loadCommand } from './verbs.ts'
-
-/** Verbs that wait, stream, run external commands or change the tables themselves: they have no place in a transaction. */
-const ALONE = new Set([
-  'subscribe',
-  'wait',
-  'run-once',
-  'agent',
-  'smoke',
-  'qa',
-  'import',
-  'init-db',
-  'doctor',
-  'load-profile',
-])
 
 /** What a part does; throws like the part itself when there is no such verb. */
 export async function effectOf(catalog: Catalog, op: JsonObject): Promise<Effect> {
   return (await loadCommand(catalog, op)).effect
 }
 
+/** What deciding about parts needs of the batch. */
+export type Parts = Pick<CommandContext, 'catalog' | 'env'>
+
 /** Refuses parts that cannot be parts, before any of them runs. `fix` is the batch without what was in the way. */
-export async function checkParts(
-  catalog: Catalog,
-  ops: readonly JsonObject[],
-  atomic: boolean,
-): Promise<void> {
+export async function checkParts(ctx: Parts, ops: readonly JsonObject[], atomic: boolean): Promise<void> {
   for (const [at, op] of ops.entries()) {
-    const refusal = await refusalOf(catalog, op)
+    const refusal = await refusalOf(ctx, op)
     if (!refusal) continue
     const { field, msg, instead } = refusal
-    const rest = [...ops.slice(0, at), ...instead, ...ops.slice(at + 1)]
-    const itself = op.cmd === 'batch' ? { cmd: 'describe', verb: 'batch' } : { ...op, cmd: String(op.cmd) }
+    const rest = [...ops.slice(0, at), ...instead, ...ops.slice(at + 1)].map(here)
+    const itself =
+      op.cmd === 'batch' ? { cmd: 'describe', verb: 'batch' } : { ...here(op), cmd: String(op.cmd) }
+    const { shown } = await import('../repair/wording.ts')
     throw new SwarmError('INVALID', `op ${at}: ${msg}`, {
-      ctx: { kind: 'InvalidValue', field: `ops[${at}].${field}`, got: op[field] ?? null, op: at },
+      ctx: {
+        kind: 'InvalidValue',
+        field: `ops[${at}].${field}`,
+        got: shown(field, op[field] ?? null),
+        op: at,
+      },
       fix: rest.length > 0 ? { cmd: 'batch', ops: rest, ...(atomic ? {} : { atomic }) } : itself,
     })
   }
@@ -49,26 +42,52 @@ interface Refusal {
   readonly instead: readonly JsonObject[]
 }
 
-async function refusalOf(catalog: Catalog, op: JsonObject): Promise<Refusal | undefined> {
+async function refusalOf(ctx: Parts, op: JsonObject): Promise<Refusal | undefined> {
   // an unknown verb is refused when its turn comes, with its own error
-  const command = await loadCommand(catalog, op).catch(() => undefined)
+  const command = await loadCommand(ctx.catalog, op).catch(() => undefined)
   if (command?.name === 'batch') {
     const inner = Array.isArray(op.ops) ? op.ops.filter(isJsonObject) : []
     return { field: 'cmd', msg: 'a batch cannot hold a batch; put its ops here', instead: inner }
   }
-  if (command && (command.effect === 'local' || ALONE.has(command.name))) {
-    return { field: 'cmd', msg: `${command.name} cannot be part of a batch; send it by itself`, instead: [] }
+  const alone = {
+    field: 'cmd',
+    msg: `${command?.name} cannot be part of a batch; send it by itself`,
+    instead: [],
   }
-  if (typeof op.wait_ms === 'number' && op.wait_ms > 0) {
-    const { wait_ms: _, ...now } = op
-    return { field: 'wait_ms', msg: 'a part of a batch cannot wait', instead: [now] }
-  }
-  const elsewhere = ['database_url', 'connect_timeout_ms'].find((name) => op[name] !== undefined)
+  if (command && (command.effect === 'local' || command.alone)) return alone
+  const elsewhere = ELSEWHERE.find((name) => op[name] !== undefined)
   if (elsewhere) {
-    const { database_url: _, connect_timeout_ms: __, ...here } = op
-    return { field: elsewhere, msg: 'a batch goes to one database; name it in the batch', instead: [here] }
+    return {
+      field: elsewhere,
+      msg: 'a batch goes to one database; name it in the batch',
+      instead: [here(op)],
+    }
   }
-  return undefined
+  if (!(await waits(ctx, op))) return undefined
+  for (const name of Object.keys(op)) {
+    const { [name]: _, ...now } = op
+    if (name !== 'cmd' && (await waits(ctx, now)) === false) {
+      return { field: name, msg: 'a part of a batch cannot wait', instead: [now] }
+    }
+  }
+  return alone
+}
+
+/** Whether a part would wait; undefined when it is refused anyway, with its own error when its turn comes. */
+async function waits({ catalog, env }: Parts, op: JsonObject): Promise<boolean | undefined> {
+  return prepare(catalog, op, env).then(
+    (prepared) => prepared.waits,
+    () => undefined,
+  )
+}
+
+/** Fields that say where the database is. */
+const ELSEWHERE = ['database_url', 'connect_timeout_ms'] as const
+
+/** A part without what would send it to another database. */
+function here(op: JsonObject): JsonObject {
+  const { database_url: _, connect_timeout_ms: __, ...rest } = op
+  return rest
 }
 
 /**

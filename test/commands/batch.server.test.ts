@@ -101,7 +101,41 @@ describe('an atomic batch', () => {
     expect(second.ok && first.ok && second.d).toEqual(first.ok && first.d)
     expect(await beadsOf('again')).toHaveLength(2)
     const other = await place.refused({ ...request, ops: [enqueue('b'), ...ops.slice(1)] })
-    expect(other).toMatchObject({ code: 'CONFLICT', ctx: { op: 0, field: 'idem' } })
+    expect(other).toMatchObject({ code: 'CONFLICT', ctx: { field: 'idem' } })
+  })
+
+  it.each<[string, (ops: readonly JsonObject[]) => readonly JsonObject[]]>([
+    ['more', (ops) => [...ops, enqueue('c')]],
+    ['fewer', (ops) => ops.slice(0, 1)],
+    ['the same in another order', (ops) => [...ops].reverse()],
+  ])('is itself only: %s under its key are a conflict', async (name, change) => {
+    const repo = `other-${name.replaceAll(' ', '-')}`
+    const place = session(repo)
+    for (const atomic of [true, false]) {
+      const request = { cmd: 'batch', idem: `k-${atomic}`, atomic, ops: [enqueue('a'), enqueue('b')] }
+      await place.ask(request)
+      const other = await place.refused({ ...request, ops: change(request.ops) })
+      expect(other).toMatchObject({ code: 'CONFLICT', ctx: { field: 'idem' } })
+      expect(await place.send(request)).toMatchObject({ ok: true })
+    }
+    expect(await beadsOf(repo)).toEqual(['a', 'b'])
+  })
+
+  it('sent again, it answers its whole first reply, what was read included', async () => {
+    const place = session('whole')
+    const request = { cmd: 'batch', idem: 'k', ops: [enqueue('a'), { cmd: 'beads' }] }
+    const first = await place.ask(request)
+    await place.ask(enqueue('b'))
+    expect(await place.ask(request)).toEqual(first)
+  })
+
+  it('in which nothing happened, it keeps no key', async () => {
+    const place = session('nothing')
+    await place.ask({ cmd: 'register', count: 1 })
+    const request = { cmd: 'batch', idem: 'k', ops: [{ cmd: 'claim-next', agent_id: 1 }] }
+    expect(await place.ask(request)).toMatchObject({ results: [{ d: { bead: null } }] })
+    await place.ask(enqueue('a'))
+    expect(await place.ask(request)).toMatchObject({ results: [{ d: { bead: { bead_id: 'a' } } }] })
   })
 
   it('is done once also when its connection dies under way', async () => {
@@ -203,6 +237,29 @@ describe('what cannot be part of a batch', () => {
     expect(refusal).toMatchObject({ code: 'INVALID', ctx: { ...ctx, op: 1 } })
     expect(refusal.fix).toEqual({ cmd: 'batch', ops: [{ cmd: 'status' }, instead] })
     expect(await place.ask(refusal.fix ?? {})).toMatchObject({ failed: 0 })
+  })
+
+  it.each<[JsonObject, JsonObject | undefined]>([
+    [{ cmd: 'work', agent_id: 1, command: ['true'] }, undefined],
+    [{ cmd: 'run-once', agent_id: 1, command: ['true'] }, undefined],
+    [
+      { cmd: 'monitor', view: 'active', watch_ms: 50 },
+      { cmd: 'monitor', view: 'active' },
+    ],
+  ])('whatever waits or runs commands: %j', async (op, instead) => {
+    const refusal = await session('parts').refused({ cmd: 'batch', ops: [{ cmd: 'status' }, op] })
+    expect(refusal).toMatchObject({ code: 'INVALID', ctx: { op: 1 } })
+    expect(refusal.fix).toEqual({ cmd: 'batch', ops: [{ cmd: 'status' }, ...(instead ? [instead] : [])] })
+  })
+
+  it('another database, whose password is not repeated', async () => {
+    const op = { cmd: 'ready', database_url: 'postgres://me:hunter2@x/y' }
+    const nested = { cmd: 'batch', ops: [op] }
+    for (const ops of [[op], [nested], [nested, op]]) {
+      const envelope = await session('parts').send({ cmd: 'batch', ops })
+      expect(envelope).toMatchObject({ ok: false, err: { code: 'INVALID' } })
+      expect(JSON.stringify(envelope)).not.toContain('hunter2')
+    }
   })
 
   it.each(['init', 'bootstrap', 'db', 'init-db', 'init-local-db', 'import', 'export', 'doctor'])(

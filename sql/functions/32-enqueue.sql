@@ -47,14 +47,14 @@ begin
         case when v_bead ? 'labels' and not (swarm.texts(v_bead -> 'labels') @> v_old.labels
           and v_old.labels @> swarm.texts(v_bead -> 'labels')) then 'labels' end,
         case when v_bead ? 'metadata' and v_bead -> 'metadata' <> v_old.metadata then 'metadata' end,
+        case when v_bead ? 'workflow' and v_flow <> v_old.workflow then 'workflow' end,
         case when v_bead ? 'depends_on' and coalesce((select array_agg(distinct d order by d) from unnest(swarm.texts(v_bead -> 'depends_on')) d), '{}')
           <> coalesce((select array_agg(distinct other_id order by other_id) from swarm.bead_links
                where repo_id = p_repo and bead_id = v_id and kind = 'blocks'), '{}') then 'depends_on' end], null);
       if v_differs <> '{}' then
         return swarm.refused('EXISTS', format('bead %s exists and differs in %s', v_id, array_to_string(v_differs, ', ')), null,
           jsonb_build_object('field', format('beads[%s]', v_at), 'bead_id', v_id, 'differs', to_jsonb(v_differs)),
-          jsonb_build_object('cmd', 'update', 'bead_id', v_id)
-            || (select jsonb_object_agg(f, v_bead -> f) from unnest(v_differs) f));
+          jsonb_build_object('cmd', 'show', 'bead_id', v_id));
       end if;
     else
       v_beads := v_beads || jsonb_build_array(v_bead || jsonb_build_object('bead_id', v_id, 'workflow', v_flow, 'stage', v_stage, 'at', v_at));
@@ -62,6 +62,14 @@ begin
     v_at := v_at + 1;
   end loop;
 
+  select b ->> 'discovered_from', (b ->> 'at')::integer into v_missing, v_at from jsonb_array_elements(v_beads) b
+    where b ? 'discovered_from' and not b ->> 'discovered_from' = any(v_ids) and not exists (
+      select from swarm.bead_backlog where repo_id = p_repo and bead_id = b ->> 'discovered_from') limit 1;
+  if v_missing is not null then
+    return swarm.refused('NOTFOUND', format('no bead %s in repo %s', v_missing, p_repo), null,
+      jsonb_build_object('field', format('beads[%s].discovered_from', v_at), 'got', v_missing),
+      jsonb_build_object('cmd', 'beads'));
+  end if;
   select jsonb_agg(jsonb_build_object('bead', b ->> 'bead_id', 'other', d, 'at', b -> 'at')) into v_edges
     from jsonb_array_elements(v_beads) b, jsonb_array_elements_text(b -> 'depends_on') d;
   if v_edges is not null then
@@ -84,6 +92,9 @@ begin
     perform swarm.insert_bead(p_repo, v_bead);
     v_made := v_made + 1;
   end loop;
+  insert into swarm.bead_links (repo_id, bead_id, other_id, kind)
+    select p_repo, b ->> 'bead_id', b ->> 'discovered_from', 'discovered-from' from jsonb_array_elements(v_beads) b
+      where b ? 'discovered_from' on conflict do nothing;
   if v_edges is not null then
     insert into swarm.bead_links (repo_id, bead_id, other_id, kind)
       select p_repo, e ->> 'bead', e ->> 'other', 'blocks' from jsonb_array_elements(v_edges) e on conflict do nothing;

@@ -11,6 +11,7 @@ const bead = z.strictObject({
   labels: labels.optional(),
   bead_type: text(64).optional().describe('task, bug, feature, epic, or your own'),
   depends_on: z.array(beadId).max(1_000).optional().describe('beads that must be done first'),
+  discovered_from: beadId.optional().describe('the bead during whose work this one was found'),
   metadata: metadata.optional(),
   workflow: text(64).optional(),
 })

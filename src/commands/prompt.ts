@@ -28,6 +28,7 @@ export default defineCommand({
       agentId: agent_id,
       role: rest.role,
       repo: namedRepo(ctx),
+      contractPath: ctx.root?.config.contract_path,
       render: ctx.render,
     })
     return { ...(agent_id === undefined ? {} : { agent_id }), ...rest, prompt }

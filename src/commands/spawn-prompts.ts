@@ -52,7 +52,13 @@ export default defineCommand({
     const prompts: Prompt[] = agents.map(({ agent_id, role: own }) => ({
       agent_id,
       ...(own === undefined ? {} : { role: own }),
-      prompt: agentPrompt({ agentId: agent_id, role: own, repo: namedRepo(ctx), render: ctx.render }),
+      prompt: agentPrompt({
+        agentId: agent_id,
+        role: own,
+        repo: namedRepo(ctx),
+        contractPath: ctx.root?.config.contract_path,
+        render: ctx.render,
+      }),
     }))
     return {
       prompts: out_dir === undefined ? prompts : await writeAll(resolve(ctx.cwd, out_dir), prompts),

@@ -46,6 +46,7 @@ export const configSchema = z.strictObject({
   statement_timeout_ms: z.int().min(100).max(3_600_000).optional(),
   max_line_bytes: z.int().min(1_024).max(67_108_864).optional(),
   max_hold_ms: z.int().min(1_000).optional(),
+  contract_path: text(200).optional(),
   retention: z
     .string()
     .regex(/^\d{1,6}[mhd]$/, { error: 'must be an age like 30d or 12h' })

@@ -106,6 +106,9 @@ repo = ${JSON.stringify(repo)}
 # How long a process renews a claim before it lets it expire, in ms (4 hours).
 # max_hold_ms = 14400000
 
+# Where an agent puts the contract of a bead, as its prompt says; <bead> stands for the bead's id.
+# contract_path = "docs/<bead>.md"
+
 # Remove events and audit rows that are older, like "30d" or "12h". Absent: keep them. Readers below are told.
 # retention = "30d"
 

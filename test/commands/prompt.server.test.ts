@@ -33,6 +33,7 @@ const CMDS = [
   'complete-stage',
   'complete-stage',
   'release',
+  'enqueue',
   'send',
   'broadcast',
 ]
@@ -59,10 +60,11 @@ describe('the prompt', () => {
 
   it('holds the whole loop for every agent with a usual role', () => {
     for (const role of [undefined, 'planner', 'test_writer', 'implementer', 'reviewer']) {
-      const options = { agentId: 2_147_483_647, role, repo: 'some/repository' }
+      const options = { agentId: 2_147_483_647, role, repo: 'web' }
       const lines = linesOf(agentPrompt({ ...options, render: renderLine }))
       expect(lines.map((line) => line.cmd)).toEqual(CMDS)
-      expect(lines.every((line) => (line.agent_id ?? line.from) === 2_147_483_647)).toBe(true)
+      const own = lines.filter(({ cmd }) => cmd !== 'enqueue')
+      expect(own.every(({ agent_id }) => agent_id === 2_147_483_647)).toBe(true)
       const commands = commandsOf(agentPrompt({ ...options, render: renderShell }))
       expect(commands.map((command) => command.split(' ')[1])).toEqual(CMDS)
     }
@@ -87,7 +89,7 @@ describe('the prompt', () => {
     expect(await pipe.close()).toBe(0)
     expect(await operator.ask({ cmd: 'show', bead_id: 'b0' })).toMatchObject({
       bead: { status: 'blocked', stage: 'implement', feedback: 'why' },
-      attempts: [{ status: 'passed' }, { status: 'failed', feedback: 'what is wrong' }, { status: 'error' }],
+      attempts: [{ status: 'passed' }, { status: 'failed', feedback: 'why' }, { status: 'error' }],
     })
   })
 
@@ -111,7 +113,7 @@ describe('the prompt', () => {
     }
     const { d } = await shell('swarm prompt')
     const prompt = isJsonObject(d) ? String(d.prompt) : ''
-    expect(prompt).toMatch(/^You are an agent in a swarm/)
+    expect(prompt).toMatch(/^You are an agent of a swarm/)
     const commands = commandsOf(prompt)
     expect(commands.map((command) => command.split(' ')[1])).toEqual(['register', ...CMDS])
     for (const command of commands) {

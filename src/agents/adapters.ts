@@ -1,9 +1,11 @@
 import type { AdapterName } from '../contract/agents-config.ts'
 import type { Adapter } from './adapter.ts'
+import { claudeAdapter } from './claude/adapter.ts'
 import { commandAdapter } from './command/adapter.ts'
 import { demoAdapter } from './demo/adapter.ts'
 
 const ADAPTERS: Readonly<Partial<Record<AdapterName, Adapter>>> = {
+  claude: claudeAdapter,
   command: commandAdapter,
   demo: demoAdapter,
 }

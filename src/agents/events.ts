@@ -46,12 +46,11 @@ export type AgentEvent =
       readonly model?: string
       readonly version?: string
     }
-  /** Text of the agent (`answer`, `thought`), or of the program beside its protocol. `partial`: a piece of what comes whole later. */
+  /** Text of the agent (`answer`, `thought`), whole and not in pieces, or a line of the program beside its protocol. */
   | {
       readonly kind: 'output'
       readonly from: 'answer' | 'thought' | 'stdout' | 'stderr'
       readonly text: string
-      readonly partial?: boolean
     }
   | { readonly kind: 'tool_started'; readonly id: string; readonly name: string; readonly input: string }
   /** `ok` is what the program says of the call, not whether a command in it has succeeded. */

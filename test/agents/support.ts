@@ -73,7 +73,7 @@ export class Scratch {
       ...orders,
     })
     this.#sessions.push(session)
-    return new Watched(session)
+    return new Watched(session, orders.home ?? join(place, 'home'))
   }
 
   /** Ends what a failed test has left, then the directory. */
@@ -86,13 +86,15 @@ export class Scratch {
 /** A session whose events are collected. */
 export class Watched {
   readonly session: AgentSession
+  readonly home: string
   readonly events: AgentEvent[] = []
   /** Resolves when there will be no more events. */
   readonly over: Promise<void>
   #wake: (() => void)[] = []
 
-  constructor(session: AgentSession) {
+  constructor(session: AgentSession, home: string) {
     this.session = session
+    this.home = home
     this.over = this.#read()
   }
 

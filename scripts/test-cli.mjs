@@ -1,0 +1,26 @@
+/**
+ * Runs the adapters with the real programs against the project's own model server: `npm run test:cli [claude codex opencode gemini]`.
+ * Not part of `npm test`: it fetches up to a gigabyte.
+ */
+import { spawnSync } from 'node:child_process'
+import { PROGRAMS, provide } from './cli-programs.mjs'
+
+const asked = process.argv.slice(2).filter((name) => !name.startsWith('-'))
+const unknown = asked.filter((name) => !(name in PROGRAMS))
+if (unknown.length > 0) {
+  process.stderr.write(`there is no ${unknown.join(', ')}; known: ${Object.keys(PROGRAMS).join(', ')}\n`)
+  process.exit(1)
+}
+
+const programs = {}
+for (const name of asked.length > 0 ? asked : Object.keys(PROGRAMS)) {
+  programs[name] = provide(name)
+  const { missing, version } = programs[name]
+  process.stderr.write(missing ? `NOT RUN: ${missing}\n` : `${name} ${version}\n`)
+}
+
+const { status } = spawnSync('npx', ['vitest', 'run', '--config', 'vitest.cli.config.mts'], {
+  stdio: 'inherit',
+  env: { ...process.env, SWARM_CLI_PROGRAMS: JSON.stringify(programs) },
+})
+process.exitCode = status ?? 1

@@ -1,0 +1,14 @@
+import { defineConfig } from 'vitest/config'
+import { vitePlugin } from './scripts/postgres-patch.mjs'
+
+/** The real agent programs, one after the other; `npm run test:cli` starts this. */
+export default defineConfig({
+  plugins: [vitePlugin()],
+  test: {
+    include: ['test/cli/*.cli.test.ts'],
+    pool: 'forks',
+    maxWorkers: 1,
+    testTimeout: 90_000,
+    hookTimeout: 60_000,
+  },
+})

@@ -118,11 +118,14 @@ create or replace function swarm.unknown_agent(p_repo text, p_agent integer) ret
   select swarm.refused('NOTFOUND', format('no agent %s in repo %s', p_agent, p_repo), null,
     jsonb_build_object('field', 'agent_id', 'got', p_agent),
     case when p_agent <= 100 then jsonb_build_object('cmd', 'register', 'count', p_agent)
-         else jsonb_build_object('cmd', 'register') end)
+         else jsonb_build_object('cmd', 'agents') end)
 $$;
 
--- The id that was probably meant: the same ignoring case, else one that contains it or is contained in it.
-create or replace function swarm.unknown_bead(p_repo text, p_bead text, p_request jsonb default null) returns jsonb
+drop function if exists swarm.unknown_bead(text, text, jsonb);
+
+-- The id that was probably meant: the same ignoring case, else one that contains it or is contained in it. It is a guess, so it is only
+-- shown: a request that acts is never made of it.
+create or replace function swarm.unknown_bead(p_repo text, p_bead text) returns jsonb
 language plpgsql stable as $$
 declare
   v_near text;
@@ -137,6 +140,6 @@ begin
   end if;
   return swarm.refused('NOTFOUND', format('no bead %s in repo %s', p_bead, p_repo), null,
     jsonb_strip_nulls(jsonb_build_object('field', 'bead_id', 'got', p_bead, 'nearest', v_near)),
-    case when v_near is not null and p_request is not null then p_request || jsonb_build_object('bead_id', v_near)
+    case when v_near is not null then jsonb_build_object('cmd', 'show', 'bead_id', v_near)
          else jsonb_build_object('cmd', 'beads') end);
 end $$;

@@ -25,7 +25,7 @@ begin
   end if;
   select * into b from swarm.bead_backlog where repo_id = p_repo and bead_id = v_bead for no key update;
   if not found then
-    return swarm.unknown_bead(p_repo, v_bead, a || jsonb_build_object('cmd', p ->> 'cmd'));
+    return swarm.unknown_bead(p_repo, v_bead);
   end if;
   select * into c from swarm.bead_claims where repo_id = p_repo and bead_id = v_bead and status = 'in_progress';
   if c.claimed_by is distinct from v_agent then
@@ -33,11 +33,11 @@ begin
         when c.claimed_by is not null then format('bead %s is held by agent %s now', v_bead, c.claimed_by)
         else format('agent %s does not hold bead %s (it is %s)', v_agent, v_bead, b.status) end, 'claim',
       jsonb_strip_nulls(jsonb_build_object('bead_id', v_bead, 'holder', c.claimed_by, 'status', b.status, 'fence', v_fence, 'current_fence', b.fence)),
-      v_again);
+      jsonb_build_object('cmd', 'show', 'bead_id', v_bead));
   end if;
   if v_fence <> b.fence then
     return swarm.refused('CONFLICT', format('fence %s of bead %s is old, it is %s now: another process of agent %s took over', v_fence, v_bead, b.fence, v_agent),
-      'claim', jsonb_build_object('bead_id', v_bead, 'fence', v_fence, 'current_fence', b.fence), v_again);
+      'claim', jsonb_build_object('bead_id', v_bead, 'fence', v_fence, 'current_fence', b.fence), jsonb_build_object('cmd', 'show', 'bead_id', v_bead));
   end if;
   return jsonb_build_object('bead_id', v_bead);
 end $$;

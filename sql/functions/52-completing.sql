@@ -25,8 +25,8 @@ begin
   select * into b from swarm.bead_backlog where repo_id = p_repo and bead_id = v_hold ->> 'bead_id';
   if a ->> 'stage' <> b.stage then
     return swarm.refused('CONFLICT', format('bead %s is at stage %s, not %s', b.bead_id, b.stage, a ->> 'stage'), 'stage',
-      jsonb_build_object('field', 'stage', 'got', a ->> 'stage', 'current', b.stage),
-      a || jsonb_build_object('cmd', 'complete-stage', 'stage', b.stage));
+      jsonb_build_object('field', 'stage', 'got', a ->> 'stage', 'current', b.stage, 'nearest', b.stage),
+      jsonb_build_object('cmd', 'show', 'bead_id', b.bead_id));
   end if;
   select * into s from swarm.workflow_stages where repo_id = p_repo and name = b.workflow and stage = b.stage;
   select * into v_history from swarm.stage_history

@@ -68,8 +68,8 @@ begin
   select position into v_there from swarm.workflow_stages where repo_id = p_repo and name = b.workflow and stage = v_stage;
   if v_there is null or v_there > v_here then
     return swarm.refused('CONFLICT', format('bead %s is at stage %s; only this stage or an earlier one can be started again, not %s', b.bead_id, b.stage, v_stage),
-      'stage', jsonb_build_object('field', 'stage', 'got', v_stage, 'current', b.stage),
-      a || jsonb_build_object('cmd', 'start-stage', 'stage', b.stage));
+      'stage', jsonb_build_object('field', 'stage', 'got', v_stage, 'current', b.stage, 'nearest', b.stage),
+      jsonb_build_object('cmd', 'show', 'bead_id', b.bead_id));
   end if;
   update swarm.stage_history set status = 'error', result = 'noop', completed_at = clock_timestamp(),
       duration_ms = greatest(0, extract(epoch from clock_timestamp() - started_at) * 1000)

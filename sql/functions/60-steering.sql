@@ -16,11 +16,11 @@ begin
   select bead_id into v_held from swarm.bead_claims where repo_id = p_repo and claimed_by = v_agent and status = 'in_progress';
   if v_held is not null then
     return swarm.refused('CONFLICT', format('agent %s already holds bead %s', v_agent, v_held), 'claim',
-      jsonb_build_object('agent_id', v_agent, 'bead_id', v_held), jsonb_build_object('cmd', 'release', 'agent_id', v_agent, 'bead_id', v_held));
+      jsonb_build_object('agent_id', v_agent, 'bead_id', v_held), jsonb_build_object('cmd', 'show', 'bead_id', v_held));
   end if;
   select * into b from swarm.bead_backlog where repo_id = p_repo and bead_id = a ->> 'bead_id' for no key update;
   if not found then
-    return swarm.unknown_bead(p_repo, a ->> 'bead_id', a || '{"cmd": "assign"}');
+    return swarm.unknown_bead(p_repo, a ->> 'bead_id');
   end if;
   if b.status <> 'pending' or b.open_blockers > 0 then
     return swarm.refused('CONFLICT', case when b.status <> 'pending' then format('bead %s is %s, not pending', b.bead_id, b.status)
@@ -56,11 +56,11 @@ begin
   end if;
   select * into b from swarm.bead_backlog where repo_id = p_repo and bead_id = v_id for no key update;
   if not found then
-    return swarm.unknown_bead(p_repo, v_id, a || '{"cmd": "update"}');
+    return swarm.unknown_bead(p_repo, v_id);
   end if;
   if v_status is not null and b.status = 'completed' then
     return swarm.refused('CONFLICT', format('bead %s is completed', v_id), 'claim', jsonb_build_object('status', b.status),
-      jsonb_build_object('cmd', 'reopen', 'bead_id', v_id));
+      jsonb_build_object('cmd', 'show', 'bead_id', v_id));
   end if;
   if a ? 'depends_on' then
     foreach v_other in array v_new loop
@@ -124,7 +124,7 @@ declare
 begin
   select * into b from swarm.bead_backlog where repo_id = p_repo and bead_id = a ->> 'bead_id' for no key update;
   if not found then
-    return swarm.unknown_bead(p_repo, a ->> 'bead_id', a || '{"cmd": "cancel"}');
+    return swarm.unknown_bead(p_repo, a ->> 'bead_id');
   end if;
   if b.status = 'cancelled' then
     return jsonb_build_object('d', jsonb_build_object('bead_id', b.bead_id, 'status', 'cancelled', 'was', 'cancelled'));
@@ -164,13 +164,13 @@ declare
 begin
   select * into b from swarm.bead_backlog where repo_id = p_repo and bead_id = a ->> 'bead_id' for no key update;
   if not found then
-    return swarm.unknown_bead(p_repo, a ->> 'bead_id', a || '{"cmd": "reopen"}');
+    return swarm.unknown_bead(p_repo, a ->> 'bead_id');
   end if;
   v_stage := coalesce(a ->> 'stage', case when b.stage = 'done' or not swarm.is_open(b.status)
     then swarm.first_stage(p_repo, b.workflow) else b.stage end);
   if not exists (select from swarm.workflow_stages where repo_id = p_repo and name = b.workflow and stage = v_stage) then
     return swarm.refused('CONFLICT', format('workflow %s has no stage %s', b.workflow, v_stage), 'stage',
-      jsonb_build_object('field', 'stage', 'got', v_stage), jsonb_build_object('cmd', 'reopen', 'bead_id', b.bead_id));
+      jsonb_build_object('field', 'stage', 'got', v_stage), jsonb_build_object('cmd', 'workflows'));
   end if;
   if b.status in ('pending', 'in_progress') then
     return swarm.refused('CONFLICT', format('bead %s is %s already', b.bead_id, b.status), 'claim',

@@ -22,7 +22,7 @@ declare
 begin
   select * into b from swarm.bead_backlog where repo_id = p_repo and bead_id = p_bead;
   if not found then
-    return swarm.unknown_bead(p_repo, p_bead, '{"cmd": "show"}');
+    return swarm.unknown_bead(p_repo, p_bead);
   end if;
   return jsonb_build_object(
     'bead', swarm.bead_json(b, true),

@@ -39,7 +39,7 @@ declare
   v_rows   jsonb;
 begin
   if v_bead is not null and not exists (select from swarm.bead_backlog where repo_id = p_repo and bead_id = v_bead) then
-    return swarm.unknown_bead(p_repo, v_bead, a - 'limit' || '{"cmd": "history"}');
+    return swarm.unknown_bead(p_repo, v_bead);
   elsif v_agent is not null and not exists (select from swarm.agent_state where repo_id = p_repo and agent_id = v_agent) then
     return swarm.unknown_agent(p_repo, v_agent);
   end if;
@@ -59,7 +59,7 @@ declare
   v_rows   jsonb;
 begin
   if not exists (select from swarm.bead_backlog where repo_id = p_repo and bead_id = v_bead) then
-    return swarm.unknown_bead(p_repo, v_bead, a - 'limit' || '{"cmd": "artifacts"}');
+    return swarm.unknown_bead(p_repo, v_bead);
   end if;
   select coalesce(jsonb_agg(jsonb_build_object('artifact_id', f.id, 'stage', f.stage, 'attempt', f.attempt_number, 'agent_id', f.agent_id,
       'artifact_type', f.artifact_type, 'trust', f.trust, 'bytes', f.bytes, 'at', swarm.iso(f.created_at))
@@ -106,7 +106,7 @@ declare
   v_show  jsonb := swarm.show_bead(p_repo, p_bead);
 begin
   if v_show ? 'refused' then
-    return swarm.unknown_bead(p_repo, p_bead, '{"cmd": "resume-context"}');
+    return swarm.unknown_bead(p_repo, p_bead);
   end if;
   return (v_show - 'attempts' - 'artifacts') || jsonb_build_object(
     'attempts', coalesce((select jsonb_agg(swarm.attempt_json(h, 2000) - 'bead_id' order by h.id) from (

@@ -86,7 +86,7 @@ function unforced(path: string): SwarmError {
     `reset deletes all data of the embedded Postgres of ${path}: say so with force`,
     {
       ctx: { kind: 'MissingField', field: 'force', expected: 'true' },
-      fix: { cmd: 'db', action: 'reset', force: true },
+      fix: { cmd: 'db', action: 'status' },
     },
   )
 }

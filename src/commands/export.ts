@@ -108,7 +108,6 @@ async function writeFile(
   if (existsSync(file) && !input.force) {
     throw new SwarmError('EXISTS', `there is a file ${path} already`, {
       ctx: { field: 'path', got: path },
-      fix: { cmd: 'export', path, format, force: true },
     })
   }
   const draft = `${file}.${process.pid}.part`

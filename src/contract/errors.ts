@@ -78,6 +78,24 @@ export class SwarmError extends Error {
     this.fix = options.fix
   }
 
+  /** The same error with another message, other facts or another fix; `fix: undefined` takes the fix away. */
+  with(
+    changes: Pick<SwarmErrorOptions, 'ctx'> & {
+      readonly message?: string
+      readonly fix?: FixRequest | undefined
+    },
+  ): SwarmError {
+    const { code, area, retryable } = this
+    const fix = 'fix' in changes ? changes.fix : this.fix
+    return new SwarmError(code, changes.message ?? this.message, {
+      area,
+      ctx: changes.ctx ?? this.ctx,
+      ...(fix ? { fix } : {}),
+      retryable,
+      cause: this,
+    })
+  }
+
   /** The process exit code of this error (DESIGN section 4). */
   get exitCode(): number {
     return exitCodeOf(this.code, this.area)

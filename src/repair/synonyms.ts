@@ -31,7 +31,7 @@ const FIELDS: Words = {
   assignee: ['agent_id'],
   me: ['agent_id', 'agent', 'from'],
   self: ['agent_id', 'agent', 'from'],
-  from: ['agent_id', 'after'],
+  from: ['after', 'agent_id'],
   from_agent: ['agent_id', 'from'],
   sender: ['from', 'agent_id'],
   author: ['from', 'agent_id'],

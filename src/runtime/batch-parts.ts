@@ -118,12 +118,5 @@ export function wholeError(thrown: unknown, at: number, ops: readonly JsonObject
 /** The error of the transaction itself: the same batch may be sent again under its key. */
 export function endError(thrown: unknown, ops: readonly JsonObject[], key: string): unknown {
   if (!(thrown instanceof SwarmError) || thrown.fix || thrown.ctx.op !== undefined) return thrown
-  const { code, message, area, ctx, retryable } = thrown
-  return new SwarmError(code, message, {
-    area,
-    ctx,
-    fix: { cmd: 'batch', ops, idem: key },
-    retryable,
-    cause: thrown,
-  })
+  return thrown.with({ fix: { cmd: 'batch', ops, idem: key } })
 }

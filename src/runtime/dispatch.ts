@@ -1,9 +1,10 @@
 import type { Catalog } from '../contract/command.ts'
 import type { WriteCall } from '../contract/context.ts'
 import type { Emit, Reply, Rid } from '../contract/envelope.ts'
-import { SwarmError } from '../contract/errors.ts'
+import type { SwarmError } from '../contract/errors.ts'
 import type { Json, JsonObject } from '../contract/json.ts'
 import { toSwarmError } from './faults.ts'
+import { fixedFor } from './fixes.ts'
 import { describeRequest, type Prepared, prepare } from './prepare.ts'
 import { startRenewing } from './renew.ts'
 import { createProcess, emitter, type ProcessOptions, type Scope, times } from './request-context.ts'
@@ -43,7 +44,12 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   let stopRenewing = () => {}
   let stopRetention = () => {}
 
-  const perform = async (request: Prepared, scope: Scope): Promise<Json> => {
+  const perform = (request: Prepared, scope: Scope): Promise<Json> =>
+    carryOut(request, scope).catch(async (thrown: unknown) => {
+      throw await fixedFor(thrown, request, options.catalog)
+    })
+
+  const carryOut = async (request: Prepared, scope: Scope): Promise<Json> => {
     const { command, input } = request
     const needs = command.needs ?? 'database'
     if (needs === 'root' && !state.currentRoot()) throw noRoot()
@@ -109,9 +115,11 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       }
       const settled = (await parts[0]?.scope.db().append(calls)) ?? []
       return await Promise.all(
-        parts.map(({ request, scope }, at) => {
+        parts.map(async ({ request, scope }, at) => {
           const result = settled[at]
-          if (result?.status !== 'fulfilled') return failure(result?.reason, request.rid, started)
+          if (result?.status !== 'fulfilled') {
+            return failure(await fixedFor(result?.reason, request, options.catalog), request.rid, started)
+          }
           if (result.value.replayed) scope.notes.replayed = true
           return success(request, result.value.d, scope, started)
         }),
@@ -182,9 +190,9 @@ function failure(error: unknown, rid: Rid | undefined, started: number): Reply {
 
 /** A bare word in place of a request may be a verb or anything: one that is none is not offered as a request. */
 function withVerb({ loaders }: Catalog, error: SwarmError): SwarmError {
-  const { code, message, area, ctx, fix, retryable, cause } = error
+  const { fix } = error
   if (!fix || Object.keys(fix).length > 1 || Object.hasOwn(loaders, fix.cmd)) return error
-  return new SwarmError(code, message, { area, ctx, fix: { cmd: 'describe' }, retryable, cause })
+  return error.with({ fix: { cmd: 'describe' } })
 }
 
 function ridOf(raw: JsonObject): Rid | undefined {

@@ -28,12 +28,6 @@ export async function writePart<D>(
     return reply.d as D
   } catch (error) {
     if (!(error instanceof SwarmError) || error.fix?.idem !== ctx.key) throw error
-    throw new SwarmError(error.code, error.message, {
-      area: error.area,
-      ctx: error.ctx,
-      fix: { ...request, idem: ctx.key },
-      retryable: error.retryable,
-      cause: error,
-    })
+    throw error.with({ fix: { ...request, idem: ctx.key } })
   }
 }

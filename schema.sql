@@ -36,8 +36,27 @@ create table if not exists swarm.repos (
   repo_id     text not null unique,
   name        text not null,
   path        text,
+  auth        text not null default 'cooperative' check (auth in ('cooperative', 'tokens')),
   created_at  timestamptz not null default clock_timestamp()
 );
+alter table swarm.repos add column if not exists auth text not null default 'cooperative' check (auth in ('cooperative', 'tokens'));
+
+-- Who may do what in a repo whose auth is `tokens`. A token itself is kept by its owner only: here is its SHA-256, in hex.
+create table if not exists swarm.api_tokens (
+  id            bigserial primary key,
+  token_hash    text not null unique check (token_hash ~ '^[0-9a-f]{64}$'),
+  repo_id       text not null,
+  role          text not null check (role in ('observer', 'agent', 'runner', 'operator')),
+  agent_id      integer check (agent_id >= 1),
+  name          text,
+  created_at    timestamptz not null default clock_timestamp(),
+  expires_at    timestamptz,
+  revoked_at    timestamptz,
+  last_used_at  timestamptz,
+  check (agent_id is not null or role <> 'agent'),
+  check (agent_id is null or role in ('agent', 'runner'))
+);
+create index if not exists tokens_by_repo on swarm.api_tokens (repo_id, id);
 
 create table if not exists swarm.swarm_config (
   id                           boolean primary key default true check (id),
@@ -338,7 +357,8 @@ create table if not exists swarm.command_audit (
 );
 
 -- Every write carries a key, inserted before anything else, with the reply beside it. Sent again under the same key, a
--- write waits here for the first one to end, then gets its reply: that settles an outcome lost with a connection.
+-- write waits here for the first one to end, then gets its reply: that settles an outcome lost with a connection. Keys are
+-- each sender's own (swarm.own_key): `key` is who sent it, a newline, and the key as it was sent.
 create table if not exists swarm.operations (
   repo_id     text not null,
   key         text not null,

@@ -24,29 +24,41 @@ create or replace function swarm.refused(
     jsonb_build_object('code', code, 'area', area, 'msg', msg, 'fix', fix, 'needs', needs)) || jsonb_build_object('ctx', ctx))
 $$;
 
--- Large texts are not kept twice: an audit row of more than 4 kB keeps the names and sizes of its fields.
+-- Large texts are not kept twice: an audit row of more than 4 kB keeps the names and sizes of its fields. Nor is a token, wherever it stands.
 create or replace function swarm.audit_args(args jsonb) returns jsonb language plpgsql stable as $$
 begin
-  if pg_column_size(args) <= 4096 then
-    return args;
+  if pg_column_size(args) > 4096 then
+    args := (select jsonb_object_agg(key, case when pg_column_size(value) <= 256 then value
+                                               else to_jsonb(pg_column_size(value) || ' bytes') end) from jsonb_each(args));
   end if;
-  return (select jsonb_object_agg(key, case when pg_column_size(value) <= 256 then value
-                                            else to_jsonb(pg_column_size(value) || ' bytes') end) from jsonb_each(args));
+  if strpos(args::text, 'swarm_') > 0 then
+    return regexp_replace(args::text, 'swarm_[A-Za-z0-9_-]{43}', 'swarm_***', 'g')::jsonb;
+  end if;
+  return args;
 end $$;
+
+-- The operation key as it is stored. Two senders may use the same one: a key belongs to the token that sent it (`principal`), else to the
+-- agent that the request speaks for, else to the agent of the process (`caller`). Another process of the same agent has the same keys.
+create or replace function swarm.own_key(p_args jsonb, p_proc jsonb, p_key text) returns text language sql immutable parallel safe as $$
+  select coalesce(p_proc ->> 'principal',
+    'agent:' || coalesce(p_args ->> 'agent_id', replace(coalesce(p_args ->> 'from', p_args ->> 'agent'), E'\n', ' '), p_proc ->> 'caller'),
+    '') || E'\n' || p_key
+$$;
 
 create or replace function swarm.run(
   p_repo text, p_cmd text, p_args jsonb, p_proc jsonb, p_key text, p_rid text default null
 ) returns jsonb language plpgsql volatile as $$
 declare
   v_start  timestamptz := clock_timestamp();
+  v_key    text := swarm.own_key(p_args, p_proc, p_key);
   v_reply  jsonb;
 begin
   perform set_config('lock_timeout', '10s', true);
-  v_reply := swarm.take_key(p_repo, p_cmd, p_args, p_key);
+  v_reply := swarm.take_key(p_repo, p_cmd, p_args, v_key);
   if v_reply is not null then
     return v_reply;
   end if;
-  return swarm.carry_out(p_repo, p_cmd, p_args, p_proc, p_key, p_rid, v_start);
+  return swarm.carry_out(p_repo, p_cmd, p_args, p_proc, v_key, p_rid, v_start);
 end $$;
 
 -- The same, then a wake-up for those who wait, in a transaction of its own and in the same round trip. Nobody is woken when nothing
@@ -111,13 +123,15 @@ begin
 end $$;
 
 create or replace function swarm.replay(p_prior swarm.operations, p_hash text) returns jsonb language plpgsql stable as $$
+declare
+  v_key  text := substr(p_prior.key, strpos(p_prior.key, E'\n') + 1);
 begin
   if p_prior.key is null then
     return swarm.refused('CONFLICT', 'the first send of this key was refused while this one waited; send it again', 'claim');
   end if;
   if p_prior.body_hash <> p_hash then
-    return swarm.refused('CONFLICT', format('the key %s was used for another request (%s)', p_prior.key, p_prior.cmd), 'claim',
-      jsonb_build_object('field', 'idem', 'idem', p_prior.key, 'cmd', p_prior.cmd, 'used_at', swarm.iso(p_prior.created_at)));
+    return swarm.refused('CONFLICT', format('the key %s was used for another request (%s)', v_key, p_prior.cmd), 'claim',
+      jsonb_build_object('field', 'idem', 'idem', v_key, 'cmd', p_prior.cmd, 'used_at', swarm.iso(p_prior.created_at)));
   end if;
   return p_prior.reply || jsonb_build_object('replayed', true);
 end $$;

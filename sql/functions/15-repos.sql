@@ -22,7 +22,8 @@ end $$;
 
 -- A root makes itself known: its path, and the workflows of its configuration ({name: {stages}}) as rows. Workflows that
 -- the configuration does not name stay. A stage that an open bead is at cannot go. A repo belongs to one directory, unless
--- others join it; on the root's own embedded server (`cluster`) it belongs to wherever the directory is now.
+-- others join it; on the root's own embedded server (`cluster`) it belongs to wherever the directory is now. `auth` says whether the
+-- repo asks for tokens; where it is absent that stays as it is.
 create or replace function swarm.do_init_repo(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
 declare
   v_repo       swarm.repos;
@@ -36,6 +37,7 @@ declare
   v_added      text[] := '{}';
   v_updated    text[] := '{}';
   v_unchanged  text[] := '{}';
+  v_auth       text := a ->> 'auth';
 begin
   perform swarm.lock_links(p_repo);
   select * into v_repo from swarm.repos where repo_id = p_repo;
@@ -82,10 +84,11 @@ begin
     perform swarm.ensure_repo(p_repo, v_path);
   elsif v_repo.path is distinct from v_path and v_path is not null and not coalesce((a ->> 'join')::boolean, false) then
     update swarm.repos set path = v_path where repo_id = p_repo;
-  elsif v_rows = '{}' then
+  elsif v_rows = '{}' and coalesce(v_auth, v_repo.auth) = v_repo.auth then
     return jsonb_build_object('transient', true, 'd', jsonb_build_object('repo', p_repo, 'changed', false,
       'workflows', jsonb_build_object('added', '[]'::jsonb, 'updated', '[]'::jsonb, 'unchanged', to_jsonb(v_unchanged))));
   end if;
+  update swarm.repos set auth = v_auth where repo_id = p_repo and auth <> v_auth;
   for v_name, v_stages in select key, value from jsonb_each(v_rows) loop
     insert into swarm.workflows (repo_id, name) values (p_repo, v_name) on conflict do nothing;
     delete from swarm.workflow_stages where repo_id = p_repo and name = v_name;

@@ -1,12 +1,20 @@
 -- Agents.
 
+-- With `count` the agents that are there stay as they are. `p.hashes`: of tokens that new agents get, one for each.
 create or replace function swarm.do_register(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
 declare
   v_ids   integer[] := '{}';
   v_id    integer;
   v_role  text := a ->> 'role';
   v_new   integer[] := '{}';
+  v_made  jsonb := '[]';
+  t       swarm.api_tokens;
 begin
+  -- names that mean somebody else: people, swarm itself, and agents, who are called by their numbers
+  if lower(btrim(a ->> 'name')) in ('human', 'operator', 'swarm', 'system') or btrim(a ->> 'name') ~ '^[0-9]+$' then
+    return swarm.refused('INVALID', format('an agent cannot be called %s', a ->> 'name'), 'request',
+      jsonb_build_object('kind', 'InvalidValue', 'field', 'name', 'expected', 'not human, operator, swarm, system or a number', 'got', a ->> 'name'));
+  end if;
   perform pg_advisory_xact_lock(hashtext('swarm:register:' || p_repo));
   perform swarm.ensure_repo(p_repo);
   if a ? 'count' then
@@ -15,8 +23,6 @@ begin
         on conflict (repo_id, agent_id) do nothing;
       if found then
         v_new := v_new || v_id;
-      elsif v_role is not null then
-        update swarm.agent_state set role = v_role where repo_id = p_repo and agent_id = v_id and role is distinct from v_role;
       end if;
       v_ids := v_ids || v_id;
     end loop;
@@ -35,9 +41,14 @@ begin
   foreach v_id in array v_new loop
     perform swarm.emit(p_repo, 'agent_registered', 'agent:' || v_id, null, v_id, null,
       jsonb_strip_nulls(jsonb_build_object('name', a ->> 'name', 'role', v_role)));
+    if p ? 'hashes' then
+      t := swarm.make_token(p_repo, p -> 'hashes' ->> jsonb_array_length(v_made), 'agent', v_id, a ->> 'name', null);
+      v_made := v_made || jsonb_build_object('agent_id', v_id, 'hash', t.token_hash);
+    end if;
   end loop;
   return jsonb_build_object('d', jsonb_build_object('agent_ids', to_jsonb(v_ids),
-    'agents', (select count(*) from swarm.agent_state where repo_id = p_repo)));
+      'agents', (select count(*) from swarm.agent_state where repo_id = p_repo))
+    || case when p ? 'hashes' then jsonb_build_object('tokens', v_made) else '{}' end);
 end $$;
 
 -- An agent that shows itself for the first time has come: until then it is absent, not idle.

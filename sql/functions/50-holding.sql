@@ -39,6 +39,11 @@ begin
     return swarm.refused('CONFLICT', format('fence %s of bead %s is old, it is %s now: another process of agent %s took over', v_fence, v_bead, b.fence, v_agent),
       'claim', jsonb_build_object('bead_id', v_bead, 'fence', v_fence, 'current_fence', b.fence), jsonb_build_object('cmd', 'show', 'bead_id', v_bead));
   end if;
+  -- a token says who, not which process: only the number that came with the claim does
+  if v_fence is null and (p ->> 'fenced')::boolean and c.session is distinct from p ->> 'holder' then
+    return swarm.refused('INVALID', format('bead %s was claimed by another process: the fence that came with the claim is needed', v_bead), 'request',
+      jsonb_build_object('kind', 'MissingField', 'field', 'fence', 'bead_id', v_bead));
+  end if;
   return jsonb_build_object('bead_id', v_bead);
 end $$;
 

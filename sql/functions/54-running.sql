@@ -2,8 +2,10 @@
 
 -- Verbs that run a command of their own first and write afterwards. They are sent again under their key like any other
 -- write: so they look for the reply before they run anything, and what they did comes in as `p`, beside the request.
-create or replace function swarm.prior_reply(p_repo text, p_cmd text, p_args jsonb, p_key text) returns jsonb language sql stable as $$
-  select swarm.replay(o, md5(p_cmd || p_args::text)) from swarm.operations o where repo_id = p_repo and key = p_key and reply is not null
+drop function if exists swarm.prior_reply(text, text, jsonb, text);
+create or replace function swarm.prior_reply(p_repo text, p_cmd text, p_args jsonb, p_proc jsonb, p_key text) returns jsonb language sql stable as $$
+  select swarm.replay(o, md5(p_cmd || p_args::text)) from swarm.operations o
+    where repo_id = p_repo and key = swarm.own_key(p_args, p_proc, p_key) and reply is not null
 $$;
 
 -- What an agent holds and what is to be run for it: the gate of the current stage, and the gate of the stage `qa`.

@@ -8,17 +8,21 @@ declare
   v_start    timestamptz := clock_timestamp();
   c          jsonb;
   v_replies  jsonb[];
+  v_keys     text[];
   n          integer := 0;
 begin
   perform set_config('lock_timeout', '10s', true);
   -- all keys before the first event: who waits here for another send of its key holds no place in the log
   for c in select x from jsonb_array_elements(p_calls) x loop
-    v_replies := v_replies || array[swarm.take_key(c ->> 'repo', c ->> 'cmd', c -> 'args', c ->> 'key')];
+    n := n + 1;
+    v_keys[n] := swarm.own_key(c -> 'args', c -> 'proc', c ->> 'key');
+    v_replies := v_replies || array[swarm.take_key(c ->> 'repo', c ->> 'cmd', c -> 'args', v_keys[n])];
   end loop;
+  n := 0;
   for c in select x from jsonb_array_elements(p_calls) x loop
     n := n + 1;
     if v_replies[n] is null then
-      v_replies[n] := swarm.carry_out(c ->> 'repo', c ->> 'cmd', c -> 'args', c -> 'proc', c ->> 'key', c ->> 'rid', v_start);
+      v_replies[n] := swarm.carry_out(c ->> 'repo', c ->> 'cmd', c -> 'args', c -> 'proc', v_keys[n], c ->> 'rid', v_start);
     end if;
   end loop;
   return to_jsonb(v_replies);

@@ -15,6 +15,7 @@ export default defineCommand({
   }),
   output: z.object({ cursor: z.string(), acked: z.int() }),
   effect: 'write',
+  role: 'agent',
   errors: ['CONFLICT', 'NOTFOUND'],
   examples: [
     {

@@ -13,6 +13,7 @@ export default defineCommand({
   }),
   output: z.object({ acked: z.array(z.int()) }),
   effect: 'write',
+  role: 'agent',
   errors: ['NOTFOUND', 'CONFLICT'],
   examples: [
     {

@@ -38,6 +38,8 @@ export default defineCommand({
   input,
   output,
   effect: 'write',
+  // each part needs its own
+  role: 'observer',
   errors: ['NOTFOUND', 'CONFLICT', 'EXISTS', 'BUSY'],
   examples: [
     {

@@ -14,6 +14,8 @@ export default defineCommand({
   fieldAliases: { agent_id: 'from' },
   output: z.object({ broadcast_id: z.int(), sequence: z.int() }),
   effect: 'write',
+  role: 'agent',
+  speakers: ['from'],
   errors: ['NOTFOUND'],
   examples: [
     {

@@ -43,6 +43,7 @@ export default defineCommand({
   }),
   output,
   effect: 'write',
+  role: 'agent',
   errors: ['NOTFOUND'],
   examples: [
     {

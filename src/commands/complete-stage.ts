@@ -58,6 +58,7 @@ export default defineCommand({
     }),
   output,
   effect: 'write',
+  role: 'agent',
   errors: ['NOTFOUND', 'CONFLICT'],
   examples: [
     {

@@ -30,6 +30,8 @@ export default defineCommand({
   }),
   effect: 'write',
   alone: true,
+  role: ({ new_log, recount }) => (new_log || recount ? 'operator' : 'observer'),
+  reach: ({ new_log, recount }) => (new_log ? 'database' : recount ? 'repo' : 'machine'),
   needs: 'nothing',
   errors: [],
   examples: [

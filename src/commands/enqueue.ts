@@ -23,6 +23,7 @@ export default defineCommand({
   input: z.strictObject({ beads: z.array(bead).min(1).max(1_000) }),
   output: z.object({ bead_ids: z.array(z.string()), added: z.int() }),
   effect: 'write',
+  role: 'agent',
   errors: ['EXISTS', 'NOTFOUND', 'CONFLICT'],
   examples: [
     {

@@ -24,6 +24,7 @@ export default defineCommand({
     more: z.boolean().describe('true when the limit cut the answer'),
   }),
   effect: 'read',
+  speakers: [],
   pages: true,
   errors: ['CONFLICT'],
   examples: [

@@ -25,6 +25,7 @@ export default defineCommand({
     cursor: z.int().optional().describe('give it as `after` next time'),
   }),
   effect: 'read',
+  speakers: [],
   pages: true,
   errors: ['NOTFOUND'],
   positional: ['bead_id'],

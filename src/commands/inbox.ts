@@ -38,6 +38,7 @@ export default defineCommand({
   }),
   output,
   effect: 'write',
+  role: 'agent',
   errors: ['NOTFOUND'],
   examples: [
     {

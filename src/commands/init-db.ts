@@ -37,6 +37,7 @@ async function initRepo(
   const { root } = ctx
   const args = {
     ...(root ? { path: root.path, cluster: await ownCluster(root) } : {}),
+    ...(root?.config.auth ? { auth: root.config.auth } : {}),
     ...(root?.config.workflows ? { workflows: root.config.workflows } : {}),
     ...(join ? { join } : {}),
   }

@@ -19,6 +19,13 @@ const booted = z.object({
   written: z.array(z.string()),
   changed: z.boolean(),
 })
+const registered = z.object({
+  agent_ids: z.array(z.int()),
+  tokens: z
+    .array(z.object({ agent_id: z.int(), token: z.string() }))
+    .optional()
+    .describe('those of new agents; shown this once'),
+})
 
 export default defineCommand({
   name: 'init',
@@ -34,6 +41,11 @@ export default defineCommand({
     workflows: initDbOutput.shape.workflows,
     agent_ids: z.array(z.int()),
     agents_md: z.enum(AGENTS_MD).optional(),
+    token: z
+      .string()
+      .optional()
+      .describe('the first operator’s token, where the configuration says auth = "tokens"; shown this once'),
+    agent_tokens: registered.shape.tokens,
     changed: z.boolean().describe('false when all was there already'),
   }),
   effect: 'local',
@@ -44,9 +56,10 @@ export default defineCommand({
     const { root, written, ...files } = booted.parse(await ctx.execute({ cmd: 'bootstrap' }))
     const db = initDbOutput.parse(await ctx.execute({ cmd: 'init-db', ...(join ? { join } : {}) }))
     const { repo, schema, schema_version, workflows } = db
-    const { agent_ids, added } = await register(ctx, repo, count)
+    const token = await firstToken(ctx, repo)
+    const { agent_ids, tokens, added } = await register(ctx, repo, count)
     const text = agents_md ? await writeInstructions(ctx, root) : undefined
-    const changed = files.changed || db.changed || added || text === 'added'
+    const changed = files.changed || db.changed || added || text === 'added' || token !== undefined
     return {
       root,
       repo,
@@ -56,6 +69,8 @@ export default defineCommand({
       workflows,
       agent_ids,
       ...(text ? { agents_md: text } : {}),
+      ...(token === undefined ? {} : { token }),
+      ...(tokens ? { agent_tokens: tokens } : {}),
       changed,
     }
   },
@@ -73,10 +88,22 @@ export default defineCommand({
 async function register(ctx: CommandContext, repo: string, count: number) {
   if (count === 0) return { agent_ids: [], added: false }
   const known = await agentsUpTo(ctx, repo, count)
-  const { agent_ids } = z
-    .object({ agent_ids: z.array(z.int()) })
-    .parse(await ctx.execute({ cmd: 'register', count }))
-  return { agent_ids, added: known < count }
+  const { agent_ids, tokens } = registered.parse(await ctx.execute({ cmd: 'register', count }))
+  return { agent_ids, tokens, added: known < count }
+}
+
+/** The operator's token of a repo that asks for tokens and has none yet. This process goes on as its holder. */
+async function firstToken(ctx: CommandContext, repo: string): Promise<string | undefined> {
+  const [row] = await ctx.db.read<{ due: boolean }>(
+    `select exists (select from swarm.repos where repo_id = $1 and auth = 'tokens') and not swarm.has_operator($1) as due`,
+    [repo],
+  )
+  if (!row?.due) return undefined
+  const { token } = z
+    .object({ token: z.string() })
+    .parse(await ctx.execute({ cmd: 'token', action: 'create', role: 'operator', name: 'init' }))
+  await ctx.authenticate(token)
+  return token
 }
 
 async function agentsUpTo(ctx: CommandContext, repo: string, count: number): Promise<number> {

@@ -30,6 +30,7 @@ export default defineCommand({
   }),
   effect: 'write',
   alone: true,
+  reach: () => 'database',
   errors: [],
   examples: [
     {

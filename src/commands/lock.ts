@@ -23,6 +23,7 @@ export default defineCommand({
     renewed: z.boolean(),
   }),
   effect: 'write',
+  role: 'agent',
   errors: ['BUSY', 'NOTFOUND'],
   examples: [
     {

@@ -22,6 +22,7 @@ export default defineCommand({
     cursor: z.int().optional().describe('give it as `after` next time'),
   }),
   effect: 'read',
+  speakers: [],
   errors: [],
   examples: [
     {

@@ -31,6 +31,7 @@ export default defineCommand({
       .describe('the next five in order'),
   }),
   effect: 'read',
+  speakers: [],
   errors: ['NOTFOUND'],
   examples: [
     {

@@ -14,6 +14,7 @@ export default defineCommand({
   }),
   output: z.object({ agent_id: z.int().optional(), role: z.string().optional(), prompt: z.string() }),
   effect: 'read',
+  role: 'observer',
   needs: 'nothing',
   errors: [],
   examples: [

@@ -28,6 +28,7 @@ export default defineCommand({
   }),
   output,
   effect: 'write',
+  reach: () => 'database',
   errors: ['BUSY'],
   examples: [
     {

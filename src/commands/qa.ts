@@ -24,6 +24,7 @@ export default defineCommand({
   }),
   output,
   effect: 'write',
+  role: 'runner',
   errors: ['NOTFOUND', 'CONFLICT'],
   examples: [],
   waits: () => true,

@@ -25,6 +25,7 @@ export default defineCommand({
   fieldAliases: EVENT_ALIASES,
   output: z.object({ sequence: z.int() }),
   effect: 'write',
+  role: 'agent',
   errors: [],
   examples: [
     {

@@ -31,6 +31,7 @@ export default defineCommand({
     cursor: z.string().optional().describe('give it as `after` next time'),
   }),
   effect: 'read',
+  speakers: [],
   errors: ['NOTFOUND'],
   examples: [
     {

@@ -32,6 +32,7 @@ export default defineCommand({
   }),
   output: z.object({ message_ids: z.array(z.int()), sequence: z.int() }),
   effect: 'write',
+  role: 'agent',
   errors: ['NOTFOUND'],
   examples: [
     {

@@ -17,6 +17,7 @@ export default defineCommand({
   }),
   output,
   effect: 'write',
+  role: 'agent',
   errors: ['NOTFOUND', 'CONFLICT'],
   examples: [
     {

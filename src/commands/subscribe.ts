@@ -83,6 +83,9 @@ export default defineCommand({
     reason: z.enum(['until', 'limit', 'timeout', 'unsubscribed', 'input_ended', 'shutdown']),
   }),
   effect: 'read',
+  // a named cursor is written to
+  role: ({ cursor }) => (cursor === undefined ? 'observer' : 'agent'),
+  speakers: ['for_agent'],
   errors: ['CONFLICT', 'BUSY', 'NOTFOUND'],
   examples: [
     {

@@ -11,6 +11,7 @@ export default defineCommand({
   fieldAliases: { agent_id: 'agent' },
   output: z.object({ resource: z.string(), agent: z.string(), held_ms: z.int() }),
   effect: 'write',
+  role: 'agent',
   errors: ['CONFLICT', 'NOTFOUND'],
   examples: [
     {

@@ -45,6 +45,7 @@ export default defineCommand({
   input,
   output,
   effect: 'write',
+  role: 'runner',
   errors: ['NOTFOUND', 'CONFLICT', 'BUSY'],
   positional: ['command'],
   examples: [

@@ -4,6 +4,7 @@ import type { Database, ExecuteOptions, Holdings, Root, WriteCall } from './cont
 import type { Rid } from './envelope.ts'
 import type { ErrorCode, FixRequest } from './errors.ts'
 import type { Json, JsonObject } from './json.ts'
+import type { Need, Principal, Reach } from './roles.ts'
 
 /** `write` changes the database, `read` does not, `local` touches files or servers on this machine. */
 export type Effect = 'read' | 'write' | 'local'
@@ -40,6 +41,12 @@ interface CommandBase<I extends z.ZodObject, O extends z.ZodType> {
   readonly effect: Effect
   /** `database` unless said. */
   readonly needs?: Needs
+  /** The role it needs where tokens are asked for: `observer` for a read and `operator` for anything else unless said. */
+  readonly role?: Need | ((input: Readonly<Record<string, unknown>>) => Need)
+  /** What it acts on, where that is not its repo (for a verb that needs a database) or this machine (for any other). */
+  readonly reach?: (input: Readonly<Record<string, unknown>>) => Reach
+  /** Fields that say who speaks, and so must be the token's own agent: `agent_id`, `agent` and `for_agent` unless said. */
+  readonly speakers?: readonly string[]
   /** Codes this verb can answer besides INVALID, INTERNAL, DEPENDENCY and TIMEOUT. */
   readonly errors: readonly ErrorCode[]
   readonly examples: readonly Example[]
@@ -115,6 +122,12 @@ export interface CommandContext {
   /** The operation key of this request: `idem`, or one that swarm made. */
   readonly key: string
   readonly dry: boolean
+  /** Who the token of this request stands for; null where none was shown. */
+  readonly principal: Principal | null
+  /** Makes a token this process's own. UNAUTHORIZED when it is not good, CONFLICT when the process speaks for somebody else already. */
+  authenticate(token: string): Promise<Principal>
+  /** True while nobody has shown a token, but the repo has no operator's yet: then whoever opens the database makes it. */
+  readonly unowned: boolean
   /** Random id of this process. */
   readonly holder: string
   readonly holdings: Holdings

@@ -40,6 +40,7 @@ export const configSchema = z.strictObject({
     .string()
     .regex(/^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$/, { error: 'must be letters, digits and . _ / -' })
     .optional(),
+  auth: z.enum(['cooperative', 'tokens']).optional(),
   database_url: z.string().optional(),
   listen_url: z.string().optional(),
   connect_timeout_ms: z.int().min(100).max(30_000).optional(),

@@ -1,4 +1,5 @@
 import type { JsonObject } from './json.ts'
+import { maskTokens } from './token.ts'
 
 /**
  * Every error code with its exit codes. `exits` is keyed by area: one code can leave the process in two ways,
@@ -69,13 +70,14 @@ export class SwarmError extends Error {
   readonly retryable: boolean
 
   constructor(code: ErrorCode, message: string, options: SwarmErrorOptions = {}) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    super(maskTokens(message), options.cause === undefined ? undefined : { cause: options.cause })
     this.code = code
     this.area = options.area ?? defaultArea(code)
     this.retryable = options.retryable ?? ERRORS[code].retryable
     const needs = options.needs && options.needs.length > 0 ? { needs: options.needs } : {}
-    this.ctx = { ...options.ctx, ...needs, ...(this.retryable ? { retryable: true } : {}) }
-    this.fix = options.fix
+    this.ctx = withoutTokens({ ...options.ctx, ...needs, ...(this.retryable ? { retryable: true } : {}) })
+    // a request with a token in it can be sent by its owner only, who has it
+    this.fix = options.fix && withoutTokens(options.fix) === options.fix ? options.fix : undefined
   }
 
   /** The same error with another message, other facts or another fix; `fix: undefined` takes the fix away. */
@@ -111,6 +113,13 @@ export function exitCodeOf(code: ErrorCode, area: ErrorArea): number {
 /** True when `text` is one of the table's codes. */
 export function isErrorCode(text: string): text is ErrorCode {
   return Object.hasOwn(ERRORS, text)
+}
+
+/** The same object where there is no token in it. */
+function withoutTokens<T extends JsonObject>(value: T): T {
+  const text = JSON.stringify(value)
+  const masked = maskTokens(text)
+  return masked === text ? value : JSON.parse(masked)
 }
 
 function defaultArea(code: ErrorCode): ErrorArea {

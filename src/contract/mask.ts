@@ -1,3 +1,5 @@
+import { maskTokens } from './token.ts'
+
 /** Query parameters of a connection URL that are secrets. */
 const SECRET_PARAMETERS = /([?&](?:password|sslpassword|passfile)=)[^&#\s"'<>`]*/gi
 /** `password=…` and `"password": "…"` outside a URL. */
@@ -16,9 +18,9 @@ export function maskUrl(url: string): string {
   return scheme + maskUserInfo(rest).replace(SECRET_PARAMETERS, '$1***')
 }
 
-/** Text that may be shown: passwords of URLs and of `password=` pairs in it are `***`. */
+/** Text that may be shown: passwords of URLs and of `password=` pairs in it are `***`, tokens `swarm_***`. */
 export function maskSecrets(text: string): string {
-  return text.replace(URLS, maskUrl).replace(SECRET_PAIRS, '$1***')
+  return maskTokens(text.replace(URLS, maskUrl).replace(SECRET_PAIRS, '$1***'))
 }
 
 function maskUserInfo(rest: string): string {

@@ -1,12 +1,12 @@
 /** Names and values of an environment; an undefined value removes the name. */
 export type Environment = Readonly<Record<string, string | undefined>>
 
-const SECRET_NAMES = new Set(['PGPASSWORD', 'PGPASSFILE'])
+const SECRET_NAMES = new Set(['PGPASSWORD', 'PGPASSFILE', 'SWARM_TOKEN'])
 const URL_WITH_PASSWORD = /^postgres(ql)?:\/\/([^@/?#]*:[^@/?#]+@|.*[?&]password=)/i
 
 /**
  * The environment of a child: this process's own without what opens the database (a Postgres URL that holds a password,
- * `PGPASSWORD`, `PGPASSFILE`), then `added`. A child that shall reach the database with these asks for `withDatabase`.
+ * `PGPASSWORD`, `PGPASSFILE`, `SWARM_TOKEN`), then `added`. A child that shall reach the database with these asks for `withDatabase`.
  */
 export function childEnvironment(
   own: Environment,

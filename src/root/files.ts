@@ -87,6 +87,10 @@ export function configText(repo: string): string {
 # The id of this repo in the database: agents, beads and messages of one id see each other and nobody else.
 repo = ${JSON.stringify(repo)}
 
+# Who may do what. "cooperative": whoever reaches the database, trusted to act for itself only. "tokens": whoever shows a token,
+# as its role allows; init then answers the first operator's. init-db puts a change here into the database.
+# auth = "cooperative"
+
 # The database. Absent: the embedded Postgres in this directory, started on demand. DATABASE_URL goes before this.
 # Any Postgres from 14 on. It may hold a password: then make this file readable for yourself only.
 # database_url = "postgres://user@host:5432/database"

@@ -1,6 +1,7 @@
 import type { CommandContext } from '../contract/command.ts'
 import type { WriteCall } from '../contract/context.ts'
 import type { JsonObject } from '../contract/json.ts'
+import { senderOf } from './sender.ts'
 
 /** The append of one request, to travel alone or with its neighbours. */
 export function appendCall(ctx: CommandContext, cmd: string, args: object): WriteCall {
@@ -9,7 +10,7 @@ export function appendCall(ctx: CommandContext, cmd: string, args: object): Writ
     repo: ctx.repo,
     // a parsed input holds JSON only; its absent keys are undefined and are not written
     args: args as JsonObject,
-    proc: { holder: ctx.holder },
+    proc: { holder: ctx.holder, ...senderOf(ctx) },
     key: ctx.key,
     ...(ctx.rid === undefined ? {} : { rid: ctx.rid }),
   }

@@ -1,11 +1,12 @@
 import type { Catalog } from '../contract/command.ts'
 import type { WriteCall } from '../contract/context.ts'
 import type { Emit, Reply, Rid } from '../contract/envelope.ts'
-import type { SwarmError } from '../contract/errors.ts'
+import { SwarmError } from '../contract/errors.ts'
 import type { Json, JsonObject } from '../contract/json.ts'
 import { toSwarmError } from './faults.ts'
 import { fixedFor } from './fixes.ts'
 import { describeRequest, type Prepared, prepare } from './prepare.ts'
+import { FRESH_MS } from './principal.ts'
 import { startRenewing } from './renew.ts'
 import { createProcess, emitter, type ProcessOptions, type Scope, times } from './request-context.ts'
 import { startRetention } from './retention.ts'
@@ -53,7 +54,9 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     const { command, input } = request
     const needs = command.needs ?? 'database'
     if (needs === 'root' && !state.currentRoot()) throw noRoot()
-    const ctx = state.context(request, scope, perform)
+    const standing = await state.admit(request, scope)
+    scope.notes.standing = standing
+    const ctx = state.context(request, scope, standing, perform)
     if (request.write.dry) {
       const would = await command.dry?.(ctx, input)
       return { dry: true, would_do: would ?? [describeRequest(request)] }
@@ -69,8 +72,24 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
         ? await (await import('./page.ts')).streamPages(ctx, input, (page) => command.run(ctx, page))
         : await command.run(ctx, input)
     if (command.effect === 'local') state.forgetRoot()
+    // it may have made tokens, or what asks for them
+    if (command.group === 'set up') state.authority.forget()
     // what a command answers is JSON: its output schema says so
     return d as Json
+  }
+
+  /** Looks while a request waits whether its token is still good; the answer is then why it is not. */
+  const watch = (request: Prepared, scope: Scope, end: () => void) => {
+    let refusal: unknown
+    const timer = setInterval(() => {
+      state.admit(request, scope).catch((error: unknown) => {
+        if (!(error instanceof SwarmError) || error.code !== 'UNAUTHORIZED') return
+        refusal = error
+        end()
+      })
+    }, FRESH_MS)
+    timer.unref()
+    return { stop: () => clearInterval(timer), refusal: () => refusal }
   }
 
   const success = async (request: Prepared, d: Json, scope: Scope, started: number): Promise<Reply> => ({
@@ -87,20 +106,24 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     const [row] = await scope.db().read<{ total: number; active: number }>(
       `select count(*)::integer as total, (count(*) filter (where status = 'in_progress'))::integer as active
        from swarm.bead_backlog where repo_id = $1`,
-      [state.repoOfRequest(request)],
+      [state.repoOfRequest(request, scope.notes.standing)],
     )
     return row ?? { total: 0, active: 0 }
   }
 
   const run = async (request: Prepared, emit: Emit): Promise<Reply> => {
     const started = performance.now()
-    const { scope, done } = state.scope(request, emitter(request, emit, started))
+    const { scope, end, done } = state.scope(request, emitter(request, emit, started))
+    const watched = request.waits && state.authority.hasToken ? watch(request, scope, end) : undefined
     try {
       const d = await perform(request, scope)
+      const refusal = watched?.refusal()
+      if (refusal) throw refusal
       return await success(request, d, scope, started)
     } catch (error) {
-      return failure(error, request.rid, started)
+      return failure(watched?.refusal() ?? error, request.rid, started)
     } finally {
+      watched?.stop()
       done()
     }
   }
@@ -109,16 +132,24 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     const parts = requests.map((request) => ({ request, ...state.scope(request, async () => {}) }))
     try {
       const calls: WriteCall[] = []
+      const refused = new Map<Prepared, unknown>()
       for (const { request, scope } of parts) {
         if (!('append' in request.command)) throw new Error(`${request.command.name} does not append`)
-        calls.push(request.command.append(state.context(request, scope, perform), request.input))
+        try {
+          const ctx = state.context(request, scope, await state.admit(request, scope), perform)
+          calls.push(request.command.append(ctx, request.input))
+        } catch (error) {
+          refused.set(request, error)
+        }
       }
       const settled = (await parts[0]?.scope.db().append(calls)) ?? []
+      let next = 0
       return await Promise.all(
-        parts.map(async ({ request, scope }, at) => {
-          const result = settled[at]
+        parts.map(async ({ request, scope }) => {
+          const result = refused.has(request) ? undefined : settled[next++]
           if (result?.status !== 'fulfilled') {
-            return failure(await fixedFor(result?.reason, request, options.catalog), request.rid, started)
+            const reason = refused.get(request) ?? result?.reason
+            return failure(await fixedFor(reason, request, options.catalog), request.rid, started)
           }
           if (result.value.replayed) scope.notes.replayed = true
           return success(request, result.value.d, scope, started)
@@ -133,7 +164,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     async accept(raw) {
       const started = performance.now()
       try {
-        return await prepare(options.catalog, raw, options.env)
+        return await prepare(options.catalog, raw, state.defaults)
       } catch (error) {
         return failure(error, ridOf(raw), started)
       }
@@ -163,14 +194,15 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       state.renewing = true
       stopRenewing = startRenewing(() => {
         const maxHoldMs = state.maxHoldMs()
-        return state.connections.all().map(({ db, holdings }) => ({ db, holdings, maxHoldMs }))
+        const open = state.connections.all().filter(({ db }) => state.authority.mayRenew(db))
+        return open.map(({ db, holdings }) => ({ db, holdings, maxHoldMs }))
       })
     },
     startRetention() {
       stopRetention = startRetention(
         () => state.retention(),
         async (before) => {
-          const accepted = await prepare(options.catalog, { cmd: 'prune', before }, options.env)
+          const accepted = await prepare(options.catalog, { cmd: 'prune', before }, state.defaults)
           await run(accepted, async () => {})
         },
       )

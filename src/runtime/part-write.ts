@@ -1,6 +1,7 @@
 import type { CommandContext } from '../contract/command.ts'
 import { type FixRequest, SwarmError } from '../contract/errors.ts'
 import type { JsonObject } from '../contract/json.ts'
+import { senderOf } from './sender.ts'
 
 /**
  * A write whose arguments are not those of the request: `swarm.do_<cmd>` under the request's operation key. Where the database
@@ -12,6 +13,7 @@ export async function writePart<D>(
   args: object,
   request: FixRequest,
   repo: string = ctx.repo,
+  proc: JsonObject = {},
 ): Promise<D> {
   try {
     const reply = await ctx.db.write({
@@ -19,7 +21,7 @@ export async function writePart<D>(
       repo,
       // the callers' arguments are plain data; absent keys are undefined and are not written
       args: args as JsonObject,
-      proc: { holder: ctx.holder },
+      proc: { holder: ctx.holder, ...senderOf(ctx), ...proc },
       key: ctx.key,
       ...(ctx.rid === undefined ? {} : { rid: ctx.rid }),
     })

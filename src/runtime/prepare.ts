@@ -3,6 +3,7 @@ import type { CommonFields, WriteFields } from '../contract/common.ts'
 import type { Rid } from '../contract/envelope.ts'
 import { SwarmError } from '../contract/errors.ts'
 import type { JsonObject } from '../contract/json.ts'
+import type { Defaults } from '../contract/try-parse.ts'
 import { parseRequest } from './parse.ts'
 import { loadCommand } from './verbs.ts'
 
@@ -17,14 +18,14 @@ export interface Prepared {
   readonly input: Record<string, unknown>
 }
 
-/** Finds the verb and parses the fields; throws INVALID with the repaired request as fix. */
+/** Finds the verb and parses the fields, with what `defaults` fills in; throws INVALID with the repaired request as fix. */
 export async function prepare(
   catalog: Catalog,
   raw: JsonObject,
-  env: CommandContext['env'],
+  defaults: (command: AnyCommand) => Defaults | Promise<Defaults>,
 ): Promise<Prepared> {
   const command = await loadCommand(catalog, raw)
-  const { common, write, input } = await parseRequest(command, raw, defaultsFrom(env))
+  const { common, write, input } = await parseRequest(command, raw, await defaults(command))
   return {
     command,
     common,
@@ -57,7 +58,7 @@ export function inherited({ common }: Prepared): JsonObject {
 }
 
 /** `SWARM_AGENT_ID` and `SWARM_REPO` fill what a request leaves out. */
-function defaultsFrom(env: CommandContext['env']): { agent_id?: number } {
+export function defaultsFrom(env: CommandContext['env']): Defaults {
   const text = env.SWARM_AGENT_ID
   if (!text) return {}
   const id = Number(text)

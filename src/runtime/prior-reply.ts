@@ -1,6 +1,7 @@
 import type { CommandContext } from '../contract/command.ts'
 import type { JsonObject } from '../contract/json.ts'
 import { refusalToError } from '../contract/refusal.ts'
+import { senderOf } from './sender.ts'
 
 /**
  * The reply that this request's operation key already has: a verb that runs a command must not run it again because the
@@ -8,8 +9,8 @@ import { refusalToError } from '../contract/refusal.ts'
  */
 export async function priorReply<D>(ctx: CommandContext, cmd: string, args: object): Promise<D | undefined> {
   const [row] = await ctx.db.read<{ reply: JsonObject | null }>(
-    'select swarm.prior_reply($1, $2, $3::text::jsonb, $4) as reply',
-    [ctx.repo, cmd, JSON.stringify(args), ctx.key],
+    'select swarm.prior_reply($1, $2, $3::text::jsonb, $4::text::jsonb, $5) as reply',
+    [ctx.repo, cmd, JSON.stringify(args), JSON.stringify(senderOf(ctx)), ctx.key],
   )
   const reply = row?.reply
   if (!reply) return undefined

@@ -1,12 +1,14 @@
 import type { Writable } from 'node:stream'
-import type { Catalog, CommandContext } from '../contract/command.ts'
+import type { AnyCommand, Catalog, CommandContext } from '../contract/command.ts'
 import type { Database, ExecuteOptions, Holdings, Root } from '../contract/context.ts'
 import type { Emit, RenderRequest, Rid } from '../contract/envelope.ts'
 import type { FixRequest } from '../contract/errors.ts'
 import type { Json, JsonObject } from '../contract/json.ts'
+import type { Defaults } from '../contract/try-parse.ts'
 import { loadRoot, repoOf } from '../root/config.ts'
+import { createAuthority, type Standing } from './authority.ts'
 import { createConnections, type Use } from './connections.ts'
-import { inherited, type Prepared, prepare } from './prepare.ts'
+import { defaultsFrom, inherited, type Prepared, prepare } from './prepare.ts'
 import { noRoot } from './target.ts'
 
 export interface ProcessOptions {
@@ -17,12 +19,16 @@ export interface ProcessOptions {
   readonly render: RenderRequest
   /** Where commands that run for a request show their output; nowhere unless given. */
   readonly echo?: Writable
+  /** True where others than this machine's user send the requests (HTTP, MCP): nothing runs without a token then. */
+  readonly strict?: boolean
 }
 
 /** What a request notes while it runs, for its envelope. */
 export interface Notes {
   next?: FixRequest
   replayed?: true
+  /** As whom it ran. */
+  standing?: Standing
 }
 
 /** What a request runs with. Its parts share the database; a part of a transaction has its own. */
@@ -35,6 +41,8 @@ export interface Scope {
   readonly signal: AbortSignal
   readonly emit: (lines: readonly Json[]) => Promise<void>
   readonly notes: Notes
+  /** Of the request that this one is a part of. */
+  readonly standing?: Standing
 }
 
 /** The state that all requests of one process share. */
@@ -69,16 +77,51 @@ export function createProcess(options: ProcessOptions) {
   const connect = (request: Prepared): Use =>
     connections.use(request.common, env, hasOwnDatabase(request) ? rootIfAny() : currentRoot())
 
-  const repoOfRequest = (request: Prepared): string => {
-    const named = request.common.repo ?? (env.SWARM_REPO || undefined)
+  const repoOfRequest = (request: Prepared, standing?: Standing): string => {
+    const named = request.common.repo ?? standing?.principal?.repo ?? (env.SWARM_REPO || undefined)
     if (named !== undefined && hasOwnDatabase(request)) return named
     const here = currentRoot()
     if (!here) throw noRoot()
     return named ?? repoOf(here)
   }
 
+  let home: Use | undefined
+  /** The database that a request goes to which names none. Kept open: the process's token is looked up there. */
+  const homeDatabase = (): Database | undefined => {
+    try {
+      home ??= connections.use({}, env, env.DATABASE_URL ? rootIfAny() : currentRoot())
+    } catch {
+      // none, or none yet: the request itself will say why
+    }
+    return home?.db
+  }
+  const authority = createAuthority({
+    token: env.SWARM_TOKEN || undefined,
+    strict: options.strict ?? false,
+    configured: () => rootIfAny()?.config.auth === 'tokens',
+    home: homeDatabase,
+  })
+  /** What a request leaves out: the token says it before the environment does. */
+  const defaults = async (command: AnyCommand): Promise<Defaults> => {
+    const said = defaultsFrom(env)
+    if (!authority.hasToken || (command.needs ?? 'database') !== 'database') return said
+    const agent_id = await authority.agentOf(homeDatabase)
+    return agent_id === undefined ? said : { ...said, agent_id }
+  }
+  /** Throws UNAUTHORIZED when a request may not run. */
+  const admit = (request: Prepared, scope: Scope): Promise<Standing> =>
+    authority.admit(request, {
+      db: () => scope.connection().db,
+      on: () => scope.db(),
+      repo: () => repoOfRequest(request),
+      whole: scope.standing,
+    })
+
   const state = {
     holder,
+    authority,
+    defaults,
+    admit,
     connections,
     stop,
     inputEnd,
@@ -97,11 +140,12 @@ export function createProcess(options: ProcessOptions) {
     scope(
       request: Prepared,
       emit: (lines: readonly Json[]) => Promise<void>,
-    ): { scope: Scope; done: () => void } {
+    ): { scope: Scope; end: () => void; done: () => void } {
       const { rid, waits } = request
       const own = new AbortController()
       const cancellable = waits && rid !== undefined
       if (cancellable) open.set(rid, own)
+      const ends = cancellable || (waits && authority.hasToken)
       let use: Use | undefined
       const connection = () => {
         use ??= connect(request)
@@ -113,10 +157,11 @@ export function createProcess(options: ProcessOptions) {
           db: () => connection().db,
           holdings: () => connection().holdings,
           key: request.write.idem ?? `${holder}-${++operations}`,
-          signal: cancellable ? AbortSignal.any([stop.signal, own.signal]) : stop.signal,
+          signal: ends ? AbortSignal.any([stop.signal, own.signal]) : stop.signal,
           emit,
           notes: {},
         },
+        end: () => own.abort(),
         done: () => {
           use?.release()
           if (cancellable && open.get(rid) === own) open.delete(rid)
@@ -128,6 +173,7 @@ export function createProcess(options: ProcessOptions) {
     context(
       request: Prepared,
       scope: Scope,
+      standing: Standing,
       perform: (part: Prepared, scope: Scope) => Promise<Json>,
     ): CommandContext {
       const needs = request.command.needs ?? 'database'
@@ -135,7 +181,10 @@ export function createProcess(options: ProcessOptions) {
       const rootIsExtra = needs === 'nothing' || (needsDatabase && hasOwnDatabase(request))
       let parts = 0
       return {
-        repo: needsDatabase ? repoOfRequest(request) : (request.common.repo ?? ''),
+        repo: needsDatabase ? repoOfRequest(request, standing) : (request.common.repo ?? ''),
+        principal: standing.principal,
+        unowned: standing.unowned,
+        authenticate: (token) => authority.authenticate(token, scope.connection().db),
         root: rootIsExtra ? rootIfAny() : currentRoot(),
         catalog,
         cwd,
@@ -175,10 +224,11 @@ export function createProcess(options: ProcessOptions) {
           return found !== undefined
         },
         async execute(raw: JsonObject, part: ExecuteOptions = {}) {
-          const prepared = await prepare(catalog, { ...inherited(request), ...raw }, env)
+          const prepared = await prepare(catalog, { ...inherited(request), ...raw }, defaults)
           const notes: Notes = {}
           const d = await perform(prepared, {
             ...scope,
+            standing,
             db: () => part.db ?? scope.db(),
             holdings: () => part.holdings ?? scope.holdings(),
             key: prepared.write.idem ?? part.key ?? `${scope.key}/${++parts}`,

@@ -2,6 +2,7 @@ import type { CommandContext } from '../contract/command.ts'
 import { SwarmError } from '../contract/errors.ts'
 import type { JsonObject } from '../contract/json.ts'
 import { isSameClaim } from './holdings.ts'
+import { senderOf } from './sender.ts'
 
 /**
  * Runs this request's write: `swarm.do_<cmd>(repo, args, proc)` under its operation key. `args` is the request as the
@@ -19,7 +20,7 @@ export async function write<D>(
     repo: ctx.repo,
     // a parsed input holds JSON only; its absent keys are undefined and are not written
     args: args as JsonObject,
-    proc: { holder: ctx.holder, ...proc },
+    proc: { holder: ctx.holder, ...senderOf(ctx), ...proc },
     key,
     ...(ctx.rid === undefined ? {} : { rid: ctx.rid }),
   })

@@ -16,10 +16,12 @@ export default defineCommand({
     name: z.string().optional(),
     expires_at: z.string().optional(),
   }),
-  effect: 'read',
+  effect: 'local',
+  needs: 'database',
   role: 'anyone',
   errors: ['UNAUTHORIZED', 'CONFLICT'],
   examples: [],
+  dry: async () => ['speak for the holder of the token from now on'],
   async run(ctx, { token }) {
     const { repo, role, agent_id, name, expires_at } = await ctx.authenticate(token)
     return {

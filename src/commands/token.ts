@@ -73,6 +73,8 @@ export default defineCommand({
   input,
   output,
   effect: 'write',
+  alone: true,
+  speakers: [],
   errors: ['UNAUTHORIZED', 'NOTFOUND', 'CONFLICT'],
   positional: ['action'],
   examples: [

@@ -45,7 +45,7 @@ interface CommandBase<I extends z.ZodObject, O extends z.ZodType> {
   readonly role?: Need | ((input: Readonly<Record<string, unknown>>) => Need)
   /** What it acts on, where that is not its repo (for a verb that needs a database) or this machine (for any other). */
   readonly reach?: (input: Readonly<Record<string, unknown>>) => Reach
-  /** Fields that say who speaks, and so must be the token's own agent: `agent_id`, `agent` and `for_agent` unless said. */
+  /** Fields that say who speaks: filled in, and never another than the token's agent. `agent_id`, `agent`, `for_agent` unless said. */
   readonly speakers?: readonly string[]
   /** Codes this verb can answer besides INVALID, INTERNAL, DEPENDENCY and TIMEOUT. */
   readonly errors: readonly ErrorCode[]

@@ -76,6 +76,7 @@ export function aliasOf(
 
 /** Whether an absent agent means the caller. In a read it does so only where it is required: else it is a filter. */
 function isOurs(command: AnyCommand, field: string): boolean {
+  if (command.speakers && !command.speakers.includes(field)) return false
   return command.effect !== 'read' || command.input.shape[field]?._zod.optin === undefined
 }
 

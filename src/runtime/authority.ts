@@ -88,7 +88,7 @@ export function createAuthority(options: AuthorityOptions) {
       const own = await atHome(db)
       if (own) refuse(may(own, command, input, common))
     }
-    const repos = token === undefined ? reposOf(asked.repo(), input) : []
+    const repos = token === undefined && reach === 'repo' ? reposOf(asked.repo(), input) : []
     const access = await look(db, repos, asked.on())
     if (access.token && 'principal' in access.token) {
       refuse(may(access.token.principal, command, input, common))
@@ -102,7 +102,7 @@ export function createAuthority(options: AuthorityOptions) {
       throw badToken(problem)
     const unowned = !strict && access.unowned.length === repos.length
     if (guarded && !(unowned && isFirst(request))) throw noToken(access.guarded[0] ?? repos[0])
-    return { principal: null, unowned }
+    return { principal: null, unowned: guarded && unowned }
   }
 
   return {

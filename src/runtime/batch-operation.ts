@@ -2,6 +2,8 @@ import type { CommandContext } from '../contract/command.ts'
 import type { Database } from '../contract/context.ts'
 import type { JsonObject } from '../contract/json.ts'
 import { refusalToError } from '../contract/refusal.ts'
+import { maskTokens } from '../contract/token.ts'
+import { senderOf } from './sender.ts'
 
 /** The identity of a batch: its operation key, and all that it asks for. */
 export interface BatchOperation {
@@ -19,8 +21,8 @@ export async function beginBatch<D>(
   alone: boolean,
 ): Promise<D | undefined> {
   const [row] = await db.read<{ prior: JsonObject | null }>(
-    'select swarm.begin_batch($1, $2::text::jsonb, $3, $4::boolean) as prior',
-    [ctx.repo, JSON.stringify(args), ctx.key, alone],
+    'select swarm.begin_batch($1, $2::text::jsonb, $3::text::jsonb, $4, $5::boolean) as prior',
+    [ctx.repo, JSON.stringify(args), JSON.stringify(senderOf(ctx)), ctx.key, alone],
   )
   const prior = row?.prior
   if (!prior) return undefined
@@ -30,16 +32,18 @@ export async function beginBatch<D>(
   return prior.d as D
 }
 
-/** Keeps the reply beside the key; with undefined the key is free again. */
+/** Keeps the reply, without tokens that it shows, beside the key; with undefined the key is free again. */
 export async function endBatch(
-  { ctx }: BatchOperation,
+  { ctx, args }: BatchOperation,
   db: Database,
   d: JsonObject | undefined,
 ): Promise<void> {
-  await db.read('select swarm.end_batch($1, $2, $3::text::jsonb)', [
+  await db.read('select swarm.end_batch($1, $2::text::jsonb, $3::text::jsonb, $4, $5::text::jsonb)', [
     ctx.repo,
+    JSON.stringify(args),
+    JSON.stringify(senderOf(ctx)),
     ctx.key,
-    d === undefined ? null : JSON.stringify(d),
+    d === undefined ? null : maskTokens(JSON.stringify(d)),
   ])
 }
 

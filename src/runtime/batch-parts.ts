@@ -1,6 +1,7 @@
 import type { Catalog, CommandContext, Effect } from '../contract/command.ts'
 import { SwarmError } from '../contract/errors.ts'
 import { isJsonObject, type JsonObject } from '../contract/json.ts'
+import { callerOf } from './caller.ts'
 import { toSwarmError } from './faults.ts'
 import { prepare } from './prepare.ts'
 import { loadCommand } from './verbs.ts'
@@ -11,7 +12,7 @@ export async function effectOf(catalog: Catalog, op: JsonObject): Promise<Effect
 }
 
 /** What deciding about parts needs of the batch. */
-export type Parts = Pick<CommandContext, 'catalog' | 'env'>
+export type Parts = Pick<CommandContext, 'catalog' | 'env' | 'principal'>
 
 /** Refuses parts that cannot be parts, before any of them runs. `fix` is the batch without what was in the way. */
 export async function checkParts(ctx: Parts, ops: readonly JsonObject[], atomic: boolean): Promise<void> {
@@ -74,8 +75,9 @@ async function refusalOf(ctx: Parts, op: JsonObject): Promise<Refusal | undefine
 }
 
 /** Whether a part would wait; undefined when it is refused anyway, with its own error when its turn comes. */
-async function waits({ catalog, env }: Parts, op: JsonObject): Promise<boolean | undefined> {
-  return prepare(catalog, op, env).then(
+async function waits(ctx: Parts, op: JsonObject): Promise<boolean | undefined> {
+  const agent_id = callerOf(ctx)
+  return prepare(ctx.catalog, op, () => (agent_id === undefined ? {} : { agent_id })).then(
     (prepared) => prepared.waits,
     () => undefined,
   )

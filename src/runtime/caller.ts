@@ -1,7 +1,8 @@
 import type { CommandContext } from '../contract/command.ts'
 
-/** The agent that this process speaks for, as its environment says; the dispatcher has checked the value. */
-export function callerOf(ctx: CommandContext): number | undefined {
+/** The agent that this process speaks for, as its token says, or else its environment; the dispatcher has checked the value. */
+export function callerOf(ctx: Pick<CommandContext, 'env' | 'principal'>): number | undefined {
+  if (ctx.principal) return ctx.principal.agent_id
   return ctx.env.SWARM_AGENT_ID ? Number(ctx.env.SWARM_AGENT_ID) : undefined
 }
 

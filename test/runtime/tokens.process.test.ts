@@ -84,6 +84,9 @@ describe('a repo that asks for tokens', () => {
     await pipe.ok({ cmd: 'heartbeat', note: `my token is ${agent}`, idem: 'n1' })
     await pipe.ok({ cmd: 'send', to: 2, body: 'hello' })
     await boss.ok({ cmd: 'register', name: 'new one', idem: 'r1' })
+    const batch = { cmd: 'batch', ops: [{ cmd: 'register', name: 'another' }], idem: 'r2' }
+    expect(JSON.stringify(await boss.send(batch))).toMatch(/swarm_[\w-]{43}/)
+    expect(JSON.stringify(await boss.send(batch))).toContain('swarm_***')
     await make({ role: 'agent', agent_id: 3, idem: 'again' })
     const answers = [
       await pipe.send({ cmd: 'hello', token: agent, tokn: operator }),
@@ -213,12 +216,14 @@ describe('an agent’s token', () => {
       { cmd: 'status', database_url: 'postgres://postgres@127.0.0.1:1/elsewhere' },
       { cmd: 'batch', ops: [{ cmd: 'heartbeat' }, { cmd: 'heartbeat', agent_id: 2 }] },
       { cmd: 'batch', ops: [{ cmd: 'status', repo: free }] },
+      { cmd: 'batch', ops: [{ cmd: 'prune', before: '2020-01-01T00:00:00Z' }] },
       { cmd: 'batch', dry: true, ops: [{ cmd: 'send', agent_id: 2, to: 1, body: 'x' }] },
     ]
     for (const attempt of attempts) {
       const answer = await pipe.send(attempt)
       expect([attempt, answer.ok ? answer.d : answer.err.code]).toEqual([attempt, 'UNAUTHORIZED'])
     }
+    expect(await err(pipe, { cmd: 'batch', ops: [{ cmd: 'claim-next', wait_ms: 1_000 }] })).toBe('INVALID')
     const apart = await pipe.ok<{ results: { ok: boolean; err?: { code: string } }[] }>({
       cmd: 'batch',
       atomic: false,

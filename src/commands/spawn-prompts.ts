@@ -71,14 +71,13 @@ export default defineCommand({
       : Array.from({ length: count }, (_, at) => `write ${join(out_dir, fileName(at + 1))}`),
 })
 
-/** `register` with a count sets the role of agents 1 to count: so the last ones first, and one request for a run of equals. */
+/** `register` with a count gives its role to the agents that it makes: one request for each run of equals, in order. */
 function registrations(
   agents: readonly { readonly agent_id: number; readonly role: string | undefined }[],
   render: CommandContext['render'],
 ): string[] {
   return agents
     .filter((agent, at) => at === agents.length - 1 || agents[at + 1]?.role !== agent.role)
-    .reverse()
     .map(({ agent_id, role: own }) =>
       render({ cmd: 'register', count: agent_id, ...(own === undefined ? {} : { role: own }) }),
     )

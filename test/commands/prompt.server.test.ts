@@ -199,9 +199,9 @@ describe('spawn-prompts', () => {
       roles: ['implementer', 'implementer', 'reviewer'],
     })
     expect(d.register).toEqual([
-      '{"cmd":"register","count":5,"role":"implementer"}',
-      '{"cmd":"register","count":3,"role":"reviewer"}',
       '{"cmd":"register","count":2,"role":"implementer"}',
+      '{"cmd":"register","count":3,"role":"reviewer"}',
+      '{"cmd":"register","count":5,"role":"implementer"}',
     ])
     expect(rowsOf(await session.ask({ cmd: 'agents' }), 'agents')).toEqual([])
     for (const line of Array.isArray(d.register) ? d.register : [])

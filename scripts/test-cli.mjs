@@ -5,7 +5,10 @@
 import { spawnSync } from 'node:child_process'
 import { PROGRAMS, provide } from './cli-programs.mjs'
 
-const asked = process.argv.slice(2).filter((name) => !name.startsWith('-'))
+const given = process.argv.slice(2)
+const options = given.findIndex((word) => word.startsWith('-'))
+/** What begins with a dash, and all after it, is for vitest. */
+const [asked, forVitest] = options < 0 ? [given, []] : [given.slice(0, options), given.slice(options)]
 const unknown = asked.filter((name) => !(name in PROGRAMS))
 if (unknown.length > 0) {
   process.stderr.write(`there is no ${unknown.join(', ')}; known: ${Object.keys(PROGRAMS).join(', ')}\n`)
@@ -19,7 +22,7 @@ for (const name of asked.length > 0 ? asked : Object.keys(PROGRAMS)) {
   process.stderr.write(missing ? `NOT RUN: ${missing}\n` : `${name} ${version}\n`)
 }
 
-const { status } = spawnSync('npx', ['vitest', 'run', '--config', 'vitest.cli.config.mts'], {
+const { status } = spawnSync('npx', ['vitest', 'run', '--config', 'vitest.cli.config.mts', ...forVitest], {
   stdio: 'inherit',
   env: { ...process.env, SWARM_CLI_PROGRAMS: JSON.stringify(programs) },
 })

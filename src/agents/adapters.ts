@@ -1,11 +1,15 @@
 import type { AdapterName } from '../contract/agents-config.ts'
 import type { Adapter } from './adapter.ts'
 import { claudeAdapter } from './claude/adapter.ts'
+import { codexAdapter } from './codex/adapter.ts'
+import { codexExecAdapter } from './codex/exec.ts'
 import { commandAdapter } from './command/adapter.ts'
 import { demoAdapter } from './demo/adapter.ts'
 
 const ADAPTERS: Readonly<Partial<Record<AdapterName, Adapter>>> = {
   claude: claudeAdapter,
+  codex: codexAdapter,
+  'codex-exec': codexExecAdapter,
   command: commandAdapter,
   demo: demoAdapter,
 }

@@ -1,7 +1,16 @@
 import * as z from 'zod'
 import { role, text } from './fields.ts'
 
-export const ADAPTERS = ['claude', 'codex', 'opencode', 'acp', 'command', 'demo'] as const
+export const ADAPTERS = [
+  'claude',
+  'codex',
+  'codex-exec',
+  'opencode',
+  'opencode-run',
+  'acp',
+  'command',
+  'demo',
+] as const
 
 /** Set by swarm for every session, so that nothing of one session is found by another. */
 const OWN_VARIABLES = ['HOME', 'TMPDIR', 'PWD', 'SWARM_SESSION_MARKER']

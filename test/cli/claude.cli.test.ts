@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { claudeAdapter } from '../../src/agents/claude/adapter.ts'
 import { findMarked } from '../../src/process/index.ts'
-import { describeProgram, KEY, SLEEPS, WRITES } from './support.ts'
+import { describeProgram, KEY, SLEEPS, until, WRITES } from './support.ts'
 
 const error = (type: string, message: string) => ({ type: 'error', error: { type, message } })
 
@@ -165,8 +165,7 @@ describeProgram(
       const { start } = bench()
       const one = await start(SLEEPS)
       await one.until('tool_started')
-      while (!findMarked(one.session.marker)?.some(({ name }) => name === 'sleep'))
-        await new Promise((done) => setTimeout(done, 50))
+      await until(() => findMarked(one.session.marker)?.some(({ name }) => name === 'sleep') === true)
       one.session.interrupt()
       expect(await one.result()).toMatchObject({ ok: false, reason: 'interrupted' })
       await one.session.end()
@@ -177,8 +176,7 @@ describeProgram(
       const { start, written, stub } = bench()
       const one = await start(SLEEPS)
       await one.until('tool_started')
-      while (!findMarked(one.session.marker)?.some(({ name }) => name === 'sleep'))
-        await new Promise((done) => setTimeout(done, 50))
+      await until(() => findMarked(one.session.marker)?.some(({ name }) => name === 'sleep') === true)
       const { nativeId = '' } = one.session.track()
       process.kill(one.session.pid, 'SIGKILL')
       expect(await one.result()).toMatchObject({ reason: 'crashed' })

@@ -79,3 +79,8 @@ export function describeProgram(program: RealProgram, tests: (bench: () => Bench
     }))
   })
 }
+
+/** Waits until something holds; the time-out of the test bounds it. */
+export async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 50))
+}

@@ -3,6 +3,10 @@
 /** Codes that any verb may answer with. */
 const ALWAYS = ['INVALID', 'INTERNAL', 'DEPENDENCY', 'TIMEOUT']
 
+/** What a schema cannot say of strings and numbers wherever they stand. */
+const EVERYWHERE =
+  'Anywhere in a request: no null bytes, no lone surrogates, integers within 2^53, at most 64 levels of nesting.'
+
 /** One verb: its request, its `d`, and what else the definition says. */
 export function commandSchema(contract, command) {
   const { z, commonFields, writeFields, ERRORS } = contract
@@ -26,7 +30,7 @@ export function commandSchema(contract, command) {
     ...(command.positional ? { positional: command.positional } : {}),
     ...(fieldAliases ? { field_aliases: fieldAliases } : {}),
     errors: errorsOf(ERRORS, command),
-    request: jsonSchema(z, request, 'input'),
+    request: { $comment: EVERYWHERE, ...jsonSchema(z, request, 'input') },
     d: jsonSchema(z, command.output, 'output'),
     examples: command.examples,
   }
@@ -132,10 +136,15 @@ function jsonSchema(z, schema, io) {
     target: 'draft-2020-12',
     unrepresentable: 'any',
     override: ({ jsonSchema: json, zodSchema }) => {
-      // the format says it, and the pattern is longer than most schemas
-      if (json.format === 'date-time') delete json.pattern
-      if (json.minimum === Number.MIN_SAFE_INTEGER) delete json.minimum
-      if (json.maximum === Number.MAX_SAFE_INTEGER) delete json.maximum
+      // many validators do not look at formats, and zod's own pattern is longer than most schemas
+      if (json.format === 'date-time') json.pattern = '^\\d{4}-\\d{2}-\\d{2}T'
+      if (io === 'output' && json.minimum === Number.MIN_SAFE_INTEGER) delete json.minimum
+      if (io === 'output' && json.maximum === Number.MAX_SAFE_INTEGER) delete json.maximum
+      if (io === 'input' && json.type === 'string' && !json.enum && json.const === undefined) {
+        // no request may hold a null byte; a pattern of its own keeps it out by itself
+        if (json.pattern === undefined) json.pattern = '^[^\\u0000]*$'
+        if (json.pattern === '\\S') json.pattern = '^[^\\u0000]*[^\\s\\u0000][^\\u0000]*$'
+      }
       if (json.propertyNames?.type === 'string') delete json.propertyNames
       // answers may get more fields in time
       const { type, catchall } = zodSchema._zod.def

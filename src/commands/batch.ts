@@ -10,7 +10,7 @@ import { overlayHoldings } from '../runtime/holdings.ts'
 
 const input = z.strictObject({
   ops: z
-    .array(z.record(z.string(), z.json()))
+    .array(z.record(z.string(), z.json()).meta({ required: ['cmd'] }))
     .min(1)
     .max(100)
     .describe('requests, each with its own cmd, in order'),

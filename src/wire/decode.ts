@@ -3,6 +3,7 @@ import { type FixRequest, SwarmError, type SwarmErrorOptions } from '../contract
 import { isJsonObject, type Json, type JsonObject } from '../contract/json.ts'
 import { sendable } from './fix.ts'
 import { inspect } from './inspect.ts'
+import { changedInteger } from './integers.ts'
 import type { Line } from './lines.ts'
 import { readLoosely } from './loose.ts'
 
@@ -26,7 +27,9 @@ export function decodeLine(line: Line): Decoded {
   } catch {
     return notJson(text, number)
   }
-  return decodeValue(value, number)
+  const decoded = decodeValue(value, number)
+  const error = decoded.error ? undefined : changedInteger(text, value)
+  return error ? { rid: decoded.rid, error } : decoded
 }
 
 /** Refuses what is not an object, and objects that hold what swarm cannot keep. */

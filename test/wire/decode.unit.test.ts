@@ -167,3 +167,23 @@ describe('text that is not JSON', () => {
     )
   })
 })
+
+describe('an integer beyond 2^53', () => {
+  it.each([
+    ['{"cmd":"record-event","payload":{"ids":[1,12345678901234567890]}}', 'payload.ids[1]'],
+    ['{"cmd":"x","n":9007199254740993}', 'n'],
+    ['{"cmd":"x","n":-9007199254740995}', 'n'],
+    ['{"cmd":"x","text":"\\"1234567890123456789","n":{"id": 1234567890123456789 }}', 'n.id'],
+  ])('is refused by its name, not changed: %s', (text, field) => {
+    expect(refusal(text)).toMatchObject({ code: 'INVALID', ctx: { kind: 'InvalidValue', field } })
+    expect(refusal(text).fix).toBeUndefined()
+  })
+
+  it.each([
+    '{"cmd":"x","n":9007199254740991}',
+    '{"cmd":"x","n":100000000000000000}',
+    '{"cmd":"x","n":"12345678901234567890"}',
+    '{"cmd":"x","n":1.2345678901234567,"m":1e300,"o":0.12345678901234567890}',
+    '{"cmd":"x","12345678901234567890":1}',
+  ])('is not what stands in %s', (text) => expect(decode(text).error).toBeUndefined())
+})

@@ -1,5 +1,6 @@
 import type { Shape } from '../../contract/introspect.ts'
 import { isJsonObject, type Json } from '../../contract/json.ts'
+import { changedInteger } from '../../wire/integers.ts'
 import { readLoosely } from '../../wire/loose.ts'
 
 /** Text of a flag that should have been JSON. `meant` is what it was probably meant to be. */
@@ -98,6 +99,8 @@ function parse(text: string): Json | undefined {
 export function parseOrThrow(text: string): Json {
   const value = parse(text)
   if (value === undefined) throw new NotJson(text)
+  const error = changedInteger(text, value)
+  if (error) throw error
   return value
 }
 

@@ -33,7 +33,7 @@ export function changedInteger(text: string, value: Json): SwarmError | undefine
 
 function isChanged(token: string): boolean {
   const number = Number(token)
-  return !Number.isSafeInteger(number) && (!Number.isFinite(number) || BigInt(token) !== BigInt(number))
+  return !Number.isSafeInteger(number) && JSON.stringify(number) !== token
 }
 
 /** Where one of the numbers stands: `.payload.ids[0]`. */

@@ -43,9 +43,24 @@ begin
   perform 1 from swarm.bead_backlog where repo_id = p_repo and bead_id = any(p_beads) order by id for share;
 end $$;
 
+-- The blocking links that these beads lead to. Held to the index: whoever calls may have turned nested loops off.
+create or replace function swarm.reached_links(p_repo text, p_beads text[]) returns table (bead text, other text)
+language sql stable rows 10000
+set enable_nestloop = on set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
+  with recursive reach as (
+    select distinct b as bead from unnest(p_beads) b
+    union
+    select l.other_id from reach r join swarm.bead_links l
+      on l.repo_id = p_repo and l.bead_id = r.bead and swarm.blocking(l.kind)
+  )
+  select distinct l.bead_id, l.other_id from reach r join swarm.bead_links l
+    on l.repo_id = p_repo and l.bead_id = r.bead and swarm.blocking(l.kind)
+$$;
+
 -- The cycle that the new edges (rows of {bead, other}) would close, as the list of beads along it, or null. One walk in
--- depth over what the new edges reach, on numbered beads: linear, so that an import of thousands can ask at once.
-create or replace function swarm.find_cycle(p_repo text, p_edges jsonb) returns text[] language plpgsql stable as $$
+-- depth over what the new edges reach, on numbered beads: linear, so that many edges can be asked for at once.
+create or replace function swarm.find_cycle(p_repo text, p_edges jsonb) returns text[] language plpgsql stable
+set enable_nestloop = off as $$
 declare
   v_names  text[];     -- the beads, numbered from 1
   v_to     integer[];  -- where the edges lead, those of the first bead first
@@ -57,25 +72,18 @@ declare
   v_bead   integer;
   v_other  integer;
 begin
-  with recursive edge as materialized (
+  with edge as materialized (
     select e ->> 'bead' as bead, e ->> 'other' as other, n from jsonb_array_elements(p_edges) with ordinality x(e, n)
-  ), reach as (
-    select bead from edge
-    union
-    select other from edge
-    union
-    select l.other_id from reach r join swarm.bead_links l
-      on l.repo_id = p_repo and l.bead_id = r.bead and swarm.blocking(l.kind)
+  ), known as materialized (
+    select * from swarm.reached_links(p_repo, array(select bead from edge union select other from edge))
+  ), link as materialized (
+    select bead, other from edge union select bead, other from known
   ), numbered as materialized (
-    select r.bead, (row_number() over (order by min(e.n) nulls last, r.bead))::integer as k
-    from reach r left join edge e on e.bead = r.bead group by r.bead
+    select x.bead, (row_number() over (order by min(x.n) nulls last, x.bead))::integer as k from (
+      select bead, n from edge union all select bead, null from link union all select other, null from link) x
+    group by x.bead
   ), step as materialized (
-    select b.k as bead, o.k as other from (
-      select bead, other from edge
-      union
-      select l.bead_id, l.other_id from reach r join swarm.bead_links l
-        on l.repo_id = p_repo and l.bead_id = r.bead and swarm.blocking(l.kind)) x
-    join numbered b on b.bead = x.bead join numbered o on o.bead = x.other
+    select b.k as bead, o.k as other from link l join numbered b on b.bead = l.bead join numbered o on o.bead = l.other
   ), span as (
     select n.k, count(s.other)::integer as steps from numbered n left join step s on s.bead = n.k group by n.k
   ), place as (

@@ -11,9 +11,12 @@ $$;
 -- count once it arrives. Whole sets at a time, by hash: plans made for the table as it was before, row by row, would
 -- take a time that grows with the square of the import.
 create or replace function swarm.do_import(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile
-set enable_nestloop = off as $$
+set enable_nestloop = off set enable_seqscan = off as $$
 declare
   b           jsonb;
+  v_ids       text[] := array(select x ->> 'bead_id' from jsonb_array_elements(a -> 'beads') x);
+  v_named     text[] := array(select x ->> 'bead_id' from jsonb_array_elements(a -> 'links') x
+                union select x ->> 'other_id' from jsonb_array_elements(a -> 'links') x);
   v_old       swarm.bead_backlog;
   v_stage     text;
   v_now       timestamptz;
@@ -23,7 +26,7 @@ declare
   v_edges     jsonb;
   v_cycle     text[];
   v_closing   jsonb;
-  v_problems  jsonb := '[]';
+  v_problems  jsonb := coalesce(a -> 'problems', '[]');
   v_updated   integer := 0;
   v_reopened  integer := 0;
   v_linked    integer;
@@ -36,7 +39,8 @@ begin
       coalesce(jsonb_agg(x.b order by o.id) filter (where o.id is not null), '[]')
     into v_new, v_differ
     from jsonb_array_elements(a -> 'beads') x(b)
-    left join swarm.bead_backlog o on o.repo_id = p_repo and o.bead_id = x.b ->> 'bead_id'
+    left join (select * from swarm.bead_backlog where repo_id = p_repo and bead_id = any(v_ids)) o
+      on o.bead_id = x.b ->> 'bead_id'
     where o.id is null or ((a ->> 'reopen')::boolean and o.status = 'completed' and x.b ->> 'status' = 'pending')
       or (o.title, o.description, o.priority, o.bead_type, o.labels, swarm.lasting(o.metadata)) is distinct from
         (x.b ->> 'title', x.b ->> 'description', x.b ->> 'priority', x.b ->> 'bead_type', swarm.texts(x.b -> 'labels'),
@@ -73,9 +77,13 @@ begin
   -- Of a cycle, the link that stands last is left out, until there is none.
   select coalesce(jsonb_agg(l || jsonb_build_object('n', n) order by n), '[]') into v_links
     from jsonb_array_elements(a -> 'links') with ordinality x(l, n)
-    where not exists (select from swarm.bead_links k where k.repo_id = p_repo and k.bead_id = l ->> 'bead_id'
-      and k.other_id = l ->> 'other_id' and k.kind = l ->> 'kind');
-  loop
+    left join (select * from swarm.bead_links where repo_id = p_repo and bead_id = any(v_named)) k
+      on k.bead_id = l ->> 'bead_id' and k.other_id = l ->> 'other_id' and k.kind = l ->> 'kind'
+    where k.bead_id is null;
+  -- The links of a file have been walked before they are sent: a cycle needs a link that is here already, and so a bead
+  -- that somebody waits for and that is to wait for another.
+  while exists (select from swarm.bead_links k where k.repo_id = p_repo and swarm.blocking(k.kind) and k.other_id = any(array(
+    select l ->> 'bead_id' from jsonb_array_elements(v_links) l where swarm.blocking(l ->> 'kind')))) loop
     select jsonb_agg(jsonb_build_object('bead', l -> 'bead_id', 'other', l -> 'other_id')) into v_edges
       from jsonb_array_elements(v_links) l where swarm.blocking(l ->> 'kind');
     exit when v_edges is null;
@@ -94,10 +102,13 @@ begin
       '%s waits for %s, and %s is not here; the link counts once it is', l ->> 'bead_id', l ->> 'other_id',
       case when o.id is null then l ->> 'other_id' else l ->> 'bead_id' end)) order by (l ->> 'n')::integer), '[]')
     into v_problems from jsonb_array_elements(v_links) l
-    left join swarm.bead_backlog d on d.repo_id = p_repo and d.bead_id = l ->> 'bead_id'
-    left join swarm.bead_backlog o on o.repo_id = p_repo and o.bead_id = l ->> 'other_id'
+    left join (select id, bead_id from swarm.bead_backlog where repo_id = p_repo and bead_id = any(v_named)) d
+      on d.bead_id = l ->> 'bead_id'
+    left join (select id, bead_id from swarm.bead_backlog where repo_id = p_repo and bead_id = any(v_named)) o
+      on o.bead_id = l ->> 'other_id'
     where swarm.blocking(l ->> 'kind') and (d.id is null or o.id is null);
   if (a ->> 'strict')::boolean and v_problems <> '[]' then
+    select jsonb_agg(x order by (x ->> 'line')::integer) into v_problems from jsonb_array_elements(v_problems) x;
     -- Found only after the first write: the one refusal that raises, so that everything is rolled back.
     raise exception using errcode = 'SW001', message = 'refused', detail = swarm.refused('INVALID',
       format('nothing was imported: %s problems, the first on line %s', jsonb_array_length(v_problems), v_problems -> 0 ->> 'line'),
@@ -109,10 +120,10 @@ begin
   perform swarm.recount(p_repo, array(
     select l ->> 'bead_id' from jsonb_array_elements(v_links) l where swarm.blocking(l ->> 'kind')
     union
-    select l.bead_id from swarm.bead_links l join unnest(v_new) i on i = l.bead_id where l.repo_id = p_repo
+    select l.bead_id from swarm.bead_links l where l.repo_id = p_repo and l.bead_id = any(v_new)
     union
-    select l.bead_id from swarm.bead_links l join unnest(v_new) i on i = l.other_id where l.repo_id = p_repo));
-  if cardinality(v_new) >= 500 then
+    select l.bead_id from swarm.bead_links l where l.repo_id = p_repo and l.other_id = any(v_new)));
+  if coalesce((p ->> 'analyze')::boolean, cardinality(v_new) >= 500) then
     -- Otherwise every session would go on with plans for a small table until autovacuum looks.
     analyze swarm.bead_backlog, swarm.bead_links;
   end if;

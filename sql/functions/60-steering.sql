@@ -68,13 +68,12 @@ begin
         return swarm.refused('NOTFOUND', format('no bead %s in repo %s to depend on', v_other, p_repo), null,
           jsonb_build_object('field', 'depends_on', 'got', v_other), jsonb_build_object('cmd', 'beads'));
       end if;
-      if not v_other = any(v_old) then
-        v_cycle := swarm.find_cycle(p_repo, jsonb_build_array(jsonb_build_object('bead', v_id, 'other', v_other)));
-        if v_cycle is not null then
-          return swarm.refused_cycle(v_cycle);
-        end if;
-      end if;
     end loop;
+    v_cycle := swarm.find_cycle(p_repo, (select jsonb_agg(jsonb_build_object('bead', v_id, 'other', o))
+      from unnest(v_new) o where not o = any(v_old)));
+    if v_cycle is not null then
+      return swarm.refused_cycle(v_cycle);
+    end if;
     if not (v_old @> v_new and v_new @> v_old) then
       v_changed := array['depends_on'];
     end if;
@@ -91,14 +90,11 @@ begin
   end if;
 
   if a ? 'depends_on' then
-    foreach v_other in array v_old loop
-      if not v_other = any(v_new) then
-        perform swarm.drop_link(p_repo, v_id, v_other, 'blocks');
-      end if;
-    end loop;
-    foreach v_other in array v_new loop
-      perform swarm.add_link(p_repo, v_id, v_other, 'blocks');
-    end loop;
+    delete from swarm.bead_links
+      where repo_id = p_repo and bead_id = v_id and kind = 'blocks' and not other_id = any(v_new);
+    insert into swarm.bead_links (repo_id, bead_id, other_id, kind)
+      select p_repo, v_id, o, 'blocks' from unnest(v_new) o on conflict do nothing;
+    perform swarm.recount(p_repo, array[v_id]);
   end if;
   if v_status <> b.status then
     perform swarm.end_claim(b, case v_status when 'cancelled' then 'cancelled' else 'released' end);

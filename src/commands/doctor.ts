@@ -50,7 +50,7 @@ export default defineCommand({
           'recount',
           {},
           { cmd: 'doctor', recount },
-          repoToCheck(ctx),
+          { repo: repoToCheck(ctx) },
         )
       : undefined
     const { examine } = await import('../doctor/examine.ts')

@@ -122,8 +122,7 @@ async function create(
     'token-create',
     args,
     { cmd: 'token', action, ...args },
-    ctx.repo,
-    { hash, ...(ctx.unowned ? { first: true } : {}) },
+    { proc: { hash, ...(ctx.unowned ? { first: true } : {}) } },
   )
   // a reply of an earlier send is about a token that this process has never seen
   return { token_id: made.token_id, ...(made.hash === hash ? { token } : {}) }

@@ -34,3 +34,23 @@ test('a bead that is there in another workflow is not passed over in silence', a
       await session.ask({ cmd: 'enqueue', beads: [{ bead_id: 'w', title: 'w', ...workflow }] }),
     ).toMatchObject({ added: 0 })
 })
+
+test('a thousand dependencies on a chain of 20,000 are looked at in one walk', async () => {
+  await database.sql`insert into swarm.bead_backlog (repo_id, bead_id, stage, open_blockers)
+    select 'chain', 'c' || n, 'contract', (n < 20000)::integer from generate_series(1, 20000) n`
+  await database.sql`insert into swarm.bead_links select 'chain', 'c' || n, 'c' || n + 1, 'blocks' from generate_series(1, 19999) n`
+  await database.sql`analyze swarm.bead_links, swarm.bead_backlog`
+  const chain = openSession(database.url, 'chain')
+  await chain.ask({ cmd: 'enqueue', beads: [{ bead_id: 'top', title: 'top' }] })
+  const depends_on = Array.from({ length: 1_000 }, (_, at) => `c${at * 19 + 1}`)
+  const started = performance.now()
+  expect(await chain.ask({ cmd: 'update', bead_id: 'top', depends_on })).toMatchObject({
+    changed: ['depends_on'],
+  })
+  expect(performance.now() - started).toBeLessThan(10_000)
+  expect(await chain.ask({ cmd: 'show', bead_id: 'top' })).toMatchObject({ bead: { open_blockers: 1_000 } })
+  const refused = await chain.refused({ cmd: 'update', bead_id: 'c20000', depends_on: ['top'] })
+  expect(refused.err).toMatchObject({ code: 'CONFLICT', ctx: { field: 'depends_on' } })
+  await chain.ask({ cmd: 'update', bead_id: 'top', depends_on: ['c1'] })
+  expect(await chain.ask({ cmd: 'show', bead_id: 'top' })).toMatchObject({ bead: { open_blockers: 1 } })
+})

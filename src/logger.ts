@@ -1,5 +1,5 @@
 import type { Logger as Pino } from 'pino'
-import { maskSecrets } from './contract/mask.ts'
+import { maskSecrets, SECRET_NAME } from './contract/secrets.ts'
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
@@ -56,7 +56,6 @@ async function loadPino(level: LogLevel): Promise<Pino> {
   return pino({ level, base: { pid: process.pid } }, stderr)
 }
 
-const SECRET_NAME = /pass(word|wd|phrase)?$|secret|token|database_url|listen_url|authorization/i
 const MAX_DEPTH = 6
 
 function masked(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {

@@ -23,7 +23,7 @@ const input = z.strictObject({
   bead_types: z.array(text(64)).min(1).max(64).optional().describe('only beads of one of these types'),
   with_database: withDatabase
     .optional()
-    .describe('let the command have the database’s password from the environment; true by default'),
+    .describe('let the command have the database’s password from the environment; false by default'),
 })
 type Input = z.output<typeof input>
 

@@ -1,12 +1,15 @@
 import type { WriteCall } from '../contract/context.ts'
 import { type FixRequest, SwarmError, type SwarmErrorOptions } from '../contract/errors.ts'
 import { isJsonObject, type JsonObject } from '../contract/json.ts'
-import { maskSecrets } from '../contract/mask.ts'
 import { refusalToError } from '../contract/refusal.ts'
+import { maskSecrets } from '../contract/secrets.ts'
 import type { Failure } from './failure.ts'
 
 /** The SQLSTATE under which schema.sql raises a refusal. */
 const RAISED_REFUSAL = 'SW001'
+
+/** Of the server's own text, in characters. */
+const LONGEST_TEXT = 2_000
 
 export interface About {
   /** The database, as it may be shown. */
@@ -22,7 +25,8 @@ export function explain(failure: Failure, about: About): SwarmError {
   const refused = raisedRefusal(failure)
   if (refused) return refused
   const { shown, call } = about
-  const text = maskSecrets(failure.message)
+  // cut first: masking must not take the time that a long text would
+  const text = maskSecrets(failure.message.slice(0, LONGEST_TEXT))
   const again = call ? { fix: sameRequest(call) } : {}
   const doctor = { fix: { cmd: 'doctor' } }
   const make = (

@@ -1,8 +1,8 @@
 import { userInfo } from 'node:os'
 import { SwarmError } from '../contract/errors.ts'
-import { maskUrl } from '../contract/mask.ts'
+import { maskUrl } from '../contract/secrets.ts'
 
-export { maskSecrets, maskUrl } from '../contract/mask.ts'
+export { maskSecrets, maskUrl } from '../contract/secrets.ts'
 
 /** Where and how to connect, read from a URL and the environment. Holds the password: never show it. */
 export interface ConnectOptions {

@@ -1,8 +1,7 @@
+import { opensDatabase } from '../contract/secrets.ts'
+
 /** Names and values of an environment; an undefined value removes the name. */
 export type Environment = Readonly<Record<string, string | undefined>>
-
-const SECRET_NAMES = new Set(['PGPASSWORD', 'PGPASSFILE', 'SWARM_TOKEN'])
-const URL_WITH_PASSWORD = /^postgres(ql)?:\/\/([^@/?#]*:[^@/?#]+@|.*[?&]password=)/i
 
 /**
  * The environment of a child: this process's own without what opens the database (a Postgres URL that holds a password,
@@ -22,8 +21,4 @@ export function childEnvironment(
     else env[name] = value
   }
   return env
-}
-
-function opensDatabase(name: string, value: string): boolean {
-  return SECRET_NAMES.has(name) || URL_WITH_PASSWORD.test(value)
 }

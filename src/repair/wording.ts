@@ -1,10 +1,9 @@
 import type { Shape } from '../contract/introspect.ts'
 import type { Json } from '../contract/json.ts'
-import { maskSecrets } from '../contract/mask.ts'
+import { maskSecrets, SECRET_NAME } from '../contract/secrets.ts'
 
 const MAX_GOT = 80
 const MAX_ID_OR_SAFE = 2_147_483_647
-const SECRET_NAME = /pass(word|wd)?$|secret|token$|api_?key|database_url|db_url|dsn/i
 
 /** What a shape takes, as a phrase that follows "must be". */
 export function phrase(shape: Shape | undefined): string {

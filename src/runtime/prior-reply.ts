@@ -1,6 +1,7 @@
 import type { CommandContext } from '../contract/command.ts'
 import type { JsonObject } from '../contract/json.ts'
 import { refusalToError } from '../contract/refusal.ts'
+import { auditable } from './auditable.ts'
 import { senderOf } from './sender.ts'
 
 /**
@@ -10,7 +11,7 @@ import { senderOf } from './sender.ts'
 export async function priorReply<D>(ctx: CommandContext, cmd: string, args: object): Promise<D | undefined> {
   const [row] = await ctx.db.read<{ reply: JsonObject | null }>(
     'select swarm.prior_reply($1, $2, $3::text::jsonb, $4::text::jsonb, $5) as reply',
-    [ctx.repo, cmd, JSON.stringify(args), JSON.stringify(senderOf(ctx)), ctx.key],
+    [ctx.repo, cmd, JSON.stringify(auditable(args)), JSON.stringify(senderOf(ctx)), ctx.key],
   )
   const reply = row?.reply
   if (!reply) return undefined

@@ -4,6 +4,7 @@ import type { Database, ExecuteOptions, Holdings, Root } from '../contract/conte
 import type { Emit, RenderRequest, Rid } from '../contract/envelope.ts'
 import type { FixRequest } from '../contract/errors.ts'
 import type { Json, JsonObject } from '../contract/json.ts'
+import { rememberEnvironment } from '../contract/secrets.ts'
 import type { Defaults } from '../contract/try-parse.ts'
 import { loadRoot, repoOf } from '../root/config.ts'
 import { createAuthority, type Standing } from './authority.ts'
@@ -49,6 +50,7 @@ export interface Scope {
 export function createProcess(options: ProcessOptions) {
   const { catalog, env, cwd, render } = options
   const holder = randomId()
+  rememberEnvironment(env)
   const connections = createConnections(holder)
   const stop = new AbortController()
   const inputEnd = new AbortController()

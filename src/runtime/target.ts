@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import type { CommandContext } from '../contract/command.ts'
 import type { Root } from '../contract/context.ts'
 import { SwarmError } from '../contract/errors.ts'
+import { rememberUrl } from '../contract/secrets.ts'
 import type { ConnectTarget } from '../db/database.ts'
 import { parseUrl } from '../db/url.ts'
 
@@ -38,7 +39,9 @@ export function resolveTarget(
     root?.config.connect_timeout_ms ??
     DEFAULT_CONNECT_TIMEOUT_MS
   const listenUrl = env.SWARM_LISTEN_URL || root?.config.listen_url
+  if (listenUrl) rememberUrl(listenUrl)
   if (url !== undefined) {
+    rememberUrl(url)
     return {
       key: url,
       database: databaseOf(url),

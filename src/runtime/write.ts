@@ -1,6 +1,7 @@
 import type { CommandContext } from '../contract/command.ts'
 import { SwarmError } from '../contract/errors.ts'
 import type { JsonObject } from '../contract/json.ts'
+import { auditable } from './auditable.ts'
 import { isSameClaim } from './holdings.ts'
 import { senderOf } from './sender.ts'
 
@@ -19,7 +20,7 @@ export async function write<D>(
     cmd,
     repo: ctx.repo,
     // a parsed input holds JSON only; its absent keys are undefined and are not written
-    args: args as JsonObject,
+    args: auditable(args) as JsonObject,
     proc: { holder: ctx.holder, ...senderOf(ctx), ...proc },
     key,
     ...(ctx.rid === undefined ? {} : { rid: ctx.rid }),

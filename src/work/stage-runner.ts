@@ -3,7 +3,7 @@ import { stripVTControlCharacters } from 'node:util'
 import type { CommandContext } from '../contract/command.ts'
 import { SwarmError } from '../contract/errors.ts'
 import type { JsonObject } from '../contract/json.ts'
-import { maskSecrets } from '../contract/mask.ts'
+import { maskSecrets, maskWords } from '../contract/secrets.ts'
 import type { Ran } from '../contract/stage-fields.ts'
 import { type CommandResult, runCommand, tailOf } from '../process/index.ts'
 import type { HeldWork } from './held-work.ts'
@@ -184,6 +184,8 @@ function describe(work: HeldWork, command: StageCommand, ended: Ran['ended'], re
 
 /** A command as a person reads it: words with blanks in quotes. For display only. */
 function showCommand(argv: readonly string[]): string {
-  const shown = argv.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : JSON.stringify(word))).join(' ')
-  return maskSecrets(shown.length > 1_000 ? `${shown.slice(0, 1_000)}…` : shown)
+  const shown = maskWords(argv)
+    .map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : JSON.stringify(word)))
+    .join(' ')
+  return shown.length > 1_000 ? `${shown.slice(0, 1_000)}…` : shown
 }

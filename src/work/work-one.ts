@@ -55,7 +55,7 @@ export async function workOne(ctx: CommandContext, options: WorkOptions): Promis
 /** The command and, after it passed, the gate of the stage; in the order in which they ran. */
 async function runAll(
   ctx: CommandContext,
-  { agent_id, command, timeout_ms, with_database = true }: WorkOptions,
+  { agent_id, command, timeout_ms, with_database = false }: WorkOptions,
   work: HeldWork,
   claim: Attempt,
 ): Promise<readonly StageRun[] | { readonly stopped: StopReason }> {

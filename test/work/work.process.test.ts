@@ -133,7 +133,7 @@ describe('the command knows its bead', () => {
 
   test('and reaches the same database with its own swarm: by DATABASE_URL, as it was given', async () => {
     const inner = [process.execPath, BIN, 'heartbeat', '--note', 'inside']
-    const { last } = await work(['--database-url', bench.url], inner, { DATABASE_URL: undefined })
+    const { last } = await work(['--with-database', '--database-url', bench.url], inner, { DATABASE_URL: undefined })
     expect(last).toMatchObject({ d: { outcome: 'passed' } })
     const [event] = await bench.sql`
       select agent_id, payload from swarm.execution_events where repo_id = ${bench.repo()} and event_type = 'progress'`
@@ -158,13 +158,13 @@ describe('the command knows its bead', () => {
     }
   })
 
-  test('with the password, unless it shall not have it', async () => {
+  test('without the password, unless it is asked for', async () => {
     const file = path('env')
     const show = ['sh', '-c', `env > ${file}`]
     await work([], show, { PGPASSWORD: 'hunter2' })
-    expect(readFileSync(file, 'utf8')).toContain('hunter2')
-    await work(['--no-with-database'], show, { PGPASSWORD: 'hunter2' })
     expect(readFileSync(file, 'utf8')).not.toContain('hunter2')
+    await work(['--with-database'], show, { PGPASSWORD: 'hunter2' })
+    expect(readFileSync(file, 'utf8')).toContain('hunter2')
   })
 })
 

@@ -1,7 +1,7 @@
 import { type AnyCommand, type Catalog, loadVerb } from '../../contract/command.ts'
 import { SwarmError, type SwarmErrorOptions } from '../../contract/errors.ts'
 import type { JsonObject } from '../../contract/json.ts'
-import { maskSecrets } from '../../contract/mask.ts'
+import { maskSecrets } from '../../contract/secrets.ts'
 import { asFix } from '../../repair/explain.ts'
 import { suggest } from '../../repair/names.ts'
 import { repair } from '../../repair/request.ts'

@@ -133,7 +133,9 @@ describe('the command knows its bead', () => {
 
   test('and reaches the same database with its own swarm: by DATABASE_URL, as it was given', async () => {
     const inner = [process.execPath, BIN, 'heartbeat', '--note', 'inside']
-    const { last } = await work(['--with-database', '--database-url', bench.url], inner, { DATABASE_URL: undefined })
+    const { last } = await work(['--with-database', '--database-url', bench.url], inner, {
+      DATABASE_URL: undefined,
+    })
     expect(last).toMatchObject({ d: { outcome: 'passed' } })
     const [event] = await bench.sql`
       select agent_id, payload from swarm.execution_events where repo_id = ${bench.repo()} and event_type = 'progress'`

@@ -109,7 +109,7 @@ end $$;
 create or replace function swarm.do_ack(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
 declare
   v_agent   integer := (a ->> 'agent_id')::integer;
-  v_wanted  bigint[] := array(select t::bigint from jsonb_array_elements_text(a -> 'message_ids') t);
+  v_wanted  bigint[] := array(select distinct t::bigint from jsonb_array_elements_text(a -> 'message_ids') t order by 1);
   v_other   record;
 begin
   if not exists (select from swarm.agent_state where repo_id = p_repo and agent_id = v_agent) then

@@ -68,6 +68,8 @@ describe('ack', () => {
     expect((await session.refused({ ...request, agent_id: 3 })).err.code).toBe('NOTFOUND')
     await session.ask({ ...request, agent_id: 2 })
     const once = await session.ask({ cmd: 'outbox', agent_id: 1 })
+    const [id = 0] = Array.isArray(message_ids) ? message_ids : []
+    expect(await session.ask({ cmd: 'ack', agent_id: 2, message_ids: [id, id] })).toEqual({ acked: [id] })
     await session.ask({ ...request, agent_id: 2 })
     expect(await session.ask({ cmd: 'outbox', agent_id: 1 })).toEqual(once)
     expect(await session.ask({ cmd: 'inbox', agent_id: 2 })).toMatchObject({ messages: [], unread: 0 })

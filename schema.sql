@@ -1,6 +1,7 @@
 -- swarm: every table and index of the database, readable top to bottom.
 --
--- Idempotent: running it again changes nothing. The functions stand in sql/functions and are loaded after this file, in the order
+-- Idempotent: running it again changes nothing. This is the final form; a database that an earlier version made is brought to it by the
+-- numbered steps of sql/steps, which run before (see sql/steps/README.md when you change a table). The functions stand in sql/functions and are loaded after this file, in the order
 -- of their numbers: rules that must be atomic with the data (claiming, readiness, transitions) live there, once; what is
 -- configuration (workflows, limits) is rows here. Every function can be called from psql:
 --
@@ -39,7 +40,6 @@ create table if not exists swarm.repos (
   auth        text not null default 'cooperative' check (auth in ('cooperative', 'tokens')),
   created_at  timestamptz not null default clock_timestamp()
 );
-alter table swarm.repos add column if not exists auth text not null default 'cooperative' check (auth in ('cooperative', 'tokens'));
 
 -- Who may do what in a repo whose auth is `tokens`. A token itself is kept by its owner only: here is its SHA-256, in hex.
 create table if not exists swarm.api_tokens (
@@ -69,9 +69,11 @@ create table if not exists swarm.swarm_config (
   log_id                       text not null default substr(md5(gen_random_uuid()::text), 1, 8),
   log_floor                    bigint not null default 0 check (log_floor >= 0),
   schema_version               integer not null,
+  functions_hash               text,
   config                       jsonb not null default '{}'
 );
 
+-- The version is that of the highest step: it is set when everything is in place.
 insert into swarm.swarm_config (schema_version, swarm_started_at) values (1, clock_timestamp()) on conflict do nothing;
 
 create table if not exists swarm.workflows (
@@ -117,7 +119,6 @@ create table if not exists swarm.agent_state (
   primary key (repo_id, agent_id),
   unique (repo_id, name)
 ) with (fillfactor = 70);
-alter table swarm.agent_state add column if not exists seen_at timestamptz default clock_timestamp();
 
 
 -- 3. Beads and who holds them ----------------------------------------------------------------------------------------
@@ -183,7 +184,7 @@ create table if not exists swarm.bead_claims (
   heartbeat_at      timestamptz not null,
   lease_expires_at  timestamptz not null,
   status            text not null default 'in_progress' check (status in ('in_progress', 'completed', 'blocked')),
-  session           text,
+  holder            text,
   fence             bigint not null check (fence >= 1),
   lease_ms          integer not null check (lease_ms >= 1),
   primary key (repo_id, bead_id)
@@ -337,6 +338,8 @@ create table if not exists swarm.execution_events (
   diagnostics_next_command  text,
   diagnostics_detail        text,
   payload                   jsonb not null default '{}',
+  origin                    text not null default 'system' check (origin in ('system', 'client')),
+  principal                 text,
   created_at                timestamptz not null default clock_timestamp()
 );
 create index if not exists events_by_repo on swarm.execution_events (repo_id, seq);
@@ -353,7 +356,8 @@ create table if not exists swarm.command_audit (
   ok          boolean not null,
   ms          double precision not null check (ms >= 0),
   error_code  text,
-  changes     jsonb
+  changes     jsonb,
+  principal   text
 );
 
 -- Every write carries a key, inserted before anything else, with the reply beside it. Sent again under the same key, a

@@ -31,7 +31,7 @@ export async function build() {
   await mkdir(DIST, { recursive: true })
   const apart = await bundleApart()
   const { version } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
-  const main = await bundleFile('main.ts', { SWARM_VERSION: version }, apart)
+  const main = await bundleFile('main.ts', { SWARM_VERSION: version, SWARM_SCHEMA: await schemaBuild() }, apart)
   const warming = await readFile(join(ROOT, 'scripts', 'warm.cjs'))
   const id = createHash('sha256').update(main).update(warming).digest('hex').slice(0, 12)
   const names = { bundle: `main-${id}.cjs`, cache: `main-${id}.${process.version}-${process.arch}.cache` }
@@ -93,6 +93,17 @@ const COMMON = {
   charset: 'ascii',
   supported: { 'dynamic-import': false },
   logLevel: 'warning',
+}
+
+/** The version of the schema and the hash of its functions, as src/db/schema-files.ts makes them of the same files. */
+async function schemaBuild() {
+  const sqlFiles = async (folder) => (await readdir(folder)).filter((name) => name.endsWith('.sql')).sort()
+  const steps = await sqlFiles(join(ROOT, 'sql', 'steps'))
+  const folder = join(ROOT, 'sql', 'functions')
+  const functions = []
+  for (const name of await sqlFiles(folder)) functions.push(await readFile(join(folder, name), 'utf8'))
+  const hash = createHash('sha256').update(functions.join('\n')).digest('hex').slice(0, 16)
+  return `${Number.parseInt(steps.at(-1) ?? '1', 10)}:${hash}`
 }
 
 async function bundleFile(entry, values, apart = new Map()) {

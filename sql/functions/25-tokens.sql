@@ -7,6 +7,7 @@
 --   token: {principal} for a token that is good, else {problem: unknown | expired | revoked}; absent without a token
 --   guarded: repos that ask for a token; unowned: those of the repos that have no usable operator's token
 --   any: true when some repo of this database asks for one
+--   build: the version of the schema and the hash of the functions, which every process compares with its own
 create or replace function swarm.access(p_hash text, p_repos text[]) returns jsonb language plpgsql volatile as $$
 declare
   v_now      timestamptz := clock_timestamp();
@@ -21,7 +22,8 @@ begin
   return jsonb_build_object(
     'guarded', to_jsonb(array(select repo_id from swarm.repos where repo_id = any(p_repos) and auth = 'tokens')),
     'unowned', to_jsonb(array(select r from unnest(p_repos) r where not swarm.has_operator(r))),
-    'any', exists (select from swarm.repos where auth = 'tokens'))
+    'any', exists (select from swarm.repos where auth = 'tokens'),
+    'build', (select schema_version || ':' || coalesce(functions_hash, '') from swarm.swarm_config))
   || case
     when p_hash is null then '{}'
     when v_problem is not null then jsonb_build_object('token', jsonb_build_object('problem', v_problem))

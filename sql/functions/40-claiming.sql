@@ -70,10 +70,10 @@ begin
   b.attempt := swarm.next_attempt(b, b.stage);
   update swarm.bead_backlog set status = 'in_progress', fence = fence + 1, attempt = b.attempt, updated_at = v_now
     where id = b.id returning * into b;
-  insert into swarm.bead_claims (repo_id, bead_id, claimed_by, claimed_at, heartbeat_at, lease_expires_at, session, fence, lease_ms)
+  insert into swarm.bead_claims (repo_id, bead_id, claimed_by, claimed_at, heartbeat_at, lease_expires_at, holder, fence, lease_ms)
     values (b.repo_id, b.bead_id, p_agent, v_now, v_now, v_now + make_interval(secs => p_lease_ms / 1000.0), p_holder, b.fence, p_lease_ms)
     on conflict (repo_id, bead_id) do update set claimed_by = excluded.claimed_by, claimed_at = v_now, heartbeat_at = v_now,
-      lease_expires_at = excluded.lease_expires_at, status = 'in_progress', session = excluded.session,
+      lease_expires_at = excluded.lease_expires_at, status = 'in_progress', holder = excluded.holder,
       fence = excluded.fence, lease_ms = excluded.lease_ms;
   insert into swarm.stage_history (repo_id, agent_id, bead_id, stage, attempt_number, status, fence, session_id, started_at)
     values (b.repo_id, p_agent, b.bead_id, b.stage, b.attempt, 'started', b.fence, p_holder, v_now);
@@ -181,7 +181,7 @@ begin
     select * into b from swarm.bead_backlog where repo_id = p_repo and bead_id = c.bead_id for no key update;
     select * into c from swarm.bead_claims where repo_id = p_repo and bead_id = b.bead_id and claimed_by = v_agent.agent_id and status = 'in_progress';
     if found then
-      if c.session = v_holder then
+      if c.holder = v_holder then
         v_lease := coalesce((a ->> 'lease_ms')::integer, c.lease_ms);
       else
         update swarm.bead_backlog set fence = fence + 1, updated_at = clock_timestamp() where id = b.id returning * into b;
@@ -191,7 +191,7 @@ begin
           ('bead_claimed', b.bead_id, p_repo, b.bead_id, v_agent.agent_id, b.stage, v_holder,
            jsonb_build_object('fence', b.fence, 'lease_ms', v_lease, 'held', true));
       end if;
-      update swarm.bead_claims set session = v_holder, fence = b.fence, lease_ms = v_lease, heartbeat_at = clock_timestamp(),
+      update swarm.bead_claims set holder = v_holder, fence = b.fence, lease_ms = v_lease, heartbeat_at = clock_timestamp(),
           lease_expires_at = clock_timestamp() + make_interval(secs => v_lease / 1000.0)
         where repo_id = p_repo and bead_id = b.bead_id;
       return swarm.claim_json(b, v_lease, true);

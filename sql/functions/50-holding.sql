@@ -40,7 +40,7 @@ begin
       'claim', jsonb_build_object('bead_id', v_bead, 'fence', v_fence, 'current_fence', b.fence), jsonb_build_object('cmd', 'show', 'bead_id', v_bead));
   end if;
   -- a token says who, not which process: only the number that came with the claim does
-  if v_fence is null and (p ->> 'fenced')::boolean and c.session is distinct from p ->> 'holder' then
+  if v_fence is null and (p ->> 'fenced')::boolean and c.holder is distinct from p ->> 'holder' then
     return swarm.refused('INVALID', format('bead %s was claimed by another process: the fence that came with the claim is needed', v_bead), 'request',
       jsonb_build_object('kind', 'MissingField', 'field', 'fence', 'bead_id', v_bead));
   end if;

@@ -152,7 +152,7 @@ begin
     perform swarm.end_session(p_repo, x, 'superseded', jsonb_build_object('evidence', 'the bead was given to somebody else before the start'));
     return jsonb_build_object('d', jsonb_build_object('started', false));
   end if;
-  update swarm.bead_claims set session = p ->> 'holder', lease_ms = 60000, heartbeat_at = clock_timestamp(),
+  update swarm.bead_claims set holder = p ->> 'holder', lease_ms = 60000, heartbeat_at = clock_timestamp(),
       lease_expires_at = clock_timestamp() + interval '60 seconds'
     where repo_id = p_repo and bead_id = b.bead_id and fence = b.fence;
   update swarm.agent_sessions set status = 'starting', started_at = clock_timestamp(), heartbeat_at = clock_timestamp(), marker = a ->> 'marker',

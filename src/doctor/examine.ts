@@ -1,6 +1,6 @@
 import type { CommandContext } from '../contract/command.ts'
 import type { FixRequest } from '../contract/errors.ts'
-import { SCHEMA_VERSION, schemaVersion } from '../db/schema.ts'
+import { knownSchema, type SchemaBuild, schemaOf } from '../db/schema.ts'
 import { toSwarmError } from '../runtime/faults.ts'
 import { checkPlace, repoOfPlace } from './root.ts'
 import { bad, type Check, good } from './types.ts'
@@ -85,9 +85,9 @@ interface Tables {
 }
 
 async function checkTables(ctx: CommandContext): Promise<Check[]> {
-  const version = await schemaVersion(ctx.db)
-  const schema = checkSchema(version)
-  if (version === null || !schema.ok) return [schema]
+  const found = await schemaOf(ctx.db)
+  const schema = checkSchema(found)
+  if (found === null || found.version !== knownSchema().version) return [schema]
   const repo = repoOfPlace(ctx)
   if (!repo) return [schema]
   const [row] = await ctx.db.read<{ d: Tables }>('select swarm.doctor_json($1) as d', [repo])
@@ -122,15 +122,21 @@ async function checkTables(ctx: CommandContext): Promise<Check[]> {
   ]
 }
 
-function checkSchema(version: number | null): Check {
-  if (version === null) return bad('schema', 'the database has no swarm tables', { cmd: 'init-db' })
-  if (version === SCHEMA_VERSION) return good('schema', `version ${version}`)
-  return version < SCHEMA_VERSION
-    ? bad('schema', `version ${version}, this swarm needs ${SCHEMA_VERSION}`, { cmd: 'init-db' })
-    : bad(
-        'schema',
-        `version ${version} of a newer swarm; this one knows ${SCHEMA_VERSION}: install the newer one`,
-      )
+function checkSchema(found: SchemaBuild | null): Check {
+  if (found === null) return bad('schema', 'the database has no swarm tables', { cmd: 'init-db' })
+  const { version, functions } = found
+  const known = knownSchema()
+  if (version > known.version) {
+    return bad(
+      'schema',
+      `version ${version} of a newer swarm; this one knows ${known.version}: install the newer one`,
+    )
+  }
+  if (version < known.version)
+    return bad('schema', `version ${version}, this swarm needs ${known.version}`, { cmd: 'init-db' })
+  if (functions === known.functions) return good('schema', `version ${version}`)
+  const differ = `version ${version}, but its functions are those of another build or were changed by hand`
+  return bad('schema', differ, { cmd: 'init-db' })
 }
 
 function fault(

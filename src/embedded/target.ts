@@ -1,5 +1,5 @@
 import { type EmbeddedAddress, type EmbeddedTarget, openDatabase } from '../db/database.ts'
-import { applySchema, schemaVersion } from '../db/schema.ts'
+import { applySchema, isBehind, schemaOf } from '../db/schema.ts'
 import { type EmbeddedServer, embeddedPointer, ensureEmbedded } from './index.ts'
 
 const START_CONNECT_TIMEOUT_MS = 10_000
@@ -29,7 +29,7 @@ export async function startEmbedded(
     { connectTimeoutMs: START_CONNECT_TIMEOUT_MS, holder: 'start' },
   )
   try {
-    if (server.started || (await schemaVersion(db)) === null) await applySchema(db)
+    if (server.started || isBehind(await schemaOf(db))) await applySchema(db)
   } finally {
     await db.close()
   }

@@ -90,6 +90,7 @@ export function createAuthority(options: AuthorityOptions) {
     }
     const repos = token === undefined && reach === 'repo' ? reposOf(asked.repo(), input) : []
     const access = await look(db, repos, asked.on())
+    if (access.schema && command.name !== 'init-db') throw access.schema
     if (access.token && 'principal' in access.token) {
       refuse(may(access.token.principal, command, input, common))
       return { principal: access.token.principal, unowned: false }

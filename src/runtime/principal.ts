@@ -2,6 +2,7 @@ import type { Database } from '../contract/context.ts'
 import { SwarmError } from '../contract/errors.ts'
 import { isJsonObject, type JsonObject } from '../contract/json.ts'
 import type { Principal, Role } from '../contract/roles.ts'
+import { knownSchema, newerSchema, olderSchema, parseBuild } from '../db/schema.ts'
 
 /** What a database says of a token and of the repos that a request is about. */
 export interface Access {
@@ -13,6 +14,8 @@ export interface Access {
   readonly unowned: readonly string[]
   /** Whether some repo of this database asks for one. */
   readonly any: boolean
+  /** Why this program must not use the database: it has no tables of swarm, or those of another version. */
+  readonly schema?: SwarmError
 }
 
 /** An answer counts for so long: a token that is revoked is refused within this, by every process. */
@@ -40,7 +43,8 @@ export function createAccessCache(now: () => number = () => performance.now()): 
       if (answers.size > 1_000) answers.clear()
       const access = look(on, hash, repos)
       answers.set(key, { at: now(), access })
-      access.catch(() => answers.delete(key))
+      // whoever upgrades it need not wait
+      access.then(({ schema }) => schema && answers.delete(key)).catch(() => answers.delete(key))
       return access
     },
     clear() {
@@ -55,20 +59,42 @@ async function look(db: Database, hash: string | null, repos: readonly string[])
     return readAccess(row?.d ?? {})
   } catch (error) {
     // a database without swarm's tables, or with those of an older version, guards nothing yet
-    const missing = error instanceof SwarmError && error.code === 'DEPENDENCY' && error.fix?.cmd === 'init-db'
-    if (!missing) throw error
+    if (!(error instanceof SwarmError) || error.code !== 'DEPENDENCY' || error.fix?.cmd !== 'init-db')
+      throw error
     const token = hash === null ? {} : { token: { problem: 'unknown' as const } }
-    return { ...token, guarded: [], unowned: repos, any: false }
+    return { ...token, guarded: [], unowned: repos, any: false, schema: error }
   }
 }
 
 function readAccess(d: JsonObject): Access {
   const list = (value: unknown): readonly string[] => (Array.isArray(value) ? value.map(String) : [])
-  const rest = { guarded: list(d.guarded), unowned: list(d.unowned), any: d.any === true }
+  const schema = typeof d.build === 'string' ? schemaProblem(d.build) : olderSchema(1)
+  const rest = {
+    guarded: list(d.guarded),
+    unowned: list(d.unowned),
+    any: d.any === true,
+    ...(schema ? { schema } : {}),
+  }
   if (!isJsonObject(d.token)) return rest
   const { principal, problem } = d.token
   if (isJsonObject(principal)) return { ...rest, token: { principal: readPrincipal(principal) } }
   return { ...rest, token: { problem: problem === 'expired' || problem === 'revoked' ? problem : 'unknown' } }
+}
+
+let told = false
+
+/** Functions of another build at the same version are used, as a release may change nothing else, and reported once. */
+function schemaProblem(build: string): SwarmError | undefined {
+  const found = parseBuild(build)
+  const known = knownSchema()
+  if (found.version > known.version) return newerSchema(found.version)
+  if (found.version < known.version) return olderSchema(found.version)
+  if (found.functions !== known.functions && !told) {
+    told = true
+    const message = 'the functions of the database are those of another build of swarm: doctor says more'
+    import('../logger.ts').then(({ getLogger }) => getLogger().warn({}, message)).catch(() => {})
+  }
+  return undefined
 }
 
 function readPrincipal(d: JsonObject): Principal {

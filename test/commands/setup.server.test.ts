@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { loaders } from '../../src/commands/registry.ts'
 import { configSchema } from '../../src/contract/config.ts'
-import { SCHEMA_VERSION } from '../../src/db/schema.ts'
+import { knownSchema } from '../../src/db/schema.ts'
 import { parseConfig } from '../../src/root/config.ts'
 import { configText } from '../../src/root/files.ts'
 import { testDatabase } from '../support/database.ts'
@@ -257,14 +257,14 @@ describe('init-db', () => {
       expect(await place.ask({ cmd: 'init-db' })).toEqual({
         repo: 'r',
         schema: 'kept',
-        schema_version: SCHEMA_VERSION,
+        schema_version: knownSchema().version,
         workflows: { added: [], updated: [], unchanged: [] },
         changed: false,
       })
       await place.ask({ cmd: 'status' })
       const client = plainClient(empty.DATABASE_URL)
       const [row] = await client`select schema_version from swarm.swarm_config`
-      expect(row?.schema_version).toBe(SCHEMA_VERSION)
+      expect(row?.schema_version).toBe(knownSchema().version)
       await client`update swarm.swarm_config set schema_version = 999`
       await client.end()
       expect(await place.refused({ cmd: 'init-db' })).toMatchObject({

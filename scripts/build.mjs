@@ -31,7 +31,11 @@ export async function build() {
   await mkdir(DIST, { recursive: true })
   const apart = await bundleApart()
   const { version } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
-  const main = await bundleFile('main.ts', { SWARM_VERSION: version, SWARM_SCHEMA: await schemaBuild() }, apart)
+  const main = await bundleFile(
+    'main.ts',
+    { SWARM_VERSION: version, SWARM_SCHEMA: await schemaBuild() },
+    apart,
+  )
   const warming = await readFile(join(ROOT, 'scripts', 'warm.cjs'))
   const id = createHash('sha256').update(main).update(warming).digest('hex').slice(0, 12)
   const names = { bundle: `main-${id}.cjs`, cache: `main-${id}.${process.version}-${process.arch}.cache` }

@@ -8,7 +8,7 @@ export default defineConfig({
     include: ['test/cli/*.cli.test.ts'],
     pool: 'forks',
     maxWorkers: 1,
-    testTimeout: 90_000,
+    testTimeout: 240_000,
     hookTimeout: 60_000,
   },
 })

@@ -100,8 +100,11 @@ export interface Adapter {
   /** False: a prompt can only be given at the start. */
   readonly steers: boolean
   probe(orders: ProbeOrders): Promise<Probe>
-  launch(orders: SessionOrders): Launch
-  converse(orders: SessionOrders, wires: Wires): Conversation
-  /** Ms that each step of the stop order may take; without `interruptMs` the first step is SIGTERM. */
-  readonly stop: { readonly interruptMs?: number; readonly graceMs: number }
+  launch(orders: SessionOrders): Launch | Promise<Launch>
+  converse(orders: SessionOrders, wires: Wires, launch: Launch): Conversation
+  /**
+   * Ms that each step of the stop order may take; without `interruptMs` the first step is SIGTERM. `lingers` is false for a program
+   * that does not leave by itself when it is done.
+   */
+  readonly stop: { readonly interruptMs?: number; readonly graceMs: number; readonly lingers?: false }
 }

@@ -5,6 +5,8 @@ import { codexAdapter } from './codex/adapter.ts'
 import { codexExecAdapter } from './codex/exec.ts'
 import { commandAdapter } from './command/adapter.ts'
 import { demoAdapter } from './demo/adapter.ts'
+import { opencodeAdapter } from './opencode/adapter.ts'
+import { opencodeRunAdapter } from './opencode/run.ts'
 
 const ADAPTERS: Readonly<Partial<Record<AdapterName, Adapter>>> = {
   claude: claudeAdapter,
@@ -12,6 +14,8 @@ const ADAPTERS: Readonly<Partial<Record<AdapterName, Adapter>>> = {
   'codex-exec': codexExecAdapter,
   command: commandAdapter,
   demo: demoAdapter,
+  opencode: opencodeAdapter,
+  'opencode-run': opencodeRunAdapter,
 }
 
 /** The adapter of a name. */

@@ -6,7 +6,7 @@ import {
   startProgram,
   within,
 } from '../process/index.ts'
-import type { Adapter, Answer, Conversation, SessionOrders } from './adapter.ts'
+import type { Adapter, Answer, Conversation, Launch, SessionOrders } from './adapter.ts'
 import { EventQueue } from './event-queue.ts'
 import type { AgentEvent } from './events.ts'
 import { makeHome, sessionEnvironment } from './home.ts'
@@ -57,7 +57,7 @@ const STDERR_CHARS = 2_000
  * Starts a session and gives it its prompt. A missing program or directory is DEPENDENCY; everything after that is told by events.
  */
 export async function startSession(adapter: Adapter, orders: SessionOrders): Promise<AgentSession> {
-  const launch = adapter.launch(orders)
+  const launch = await adapter.launch(orders)
   await makeHome(orders, launch)
   const marker = newMarker()
   const program = await startProgram({
@@ -66,7 +66,7 @@ export async function startSession(adapter: Adapter, orders: SessionOrders): Pro
     env: sessionEnvironment(orders, launch),
     marker,
   })
-  return new RunningSession(adapter, orders, program, marker)
+  return new RunningSession(adapter, orders, launch, program, marker)
 }
 
 class RunningSession implements AgentSession {
@@ -82,20 +82,21 @@ class RunningSession implements AgentSession {
   #heard = 0
   #end: Promise<SessionEnd> | undefined
 
-  constructor(adapter: Adapter, orders: SessionOrders, program: Program, marker: string) {
+  constructor(adapter: Adapter, orders: SessionOrders, launch: Launch, program: Program, marker: string) {
     this.pid = program.pid
     this.marker = marker
     this.#adapter = adapter
     this.#orders = orders
     this.#program = program
     const { stdin, stdout, stderr } = program
-    this.#conversation = adapter.converse(orders, {
+    const wires = {
       stdin,
       stdout,
       stderr,
-      emit: (event) => this.#emit(event),
+      emit: (event: AgentEvent) => this.#emit(event),
       room: () => this.events.room(),
-    })
+    }
+    this.#conversation = adapter.converse(orders, wires, launch)
     this.#watch()
   }
 
@@ -177,11 +178,11 @@ class RunningSession implements AgentSession {
 
   async #endNow({ lingerMs = LINGER_MS }: EndOptions): Promise<SessionEnd> {
     const { exited } = this.#program
-    const { interruptMs, graceMs } = this.#adapter.stop
+    const { interruptMs, graceMs, lingers } = this.#adapter.stop
     const idle = this.#track.result !== undefined
     if (idle) {
       this.#conversation.close()
-      await within(exited, lingerMs)
+      if (lingers !== false) await within(exited, lingerMs)
     }
     const interrupt = () => {
       this.#conversation.interrupt()

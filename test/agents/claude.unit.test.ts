@@ -239,8 +239,8 @@ describe('what we say', () => {
     })
   })
 
-  it('is started with what the role says', () => {
-    const { argv, files } = claudeAdapter.launch(
+  it('is started with what the role says', async () => {
+    const { argv, files } = await claudeAdapter.launch(
       ordersFor(
         { adapter: 'claude', model: 'm', system_prompt: 'be brief', args: ['--max-turns', '9'] },
         { resume: 's-0', mcp: [{ name: 'swarm', command: 'swarm', args: ['mcp'], env: { A: '1' } }] },

@@ -178,9 +178,9 @@ describe('a codex app-server', () => {
     ).toEqual(['output', 'unknown', 'unknown'])
   })
 
-  it('is started with servers of tools and the role’s arguments last', () => {
+  it('is started with servers of tools and the role’s arguments last', async () => {
     const mcp = [{ name: 'swarm', command: 'swarm', args: ['mcp'], env: { A: '1' } }]
-    const { argv } = codexAdapter.launch(ordersFor({ adapter: 'codex', args: ['-c', 'x=1'] }, { mcp }))
+    const { argv } = await codexAdapter.launch(ordersFor({ adapter: 'codex', args: ['-c', 'x=1'] }, { mcp }))
     expect(argv.slice(0, 2)).toEqual(['codex', 'app-server'])
     expect(argv).toEqual(
       expect.arrayContaining([
@@ -234,13 +234,13 @@ describe('codex exec', () => {
     ])
   })
 
-  it('may only read where not everything is allowed, as nobody can be asked', () => {
-    const argv = (permissions: object) =>
-      codexExecAdapter
-        .launch(ordersFor({ adapter: 'codex-exec', permissions }, { resume: 't-0' }))
-        .argv.join(' ')
-    expect(argv({})).toMatch(/^codex exec resume t-0 --json .*danger-full-access.* -$/)
-    expect(argv({})).not.toContain('read-only')
-    expect(argv({ deny: ['command'] })).toContain('sandbox_mode="read-only"')
+  it('may only read where not everything is allowed, as nobody can be asked', async () => {
+    const argv = async (permissions: object) => {
+      const orders = ordersFor({ adapter: 'codex-exec', permissions }, { resume: 't-0' })
+      return (await codexExecAdapter.launch(orders)).argv.join(' ')
+    }
+    expect(await argv({})).toMatch(/^codex exec resume t-0 --json .*danger-full-access.* -$/)
+    expect(await argv({})).not.toContain('read-only')
+    expect(await argv({ deny: ['command'] })).toContain('sandbox_mode="read-only"')
   })
 })

@@ -52,18 +52,19 @@ export async function build() {
 }
 
 /** Libraries that a start does not need: in files of their own, the bundle and its code cache are a third smaller. */
-const APART = ['execa', 'ndjson', 'pino']
+const APART = ['@agentclientprotocol/sdk', 'execa', 'ndjson', 'pino']
+/** Those of them without a default export. */
+const NAMED_ONLY = ['@agentclientprotocol/sdk', 'execa']
 
 /** Bundles each of them; answers the file that stands for it. */
 async function bundleApart() {
   const files = new Map()
   for (const name of APART) {
     const stdin = { contents: `export * from '${name}'\nexport { default } from '${name}'`, resolveDir: ROOT }
-    // execa has no default export
-    if (name === 'execa') stdin.contents = `export * from 'execa'`
-    const { outputFiles } = await bundle({ ...COMMON, stdin })
+    if (NAMED_ONLY.includes(name)) stdin.contents = `export * from '${name}'`
+    const { outputFiles } = await bundle({ ...COMMON, stdin, plugins: [onlyEnglish()] })
     const contents = Buffer.from(outputFiles[0].contents)
-    const file = `main-${name}-${createHash('sha256').update(contents).digest('hex').slice(0, 12)}.cjs`
+    const file = `main-${name.replace(/\W+/g, '-')}-${createHash('sha256').update(contents).digest('hex').slice(0, 12)}.cjs`
     if (!existsSync(join(DIST, file))) await put(file, contents)
     files.set(name, file)
   }
@@ -75,7 +76,7 @@ function standApart(files) {
   return {
     name: 'apart',
     setup(build) {
-      build.onResolve({ filter: /^[a-z]+$/ }, ({ path }) =>
+      build.onResolve({ filter: /^[@a-z]/ }, ({ path }) =>
         files.has(path) ? { path: `./${files.get(path)}`, external: true } : undefined,
       )
     },

@@ -1,4 +1,5 @@
 import type { AdapterName } from '../contract/agents-config.ts'
+import { acpAdapter } from './acp/adapter.ts'
 import type { Adapter } from './adapter.ts'
 import { claudeAdapter } from './claude/adapter.ts'
 import { codexAdapter } from './codex/adapter.ts'
@@ -8,7 +9,8 @@ import { demoAdapter } from './demo/adapter.ts'
 import { opencodeAdapter } from './opencode/adapter.ts'
 import { opencodeRunAdapter } from './opencode/run.ts'
 
-const ADAPTERS: Readonly<Partial<Record<AdapterName, Adapter>>> = {
+const ADAPTERS: Readonly<Record<AdapterName, Adapter>> = {
+  acp: acpAdapter,
   claude: claudeAdapter,
   codex: codexAdapter,
   'codex-exec': codexExecAdapter,
@@ -19,6 +21,6 @@ const ADAPTERS: Readonly<Partial<Record<AdapterName, Adapter>>> = {
 }
 
 /** The adapter of a name. */
-export function adapterNamed(name: AdapterName): Adapter | undefined {
+export function adapterNamed(name: AdapterName): Adapter {
   return ADAPTERS[name]
 }

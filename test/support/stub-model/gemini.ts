@@ -35,7 +35,8 @@ export const gemini: Format = {
     const candidates = [{ index: 0, content: { role: 'model', parts }, finishReason: 'STOP' }]
     const answer = { candidates, modelVersion: 'stub', responseId: freshId('r'), usageMetadata }
     if (body.stream !== true) return sendJson(res, answer)
-    const write = beginEvents(res)
+    // its client takes no other ends of lines
+    const write = beginEvents(res, '\r\n')
     if (hang) return
     write(answer)
     res.end()

@@ -3,7 +3,7 @@ import { beginEvents, countTurns, type Format, fields, freshId, list, sendJson }
 /** Responses API of OpenAI. */
 export const responses: Format = {
   name: 'responses',
-  accepts: (path) => /\/(responses|models)(\?|\/|$)/.test(path),
+  accepts: (path) => /\/responses(\?|\/|$)|\/models(\?|$)/.test(path),
   read(path, body) {
     if (/\/models/.test(path)) return { purpose: 'other', turn: 0, tools: [] }
     const tools = list(body.tools).flatMap((tool) => {

@@ -112,10 +112,12 @@ export function sendJson(res: ServerResponse, value: unknown): void {
   res.end(JSON.stringify(value))
 }
 
-/** Begins a stream of server-sent events; the answered function writes one. */
-export function beginEvents(res: ServerResponse): (data: object, event?: string) => void {
+/** Begins a stream of server-sent events, whose lines end in `end`; the answered function writes one. */
+export function beginEvents(res: ServerResponse, end = '\n'): (data: object, event?: string) => void {
   res.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' })
   res.flushHeaders()
-  return (data, event) =>
-    void res.write(`${event ? `event: ${event}\n` : ''}data: ${JSON.stringify(data)}\n\n`)
+  return (data, event) => {
+    const name = event === undefined ? '' : `event: ${event}${end}`
+    res.write(`${name}data: ${JSON.stringify(data)}${end}${end}`)
+  }
 }

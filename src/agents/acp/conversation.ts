@@ -1,4 +1,9 @@
-import type { AnyMessage, ClientConnection, NewSessionRequest, RequestPermissionResponse } from '@agentclientprotocol/sdk'
+import type {
+  AnyMessage,
+  ClientConnection,
+  NewSessionRequest,
+  RequestPermissionResponse,
+} from '@agentclientprotocol/sdk'
 import type { JsonObject } from '../../contract/json.ts'
 import type { Answer, Conversation, SessionOrders, Wires } from '../adapter.ts'
 import { listOf, objectOf, parseObject, textOf } from '../fields.ts'

@@ -25,7 +25,7 @@ const WORDS: readonly (readonly [RegExp, ResultReason])[] = [
     'auth',
   ],
   [
-    /model .*(?:not found|does not exist|not supported)|unknown model|no (?:conversation|session|rollout) found/i,
+    /model .*(?:not found|does not exist|not supported)|unknown model|no (?:previous )?(?:conversation|session|rollout)s? found/i,
     'configuration',
   ],
   [

@@ -60,6 +60,24 @@ describe('the updates of an ACP agent', () => {
     expect(events[1]).toMatchObject({ ok: false })
   })
 
+  it('tell once of a call that a permission was asked for, also when nothing else announces it', () => {
+    const updates = new AcpUpdates()
+    const events = [
+      ...updates.called(call('pending')),
+      ...take(updates, [call('pending'), update('completed')]),
+    ]
+    expect(events.filter(({ kind }) => kind !== 'activity').map(({ kind }) => kind)).toEqual([
+      'tool_started',
+      'tool_ended',
+      'turn_ended',
+    ])
+    expect(take(new AcpUpdates(), [update('completed')]).map(({ kind }) => kind)).toEqual([
+      'tool_started',
+      'tool_ended',
+      'turn_ended',
+    ])
+  })
+
   it.each([
     ['cancelled', 'interrupted'],
     ['max_turn_requests', 'max_turns'],

@@ -181,6 +181,7 @@ describe('why something failed', () => {
     ['Prompt is too long', 'prompt_too_long'],
     ['The model is overloaded', 'overloaded'],
     ['connect ECONNREFUSED 127.0.0.1:1', 'overloaded'],
+    ['No previous sessions found for this project.', 'configuration'],
     ['I give up', 'failed'],
   ])('%s', (words, reason) => expect(reasonOfWords(words)).toBe(reason))
 })

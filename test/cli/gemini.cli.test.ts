@@ -79,8 +79,8 @@ describeProgram(
       expect(written()).toBeUndefined()
     })
 
-    it('ended in the middle of a tool it leaves nothing, and goes on from there', async () => {
-      const { start, written, stub } = bench()
+    it('ended in the middle of a tool it leaves nothing; of its first prompt it keeps nothing, and says so', async () => {
+      const { start } = bench()
       const one = await start(SLEEPS)
       await until(() => findMarked(one.session.marker)?.some(({ name }) => name === 'sleep') === true)
       const { nativeId = '' } = one.session.track()
@@ -89,8 +89,18 @@ describeProgram(
       expect((await one.session.end()).left).toEqual([])
       expect(findMarked(one.session.marker)).toEqual([])
       const two = await start(WRITES, { resume: nativeId, home: one.home, prompt: 'go on' })
-      expect(await two.result()).toMatchObject({ ok: true })
-      expect(JSON.stringify(stub.seen.at(-1)?.body)).toContain('This takes long.')
+      expect(await two.result()).toMatchObject({ ok: false, reason: 'configuration' })
+    })
+
+    it('goes on with a session whose first prompt was finished', async () => {
+      const { start, stub, written } = bench()
+      const one = await start({ turns: [{ say: 'I have a plan.' }] })
+      await one.result()
+      const { nativeId = '' } = one.session.track()
+      await one.session.end()
+      const two = await start(WRITES, { resume: nativeId, home: one.home, prompt: 'go on' })
+      expect(await two.result()).toMatchObject({ ok: true, detail: 'It is written.' })
+      expect(JSON.stringify(stub.seen.at(-1)?.body)).toContain('I have a plan.')
       expect(written()).toBe('hello')
     })
   },

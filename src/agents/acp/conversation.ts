@@ -159,6 +159,7 @@ export class AcpConversation implements Conversation {
     return new Promise((resolve) => {
       const answer = ({ kind }: Answer) => resolve(choose(kind === 'deny' ? 'reject' : 'allow'))
       this.#asked.set(id, { tool: toolName(call), answer })
+      for (const event of this.#updates.called(call)) this.#wires.emit(event)
       this.#wires.emit({ kind: 'permission', id, tool: toolName(call), input: toolInput(call) })
     })
   }

@@ -16,6 +16,8 @@ const OVER = ['completed', 'failed']
 /** What an agent reports while it works on a prompt. Its texts come in pieces only, and are put together here. */
 export class AcpUpdates {
   #open = new Set<string>()
+  /** Calls of this prompt that have been told of. */
+  #seen = new Set<string>()
   #piece: { readonly from: 'answer' | 'thought'; text: string } | undefined
   #answer = ''
   #denied: string[] = []
@@ -73,6 +75,7 @@ export class AcpUpdates {
 
   #reset(): void {
     this.#open.clear()
+    this.#seen.clear()
     this.#answer = ''
     this.#denied = []
   }
@@ -94,13 +97,18 @@ export class AcpUpdates {
     return [{ kind: 'output', from: piece.from, text }]
   }
 
+  /** A call that an update or a permission request is about: some agents tell of it by the request alone. */
+  called(call: JsonObject): readonly AgentEvent[] {
+    const id = String(call.toolCallId)
+    if (this.#seen.has(id)) return []
+    this.#seen.add(id)
+    this.#open.add(id)
+    return [{ kind: 'tool_started', id, name: toolName(call), input: toolInput(call) }]
+  }
+
   #tool(update: JsonObject): readonly AgentEvent[] {
     const id = String(update.toolCallId)
-    const events: AgentEvent[] = []
-    if (update.sessionUpdate === 'tool_call') {
-      this.#open.add(id)
-      events.push({ kind: 'tool_started', id, name: toolName(update), input: toolInput(update) })
-    }
+    const events = [...this.called(update)]
     if (!OVER.includes(String(update.status))) {
       return events.length > 0 ? events : [{ kind: 'activity', what: 'tool runs', id }]
     }

@@ -16,7 +16,7 @@ import { type Binaries, ownDirectory, SYSTEM_HOMES } from './binaries.ts'
 import { dataDirOf } from './data-dir.ts'
 import { failure } from './failure.ts'
 import { externalHome, externalOwner, writeOrigin } from './origin.ts'
-import type { Place } from './paths.ts'
+import type { ServerPaths } from './paths.ts'
 import { canWrite, run } from './run.ts'
 import { initdbSettings } from './settings.ts'
 import { EMBEDDED_DATABASE, EMBEDDED_MAJOR, EMBEDDED_USER } from './terms.ts'
@@ -27,20 +27,20 @@ const EXTERNAL = 'data-'
 
 /** The data directory of the server, made when there is none. Call it under the lock. */
 export async function ensureData(
-  place: Place,
+  paths: ServerPaths,
   user: ServerUser | null,
   binaries: Binaries,
   log: (line: string) => void,
 ): Promise<string> {
-  const owner = externalOwner(place)
+  const owner = externalOwner(paths)
   if (owner === 'original') {
     log('the data belongs to the working copy that this one was copied from; starting with empty data')
-    rmSync(place.dataPath)
+    rmSync(paths.dataPath)
   }
-  const home = externalHome(place)
-  if (owner === 'moved' && home !== null) writeOrigin(home, place)
-  const dataDir = dataDirOf(place)
-  if (dataDir === null) return createData(place, user, binaries, log)
+  const home = externalHome(paths)
+  if (owner === 'moved' && home !== null) writeOrigin(home, paths)
+  const dataDir = dataDirOf(paths)
+  if (dataDir === null) return createData(paths, user, binaries, log)
   const version = readFileSync(join(dataDir, 'PG_VERSION'), 'utf8').trim()
   if (version !== String(EMBEDDED_MAJOR)) {
     throw failure(
@@ -53,49 +53,49 @@ export async function ensureData(
 }
 
 /** Deletes the data, wherever it lies. Call it under the lock, with no server running. */
-export function deleteData(place: Place): void {
-  const stat = lstatSync(place.dataPath, { throwIfNoEntry: false })
+export function deleteData(paths: ServerPaths): void {
+  const stat = lstatSync(paths.dataPath, { throwIfNoEntry: false })
   if (stat?.isSymbolicLink()) {
-    const home = externalHome(place)
-    if (home !== null && externalOwner(place) !== 'original' && isMadeByUs(home)) {
+    const home = externalHome(paths)
+    if (home !== null && externalOwner(paths) !== 'original' && isMadeByUs(home)) {
       rmSync(home, { recursive: true, force: true })
     }
-    rmSync(place.dataPath, { force: true })
+    rmSync(paths.dataPath, { force: true })
   } else if (stat) {
     // away first: a half-deleted directory must not look like one
-    const doomed = join(place.swarmDir, `${DRAFT}deleted`)
+    const doomed = join(paths.swarmDir, `${DRAFT}deleted`)
     rmSync(doomed, { recursive: true, force: true })
-    renameSync(place.dataPath, doomed)
+    renameSync(paths.dataPath, doomed)
     rmSync(doomed, { recursive: true, force: true })
   }
-  removeDrafts(place.swarmDir)
+  removeDrafts(paths.swarmDir)
 }
 
 /** A new cluster with the database in it. It appears under its name in one step, complete. */
 async function createData(
-  place: Place,
+  paths: ServerPaths,
   user: ServerUser | null,
   binaries: Binaries,
   log: (line: string) => void,
 ): Promise<string> {
-  if (existsSync(place.dataPath)) {
-    throw failure(`${place.dataPath} is there and is no Postgres data directory; move it away`, {
-      data_dir: place.dataPath,
+  if (existsSync(paths.dataPath)) {
+    throw failure(`${paths.dataPath} is there and is no Postgres data directory; move it away`, {
+      data_dir: paths.dataPath,
     })
   }
-  if (lstatSync(place.dataPath, { throwIfNoEntry: false })) {
-    log(`the data that ${place.dataPath} led to is gone; starting with empty data`)
-    rmSync(place.dataPath)
+  if (lstatSync(paths.dataPath, { throwIfNoEntry: false })) {
+    log(`the data that ${paths.dataPath} led to is gone; starting with empty data`)
+    rmSync(paths.dataPath)
   }
-  removeDrafts(place.swarmDir)
-  const draft = makeDraft(place, user)
+  removeDrafts(paths.swarmDir)
+  const draft = makeDraft(paths, user)
   log('creating the database cluster, once')
   try {
     await initdb(draft, user, binaries)
     const target = join(dirname(draft), 'pg')
     renameSync(draft, target)
-    if (target !== place.dataPath) symlinkSync(target, place.dataPath)
-    return realpathSync(place.dataPath)
+    if (target !== paths.dataPath) symlinkSync(target, paths.dataPath)
+    return realpathSync(paths.dataPath)
   } catch (error) {
     rmSync(draft, { recursive: true, force: true })
     throw error
@@ -130,13 +130,13 @@ async function initdb(draft: string, user: ServerUser | null, binaries: Binaries
 }
 
 /** An empty directory for `initdb`, in `.swarm/` when the server's user gets there, else where it does. */
-function makeDraft(place: Place, user: ServerUser | null): string {
-  const near = draftIn(place.swarmDir, user)
+function makeDraft(paths: ServerPaths, user: ServerUser | null): string {
+  const near = draftIn(paths.swarmDir, user)
   if (user === null || canWrite(near, user)) return near
   rmSync(near, { recursive: true })
   const home = mkdtempSync(join(ownDirectory(SYSTEM_HOMES), EXTERNAL))
   chmodSync(home, 0o755)
-  writeOrigin(home, place)
+  writeOrigin(home, paths)
   return draftIn(home, user)
 }
 

@@ -9,7 +9,7 @@ import { isKeeper, startKeeper } from './keeper-start.ts'
 import { launch } from './launch.ts'
 import { type DirectoryLock, tryLock } from './lock.ts'
 import { isSamePlace, whereabouts } from './machine.ts'
-import { type Place, placeOf } from './paths.ts'
+import { pathsOf, type ServerPaths } from './paths.ts'
 import { type PidFile, readPidFile } from './pidfile.ts'
 import { markStopped, type Pointer, readPointer, writePointer } from './pointer.ts'
 import { endOrphans, isTaken } from './processes.ts'
@@ -36,25 +36,25 @@ export interface Ensured {
 
 /** The work of `ensureEmbedded`. */
 export async function ensure(swarmDir: string, options: EnsureOptions): Promise<Ensured> {
-  const place = placeOf(swarmDir, true)
-  if (place === null) throw failure(`${swarmDir} cannot be made`)
+  const paths = pathsOf(swarmDir, true)
+  if (paths === null) throw failure(`${swarmDir} cannot be made`)
   const begun = performance.now()
   let pause = 20
   let lookAt = 0
   let cutOff = 0
   for (;;) {
-    const sighting = await findRunning(place)
-    if (isUp(sighting)) return { pointer: adopt(place, sighting, options), started: false }
-    const lock = tryLock(place)
-    if (lock) return await underLock(place, lock, options)
+    const sighting = await findRunning(paths)
+    if (isUp(sighting)) return { pointer: adopt(paths, sighting, options), started: false }
+    const lock = tryLock(paths)
+    if (lock) return await underLock(paths, lock, options)
 
     const waited = performance.now() - begun
     if (waited >= lookAt) {
       lookAt = waited + 500
       cutOff = sighting.isCutOff ? cutOff + 1 : 0
-      await clearTheWay(place, sighting, cutOff >= 2, options)
+      await clearTheWay(paths, sighting, cutOff >= 2, options)
     }
-    giveUp(place, sighting, waited)
+    giveUp(paths, sighting, waited)
     await delay(pause)
     pause = Math.min(250, pause * 1.5)
   }
@@ -67,33 +67,33 @@ function isUp(
   return (sighting.state === 'ready' || sighting.state === 'failed') && sighting.file !== null
 }
 
-async function underLock(place: Place, lock: DirectoryLock, options: EnsureOptions): Promise<Ensured> {
+async function underLock(paths: ServerPaths, lock: DirectoryLock, options: EnsureOptions): Promise<Ensured> {
   try {
     // a server that was started by hand does not hold the lock
-    const sighting = await findRunning(place)
-    if (isUp(sighting)) return { pointer: adopt(place, sighting, options), started: false }
-    return { pointer: await start(place, lock, options), started: true }
+    const sighting = await findRunning(paths)
+    if (isUp(sighting)) return { pointer: adopt(paths, sighting, options), started: false }
+    return { pointer: await start(paths, lock, options), started: true }
   } finally {
     lock.release()
   }
 }
 
-async function start(place: Place, lock: DirectoryLock, options: EnsureOptions): Promise<Pointer> {
+async function start(paths: ServerPaths, lock: DirectoryLock, options: EnsureOptions): Promise<Pointer> {
   const log = options.log ?? (() => {})
-  const user = serverUser(place)
+  const user = serverUser(paths)
   const binaries = await findBinaries(user, log)
-  const dataDir = await ensureData(place, user, binaries, log)
-  const last = readPointer(place.swarmDir)
-  if (last?.pid) markStopped(place.swarmDir, last.pid)
+  const dataDir = await ensureData(paths, user, binaries, log)
+  const last = readPointer(paths.swarmDir)
+  if (last?.pid) markStopped(paths.swarmDir, last.pid)
   const socketDir = makeSocketDir(last, user)
   const cluster = `swarm-${basename(socketDir)}`
   log(`starting Postgres ${binaries.version} on ${dataDir}`)
   let tail = ''
   for (let attempt = 1; attempt <= STARTS; attempt++) {
     await endOrphans(dataDir, last?.cluster ?? null)
-    removeForeignPidFile(place, dataDir)
+    removeForeignPidFile(paths, dataDir)
     const result = await launch({
-      place,
+      paths,
       dataDir,
       socketDir,
       port: PORT,
@@ -111,7 +111,7 @@ async function start(place: Place, lock: DirectoryLock, options: EnsureOptions):
       )
     }
     if (result.state === 'ready') {
-      return publish(place, { dataDir, file: result.file, cluster, flock: lock.fd !== null }, options)
+      return publish(paths, { dataDir, file: result.file, cluster, flock: lock.fd !== null }, options)
     }
     tail = result.log
     log(`start ${attempt} of ${STARTS} failed`)
@@ -119,7 +119,7 @@ async function start(place: Place, lock: DirectoryLock, options: EnsureOptions):
   throw failure(`the embedded Postgres does not start: ${tail.split('\n').at(-1) ?? ''}`, {
     attempts: STARTS,
     data_dir: dataDir,
-    log_file: place.logFile,
+    log_file: paths.logFile,
     log: tail,
   })
 }
@@ -128,26 +128,26 @@ async function start(place: Place, lock: DirectoryLock, options: EnsureOptions):
  * Postgres refuses to start while the process that `postmaster.pid` names exists, be it a zombie or somebody else by now. We
  * hold the lock and see no Postgres at work in the directory. Else the file is left to Postgres, which checks its shared memory.
  */
-function removeForeignPidFile(place: Place, dataDir: string): void {
+function removeForeignPidFile(paths: ServerPaths, dataDir: string): void {
   const file = readPidFile(dataDir)
   if (file === null || !isTaken(file.pid)) return
-  if (processesOf(place, dataDir).postmasters.length === 0)
+  if (processesOf(paths, dataDir).postmasters.length === 0)
     rmSync(join(dataDir, 'postmaster.pid'), { force: true })
 }
 
 /** What to do while somebody else holds the lock and nobody answers. */
 async function clearTheWay(
-  place: Place,
+  paths: ServerPaths,
   sighting: Sighting,
   isCutOff: boolean,
   options: EnsureOptions,
 ): Promise<void> {
   const { dataDir } = sighting
   if (dataDir === null) return
-  const { postmasters, orphans } = processesOf(place, dataDir)
+  const { postmasters, orphans } = processesOf(paths, dataDir)
   if (postmasters.length === 0 && orphans.length > 0) {
     options.log?.('ending what a killed Postgres left running')
-    await endOrphans(dataDir, readPointer(place.swarmDir)?.cluster ?? null)
+    await endOrphans(dataDir, readPointer(paths.swarmDir)?.cluster ?? null)
   }
   const [postmaster] = postmasters
   if (isCutOff && postmaster !== undefined) {
@@ -156,9 +156,9 @@ async function clearTheWay(
   }
 }
 
-function giveUp(place: Place, sighting: Sighting, waitedMs: number): void {
+function giveUp(paths: ServerPaths, sighting: Sighting, waitedMs: number): void {
   if (sighting.state === 'forbidden') throw forbidden(sighting)
-  const pointer = readPointer(place.swarmDir)
+  const pointer = readPointer(paths.swarmDir)
   const isElsewhere = pointer !== null && pointer.pid !== null && !isSamePlace(pointer, whereabouts())
   if (isElsewhere && sighting.file === null && waitedMs > UNSEEN_MS) {
     throw failure(
@@ -170,7 +170,7 @@ function giveUp(place: Place, sighting: Sighting, waitedMs: number): void {
   if (waitedMs < OTHERS_MS) return
   throw failure(
     'another process has been starting or stopping the embedded Postgres for too long; try again',
-    { waited_ms: Math.round(waitedMs), lock_file: place.lockFile, log_file: place.logFile },
+    { waited_ms: Math.round(waitedMs), lock_file: paths.lockFile, log_file: paths.logFile },
     { retryable: true },
   )
 }
@@ -183,22 +183,22 @@ function forbidden(sighting: Sighting): SwarmError {
 
 /** Makes the pointer agree with a server that runs: a starter may have died before it wrote it. */
 function adopt(
-  place: Place,
+  paths: ServerPaths,
   { file, dataDir }: { readonly file: PidFile; readonly dataDir: string },
   options: EnsureOptions,
 ): Pointer {
-  const last = readPointer(place.swarmDir)
+  const last = readPointer(paths.swarmDir)
   if (last?.pid === file.pid && last.socket_dir === file.socketDir) {
-    const hasKeeper = last.keeper_pid !== null && isKeeper(last.keeper_pid, place.swarmDir)
+    const hasKeeper = last.keeper_pid !== null && isKeeper(last.keeper_pid, paths.swarmDir)
     if (hasKeeper || !isSamePlace(last, whereabouts())) return last
   }
   const cluster = `swarm-${basename(file.socketDir)}`
-  return publish(place, { dataDir, file, cluster, flock: last?.flock ?? false }, options)
+  return publish(paths, { dataDir, file, cluster, flock: last?.flock ?? false }, options)
 }
 
 /** Writes the pointer of a server that runs, with a keeper beside it. */
 function publish(
-  place: Place,
+  paths: ServerPaths,
   server: {
     readonly dataDir: string
     readonly file: PidFile
@@ -208,9 +208,9 @@ function publish(
   options: EnsureOptions,
 ): Pointer {
   const { dataDir, file, cluster, flock } = server
-  const inside = relative(place.swarmDir, dataDir)
+  const inside = relative(paths.swarmDir, dataDir)
   const pointer: Pointer = {
-    swarm_inode: place.inode,
+    swarm_inode: paths.inode,
     data_dir: inside.startsWith('..') ? dataDir : inside,
     socket_dir: file.socketDir,
     port: file.port,
@@ -223,8 +223,8 @@ function publish(
     keeper_pid: null,
     idle_stop_ms: options.idleStopMs ?? IDLE_STOP_MS,
   }
-  writePointer(place.swarmDir, pointer)
-  const kept = { ...pointer, keeper_pid: startKeeper(place.swarmDir, options) }
-  writePointer(place.swarmDir, kept)
+  writePointer(paths.swarmDir, pointer)
+  const kept = { ...pointer, keeper_pid: startKeeper(paths.swarmDir, options) }
+  writePointer(paths.swarmDir, kept)
   return kept
 }

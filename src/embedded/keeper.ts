@@ -2,7 +2,7 @@ import { existsSync, type FSWatcher, utimesSync, watch } from 'node:fs'
 import { join } from 'node:path'
 import { ask } from './ask.ts'
 import { boundLog } from './log-file.ts'
-import { type Place, placeOf } from './paths.ts'
+import { pathsOf, type ServerPaths } from './paths.ts'
 import {
   dataDirOfPointer,
   markStopped,
@@ -33,23 +33,23 @@ const ACTIVITY = `
 
 /** The work of `runKeeper`. */
 export async function keep(swarmDir: string, options: KeeperOptions): Promise<void> {
-  const place = placeOf(swarmDir, false)
-  const first = place && readPointer(place.swarmDir)
-  if (!place || !first?.pid) return
+  const paths = pathsOf(swarmDir, false)
+  const first = paths && readPointer(paths.swarmDir)
+  if (!paths || !first?.pid) return
   const alarm = makeAlarm(first.socket_dir)
   const idle = { sessions: '', since: performance.now() }
   try {
     for (;;) {
-      if (!existsSync(place.swarmDir)) return await endHomeless(first)
-      const pointer = ours(place, first.pid)
+      if (!existsSync(paths.swarmDir)) return await endHomeless(first)
+      const pointer = ours(paths, first.pid)
       if (!pointer) return
-      utimesSync(join(place.swarmDir, POINTER_FILE), new Date(), new Date())
-      boundLog(place)
+      utimesSync(join(paths.swarmDir, POINTER_FILE), new Date(), new Date())
+      boundLog(paths)
       await look(pointer, idle)
       const idleMs = performance.now() - idle.since
       if (pointer.idle_stop_ms > 0 && idleMs >= pointer.idle_stop_ms) {
         await endPostmaster(first.pid)
-        markStopped(place.swarmDir, first.pid)
+        markStopped(paths.swarmDir, first.pid)
         return
       }
       const isCutOff = !existsSync(socketPath(pointer.socket_dir, pointer.port))
@@ -66,12 +66,12 @@ export function tickOf(idleStopMs: number): number {
 }
 
 /** The pointer while server `pid` lives and this process is its keeper; else null. Notes a death in the pointer. */
-function ours(place: Place, pid: number): Pointer | null {
-  const pointer = readPointer(place.swarmDir)
+function ours(paths: ServerPaths, pid: number): Pointer | null {
+  const pointer = readPointer(paths.swarmDir)
   if (pointer?.pid !== pid) return null
-  const { postmasters } = serverProcesses(dataDirOfPointer(place.swarmDir, pointer), pointer.cluster)
+  const { postmasters } = serverProcesses(dataDirOfPointer(paths.swarmDir, pointer), pointer.cluster)
   if (!postmasters.includes(pid) || !isAlive(pid)) {
-    markStopped(place.swarmDir, pid)
+    markStopped(paths.swarmDir, pid)
     return null
   }
   // another process found us missing and started a second one

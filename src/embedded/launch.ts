@@ -5,7 +5,7 @@ import { ask } from './ask.ts'
 import type { Binaries } from './binaries.ts'
 import type { DirectoryLock } from './lock.ts'
 import { logTail, openLog } from './log-file.ts'
-import type { Place } from './paths.ts'
+import type { ServerPaths } from './paths.ts'
 import { type PidFile, readPidFile } from './pidfile.ts'
 import { socketPath } from './pointer.ts'
 import { notStarted, serverEnv } from './run.ts'
@@ -14,7 +14,7 @@ import { EMBEDDED_DATABASE, EMBEDDED_USER } from './terms.ts'
 import type { ServerUser } from './user.ts'
 
 export interface LaunchOptions {
-  readonly place: Place
+  readonly paths: ServerPaths
   readonly dataDir: string
   readonly socketDir: string
   readonly port: number
@@ -35,8 +35,8 @@ export type Launch =
  * `slow` is one that still recovers after `timeoutMs`; it goes on.
  */
 export async function launch(options: LaunchOptions): Promise<Launch> {
-  const { place, dataDir, socketDir, port, cluster, user, binaries, lock } = options
-  const log = openLog(place)
+  const { paths, dataDir, socketDir, port, cluster, user, binaries, lock } = options
+  const log = openLog(paths)
   const child = spawn(binaries.postgres, serverArguments(dataDir, socketDir, port, cluster), {
     cwd: '/',
     detached: true,
@@ -59,14 +59,14 @@ export async function launch(options: LaunchOptions): Promise<Launch> {
   while (performance.now() < deadline) {
     const end = isOver()
     if (end instanceof Error) throw end
-    if (end === 'yes') return { state: 'failed', log: logTail(place, log.offset) }
+    if (end === 'yes') return { state: 'failed', log: logTail(paths, log.offset) }
     const file = readPidFile(dataDir)
     if (file?.pid === child.pid && file?.status === 'ready' && (await letsIn(socketDir, port))) {
       return { state: 'ready', file }
     }
     await delay(10)
   }
-  return { state: 'slow', log: logTail(place, log.offset) }
+  return { state: 'slow', log: logTail(paths, log.offset) }
 }
 
 async function letsIn(socketDir: string, port: number): Promise<boolean> {

@@ -4,7 +4,7 @@ import { isJsonObject } from '../contract/json.ts'
 import { errnoOf, failure } from './failure.ts'
 import { type Whereabouts, whereabouts } from './machine.ts'
 import { openOwn } from './own-file.ts'
-import type { Place } from './paths.ts'
+import type { ServerPaths } from './paths.ts'
 import { dataDirOfPointer, POINTER_FILE, type Pointer, readPointer } from './pointer.ts'
 import { isAlive, serverProcesses } from './processes.ts'
 
@@ -31,21 +31,21 @@ const STARTER_SILENT_MS = 60_000
 const STARTER_LONGEST_MS = 600_000
 
 /** The lock, or null while a server or another process that starts or stops one has it. Does not wait. */
-export function tryLock(place: Place, flock = FLOCK): DirectoryLock | null {
-  const lock = tryFlock(place, flock) ?? tryClaimFile(`${place.lockFile}.held`)
+export function tryLock(paths: ServerPaths, flock = FLOCK): DirectoryLock | null {
+  const lock = tryFlock(paths, flock) ?? tryClaimFile(`${paths.lockFile}.held`)
   if (lock === 'held') return null
-  if (!serverElsewhere(place, lock.fd !== null)) return lock
+  if (!serverElsewhere(paths, lock.fd !== null)) return lock
   lock.release()
   return null
 }
 
 /** True when the pointer names a server that may be alive where neither the lock nor a process id can tell. */
-export function serverElsewhere(place: Place, flocked: boolean): boolean {
-  const pointer = readPointer(place.swarmDir)
+export function serverElsewhere(paths: ServerPaths, flocked: boolean): boolean {
+  const pointer = readPointer(paths.swarmDir)
   if (!pointer || pointer.pid === null) return false
-  const silentMs = Date.now() - statSync(`${place.swarmDir}/${POINTER_FILE}`).mtimeMs
+  const silentMs = Date.now() - statSync(`${paths.swarmDir}/${POINTER_FILE}`).mtimeMs
   return mayBeAlive(pointer, whereabouts(), silentMs, flocked, () => {
-    const dataDir = dataDirOfPointer(place.swarmDir, pointer)
+    const dataDir = dataDirOfPointer(paths.swarmDir, pointer)
     return serverProcesses(dataDir, pointer.cluster).postmasters.length > 0
   })
 }
@@ -67,8 +67,8 @@ export function mayBeAlive(
 }
 
 /** Null when there is no flock(1) that works on this file. */
-function tryFlock(place: Place, commands: typeof FLOCK): DirectoryLock | 'held' | null {
-  const fd = openLockFile(place)
+function tryFlock(paths: ServerPaths, commands: typeof FLOCK): DirectoryLock | 'held' | null {
+  const fd = openLockFile(paths)
   for (const [command, ...args] of commands) {
     const { status } = spawnSync(command, [...args, '-n', '3'], { stdio: ['ignore', 'ignore', 'ignore', fd] })
     if (status === 0) return { fd, release: () => closeSync(fd) }
@@ -81,11 +81,11 @@ function tryFlock(place: Place, commands: typeof FLOCK): DirectoryLock | 'held' 
   return null
 }
 
-function openLockFile(place: Place): number {
+function openLockFile(paths: ServerPaths): number {
   try {
-    return openOwn(place, place.lockFile, 0o644)
+    return openOwn(paths, paths.lockFile, 0o644)
   } catch (error) {
-    throw failure(`${place.lockFile} cannot be opened; .swarm/ must be writable by the user who runs swarm`, {
+    throw failure(`${paths.lockFile} cannot be opened; .swarm/ must be writable by the user who runs swarm`, {
       reason: errnoOf(error),
     })
   }

@@ -9,7 +9,7 @@ import {
   statSync,
 } from 'node:fs'
 import { openOwn } from './own-file.ts'
-import type { Place } from './paths.ts'
+import type { ServerPaths } from './paths.ts'
 
 const START_BYTES = 1024 * 1024
 const LONGEST_BYTES = 8 * 1024 * 1024
@@ -17,18 +17,18 @@ const TAIL_BYTES = 4_096
 const TAIL_LINES = 20
 
 /** Opens the server's log to append to it; a long one is put aside first, as `postgres.log.1`. */
-export function openLog(place: Place): { readonly fd: number; readonly offset: number } {
-  const size = statSync(place.logFile, { throwIfNoEntry: false })?.size ?? 0
-  if (size > START_BYTES) renameSync(place.logFile, `${place.logFile}.1`)
-  const fd = openOwn(place, place.logFile, 0o600)
+export function openLog(paths: ServerPaths): { readonly fd: number; readonly offset: number } {
+  const size = statSync(paths.logFile, { throwIfNoEntry: false })?.size ?? 0
+  if (size > START_BYTES) renameSync(paths.logFile, `${paths.logFile}.1`)
+  const fd = openOwn(paths, paths.logFile, 0o600)
   return { fd, offset: fstatSync(fd).size }
 }
 
 /** The last lines written to the log since `offset`. */
-export function logTail(place: Place, offset: number): string {
+export function logTail(paths: ServerPaths, offset: number): string {
   let fd: number
   try {
-    fd = openSync(place.logFile, 'r')
+    fd = openSync(paths.logFile, 'r')
   } catch {
     return ''
   }
@@ -43,11 +43,11 @@ export function logTail(place: Place, offset: number): string {
 }
 
 /** Empties a log that has grown too long under a running server, which goes on appending to the same file. */
-export function boundLog(place: Place): void {
-  const size = statSync(place.logFile, { throwIfNoEntry: false })?.size ?? 0
+export function boundLog(paths: ServerPaths): void {
+  const size = statSync(paths.logFile, { throwIfNoEntry: false })?.size ?? 0
   if (size <= LONGEST_BYTES) return
-  copyFileSync(place.logFile, `${place.logFile}.1`)
-  const fd = openOwn(place, place.logFile, 0o600)
+  copyFileSync(paths.logFile, `${paths.logFile}.1`)
+  const fd = openOwn(paths, paths.logFile, 0o600)
   ftruncateSync(fd, 0)
   closeSync(fd)
 }

@@ -2,7 +2,7 @@ import { lstatSync, readFileSync, realpathSync, statSync, writeFileSync } from '
 import { dirname, join } from 'node:path'
 import { isJsonObject } from '../contract/json.ts'
 import { errnoOf } from './failure.ts'
-import type { Place } from './paths.ts'
+import type { ServerPaths } from './paths.ts'
 
 /** Beside data that lies outside `.swarm/`: whose it is. */
 const ORIGIN = 'origin.json'
@@ -17,20 +17,20 @@ interface Origin {
  * servers on one directory lose rows: `original`. One that was moved keeps its own: `moved`.
  * `none`: the data lies in `.swarm/` itself, or there is none.
  */
-export function externalOwner(place: Place): 'us' | 'moved' | 'original' | 'none' {
-  const home = externalHome(place)
+export function externalOwner(paths: ServerPaths): 'us' | 'moved' | 'original' | 'none' {
+  const home = externalHome(paths)
   if (home === null) return 'none'
   const origin = readOrigin(home)
-  if (origin === null || origin.swarm_inode === place.inode) return 'us'
+  if (origin === null || origin.swarm_inode === paths.inode) return 'us'
   const theirs = statSync(origin.swarm_dir, { throwIfNoEntry: false })?.ino === origin.swarm_inode
   return theirs ? 'original' : 'moved'
 }
 
 /** The directory around data that lies outside `.swarm/`; null when it lies inside or is gone. */
-export function externalHome(place: Place): string | null {
-  if (!lstatSync(place.dataPath, { throwIfNoEntry: false })?.isSymbolicLink()) return null
+export function externalHome(paths: ServerPaths): string | null {
+  if (!lstatSync(paths.dataPath, { throwIfNoEntry: false })?.isSymbolicLink()) return null
   try {
-    return dirname(realpathSync(place.dataPath))
+    return dirname(realpathSync(paths.dataPath))
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return null
     throw error
@@ -38,8 +38,8 @@ export function externalHome(place: Place): string | null {
 }
 
 /** Notes whose data lies in `home`. */
-export function writeOrigin(home: string, place: Place): void {
-  const origin: Origin = { swarm_dir: place.swarmDir, swarm_inode: place.inode }
+export function writeOrigin(home: string, paths: ServerPaths): void {
+  const origin: Origin = { swarm_dir: paths.swarmDir, swarm_inode: paths.inode }
   writeFileSync(join(home, ORIGIN), `${JSON.stringify(origin)}\n`, { mode: 0o644 })
 }
 

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, realpathSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 
 /** The files of one embedded server under `.swarm/`. */
-export interface Place {
+export interface ServerPaths {
   /** Real path of `.swarm/`. */
   readonly swarmDir: string
   /** Tells this `.swarm/` from a copy of it. */
@@ -14,8 +14,8 @@ export interface Place {
   readonly logFile: string
 }
 
-/** The place of a server. Makes `.swarm/` when it is missing and `create` says so. */
-export function placeOf(swarmDir: string, create: boolean): Place | null {
+/** The paths of a server. Makes `.swarm/` when it is missing and `create` says so. */
+export function pathsOf(swarmDir: string, create: boolean): ServerPaths | null {
   if (create) mkdirSync(swarmDir, { recursive: true })
   if (!existsSync(swarmDir)) return null
   const real = realpathSync(swarmDir)

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { ask } from './ask.ts'
 import { isKeeper } from './keeper-start.ts'
-import { placeOf } from './paths.ts'
+import { pathsOf } from './paths.ts'
 import { dataDirOfPointer, readPointer, socketPath } from './pointer.ts'
 import { findRunning } from './running.ts'
 import { EMBEDDED_DATABASE, EMBEDDED_USER } from './terms.ts'
@@ -34,8 +34,8 @@ const FACTS = `
 
 /** The work of `embeddedStatus`. */
 export async function status(swarmDir: string): Promise<EmbeddedStatus> {
-  const place = placeOf(swarmDir, false)
-  if (place === null) {
+  const paths = pathsOf(swarmDir, false)
+  if (paths === null) {
     return {
       running: false,
       state: 'away',
@@ -46,8 +46,8 @@ export async function status(swarmDir: string): Promise<EmbeddedStatus> {
       keeper_pid: null,
     }
   }
-  const { state, file, dataDir } = await findRunning(place)
-  const pointer = readPointer(place.swarmDir)
+  const { state, file, dataDir } = await findRunning(paths)
+  const pointer = readPointer(paths.swarmDir)
   const keeper = pointer?.keeper_pid ?? null
   const running = file !== null
   return {
@@ -55,11 +55,11 @@ export async function status(swarmDir: string): Promise<EmbeddedStatus> {
     state,
     pid: file?.pid ?? null,
     ...(running ? { since: new Date(file.startedAt * 1000).toISOString() } : {}),
-    data_dir: dataDir ?? (pointer ? dataDirOfPointer(place.swarmDir, pointer) : null),
+    data_dir: dataDir ?? (pointer ? dataDirOfPointer(paths.swarmDir, pointer) : null),
     socket_dir: file?.socketDir ?? pointer?.socket_dir ?? null,
     ...(running ? { port: file.port, ...(await facts(socketPath(file.socketDir, file.port))) } : {}),
-    log_file: existsSync(place.logFile) ? place.logFile : null,
-    keeper_pid: keeper !== null && isKeeper(keeper, place.swarmDir) ? keeper : null,
+    log_file: existsSync(paths.logFile) ? paths.logFile : null,
+    keeper_pid: keeper !== null && isKeeper(keeper, paths.swarmDir) ? keeper : null,
     ...(pointer ? { idle_stop_ms: pointer.idle_stop_ms } : {}),
   }
 }

@@ -5,7 +5,7 @@ import { deleteData } from './data.ts'
 import { failure } from './failure.ts'
 import { isKeeper } from './keeper-start.ts'
 import { serverElsewhere, tryLock } from './lock.ts'
-import { type Place, placeOf } from './paths.ts'
+import { pathsOf, type ServerPaths } from './paths.ts'
 import { markStopped, POINTER_FILE, readPointer } from './pointer.ts'
 import { endOrphans, isAlive, signal, waitUntil } from './processes.ts'
 import { findRunning, processesOf } from './running.ts'
@@ -18,23 +18,23 @@ const LOCK_MS = 30_000
 
 /** The work of `stopEmbedded`: true when a server was stopped. */
 export async function stop(swarmDir: string): Promise<boolean> {
-  const place = placeOf(swarmDir, false)
-  return place !== null && (await stopAt(place))
+  const paths = pathsOf(swarmDir, false)
+  return paths !== null && (await stopAt(paths))
 }
 
 /** The work of `resetEmbedded`. */
 export async function reset(swarmDir: string): Promise<void> {
-  const place = placeOf(swarmDir, false)
-  if (place === null) return
+  const paths = pathsOf(swarmDir, false)
+  if (paths === null) return
   const deadline = performance.now() + LOCK_MS
   for (;;) {
-    await stopAt(place)
-    const lock = tryLock(place)
+    await stopAt(paths)
+    const lock = tryLock(paths)
     if (lock) {
       try {
         // started by hand, without the lock, a moment ago
-        if ((await findRunning(place)).file !== null) continue
-        remove(place)
+        if ((await findRunning(paths)).file !== null) continue
+        remove(paths)
         return
       } finally {
         lock.release()
@@ -60,12 +60,12 @@ export async function endPostmaster(pid: number): Promise<void> {
   throw failure(`the embedded Postgres (process ${pid}) does not stop`, { pid })
 }
 
-async function stopAt(place: Place): Promise<boolean> {
-  const { dataDir, file } = await findRunning(place)
+async function stopAt(paths: ServerPaths): Promise<boolean> {
+  const { dataDir, file } = await findRunning(paths)
   if (dataDir === null) return false
-  const { postmasters, orphans } = processesOf(place, dataDir)
-  const pointer = readPointer(place.swarmDir)
-  if (postmasters.length === 0 && (file !== null || isElsewhere(place))) {
+  const { postmasters, orphans } = processesOf(paths, dataDir)
+  const pointer = readPointer(paths.swarmDir)
+  if (postmasters.length === 0 && (file !== null || isElsewhere(paths))) {
     throw failure(
       'the embedded Postgres of this directory runs in another container or on another machine: stop it there',
       {
@@ -75,24 +75,24 @@ async function stopAt(place: Place): Promise<boolean> {
   }
   for (const pid of postmasters) await endPostmaster(pid)
   if (orphans.length > 0) await endOrphans(dataDir, pointer?.cluster ?? null)
-  if (pointer?.keeper_pid && isKeeper(pointer.keeper_pid, place.swarmDir))
+  if (pointer?.keeper_pid && isKeeper(pointer.keeper_pid, paths.swarmDir))
     signal(pointer.keeper_pid, 'SIGTERM')
-  if (pointer?.pid) markStopped(place.swarmDir, pointer.pid)
+  if (pointer?.pid) markStopped(paths.swarmDir, pointer.pid)
   return postmasters.length > 0
 }
 
 /** Whoever can have the lock knows that no server runs, whatever the pointer says. */
-function isElsewhere(place: Place): boolean {
-  const lock = tryLock(place)
+function isElsewhere(paths: ServerPaths): boolean {
+  const lock = tryLock(paths)
   lock?.release()
-  return lock === null && serverElsewhere(place, false)
+  return lock === null && serverElsewhere(paths, false)
 }
 
-function remove(place: Place): void {
-  const pointer = readPointer(place.swarmDir)
-  deleteData(place)
+function remove(paths: ServerPaths): void {
+  const pointer = readPointer(paths.swarmDir)
+  deleteData(paths)
   if (pointer) removeSocketDir(pointer.socket_dir)
-  for (const file of [join(place.swarmDir, POINTER_FILE), place.logFile, `${place.logFile}.1`]) {
+  for (const file of [join(paths.swarmDir, POINTER_FILE), paths.logFile, `${paths.logFile}.1`]) {
     rmSync(file, { force: true })
   }
 }

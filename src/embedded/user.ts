@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from 'node:fs'
 import { dataDirOf } from './data-dir.ts'
-import type { Place } from './paths.ts'
+import type { ServerPaths } from './paths.ts'
 
 /** The user that a server run by root runs as. Postgres refuses to run as root. */
 export interface ServerUser {
@@ -17,10 +17,10 @@ export function isRoot(): boolean {
  * Null when the server can run as the caller. For root: the owner of the data, else the owner of `.swarm/` (so that they
  * can use it without root, too), else `postgres`, `nobody`, or whoever the system knows.
  */
-export function serverUser(place: Place): ServerUser | null {
+export function serverUser(paths: ServerPaths): ServerUser | null {
   if (!isRoot()) return null
-  const dataDir = dataDirOf(place)
-  const owners = [dataDir, place.swarmDir].map((path) => (path === null ? null : statSync(path)))
+  const dataDir = dataDirOf(paths)
+  const owners = [dataDir, paths.swarmDir].map((path) => (path === null ? null : statSync(path)))
   return chooseUser(readPasswd(), owners[0] ?? null, owners[1] ?? null)
 }
 

@@ -20,27 +20,27 @@ import { tickOf } from '../../src/embedded/keeper.ts'
 import { mayBeAlive, tryLock } from '../../src/embedded/lock.ts'
 import { boundLog, logTail, openLog } from '../../src/embedded/log-file.ts'
 import { whereabouts } from '../../src/embedded/machine.ts'
-import { type Place, placeOf } from '../../src/embedded/paths.ts'
+import { pathsOf, type ServerPaths } from '../../src/embedded/paths.ts'
 import { parsePidFile } from '../../src/embedded/pidfile.ts'
 import { markStopped, type Pointer, readPointer, writePointer } from '../../src/embedded/pointer.ts'
 import { initdbSettings, serverArguments } from '../../src/embedded/settings.ts'
 import { chooseUser } from '../../src/embedded/user.ts'
 
 let dir: string
-let place: Place
+let paths: ServerPaths
 
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'swarm-unit-'))
-  const made = placeOf(join(dir, '.swarm'), true)
-  if (!made) throw new Error('no place')
-  place = made
+  const made = pathsOf(join(dir, '.swarm'), true)
+  if (!made) throw new Error('no paths')
+  paths = made
 })
 
 afterEach(() => rmSync(dir, { recursive: true, force: true }))
 
 function makePointer(changes: Partial<Pointer> = {}): Pointer {
   return {
-    swarm_inode: place.inode,
+    swarm_inode: paths.inode,
     data_dir: 'pg',
     socket_dir: '/tmp/swarm-1/a',
     port: 5432,
@@ -101,9 +101,9 @@ describe('whether a server out of sight may be alive', () => {
   const fresh = 1_000
   const stale = 600_000
   test.each([
-    ['same place, no flock, its processes are seen', { ...here, flock: false }, stale, false, true, true],
+    ['same paths, no flock, its processes are seen', { ...here, flock: false }, stale, false, true, true],
     [
-      'same place, no flock, its number is somebody else’s',
+      'same paths, no flock, its number is somebody else’s',
       { ...here, flock: false },
       fresh,
       false,
@@ -149,26 +149,26 @@ describe('whether a server out of sight may be alive', () => {
   })
 
   test('a server on another machine keeps the lock from us until it has been silent for long', () => {
-    writePointer(place.swarmDir, makePointer({ machine: 'elsewhere', boot_id: 'other', flock: true }))
-    expect(tryLock(place)).toBeNull()
+    writePointer(paths.swarmDir, makePointer({ machine: 'elsewhere', boot_id: 'other', flock: true }))
+    expect(tryLock(paths)).toBeNull()
     const old = new Date(Date.now() - 600_000)
-    utimesSync(join(place.swarmDir, 'postgres.json'), old, old)
-    const lock = tryLock(place)
+    utimesSync(join(paths.swarmDir, 'postgres.json'), old, old)
+    const lock = tryLock(paths)
     expect(lock).not.toBeNull()
     lock?.release()
   })
 })
 
 describe('the lock where there is no flock', () => {
-  const held = () => `${place.lockFile}.held`
+  const held = () => `${paths.lockFile}.held`
 
   test('one has it, and after it is released another', () => {
-    const lock = tryLock(place, [])
+    const lock = tryLock(paths, [])
     expect(lock).toMatchObject({ fd: null })
-    expect(tryLock(place, [])).toBeNull()
+    expect(tryLock(paths, [])).toBeNull()
     lock?.release()
     expect(existsSync(held())).toBe(false)
-    tryLock(place, [])?.release()
+    tryLock(paths, [])?.release()
   })
 
   test('a claim is taken over when its process is dead, also when it was made before the last boot', () => {
@@ -178,10 +178,10 @@ describe('the lock where there is no flock', () => {
       { ...whereabouts(), pid: process.pid, boot_id: 'before' },
     ]) {
       writeFileSync(held(), JSON.stringify(claim))
-      const lock = tryLock(place, [])
+      const lock = tryLock(paths, [])
       expect(lock).not.toBeNull()
       lock?.release()
-      expect(readdirSync(place.swarmDir).filter((name) => name.includes('.held'))).toEqual([])
+      expect(readdirSync(paths.swarmDir).filter((name) => name.includes('.held'))).toEqual([])
     }
   })
 
@@ -189,9 +189,9 @@ describe('the lock where there is no flock', () => {
     const old = new Date(Date.now() - 700_000)
     for (const text of [JSON.stringify({ ...whereabouts(), pid: 1, pid_ns: 'other' }), '{"pid"']) {
       writeFileSync(held(), text)
-      expect(tryLock(place, [])).toBeNull()
+      expect(tryLock(paths, [])).toBeNull()
       utimesSync(held(), old, old)
-      const lock = tryLock(place, [])
+      const lock = tryLock(paths, [])
       expect(lock).not.toBeNull()
       lock?.release()
     }
@@ -201,64 +201,64 @@ describe('the lock where there is no flock', () => {
 test('a lock file that is a link is not followed', () => {
   const target = join(dir, 'target')
   writeFileSync(target, '')
-  symlinkSync(target, place.lockFile)
-  expect(() => tryLock(place)).toThrow('cannot be opened')
+  symlinkSync(target, paths.lockFile)
+  expect(() => tryLock(paths)).toThrow('cannot be opened')
 })
 
 describe('the pointer', () => {
   test('is read back, and marked when its server has stopped', () => {
     const pointer = makePointer()
-    writePointer(place.swarmDir, pointer)
-    expect(readPointer(place.swarmDir)).toEqual(pointer)
-    markStopped(place.swarmDir, 1)
-    expect(readPointer(place.swarmDir)?.pid).toBe(pointer.pid)
-    markStopped(place.swarmDir, 4_000_000)
-    expect(readPointer(place.swarmDir)).toEqual({ ...pointer, pid: null })
-    expect(readdirSync(place.swarmDir)).toEqual(['postgres.json'])
+    writePointer(paths.swarmDir, pointer)
+    expect(readPointer(paths.swarmDir)).toEqual(pointer)
+    markStopped(paths.swarmDir, 1)
+    expect(readPointer(paths.swarmDir)?.pid).toBe(pointer.pid)
+    markStopped(paths.swarmDir, 4_000_000)
+    expect(readPointer(paths.swarmDir)).toEqual({ ...pointer, pid: null })
+    expect(readdirSync(paths.swarmDir)).toEqual(['postgres.json'])
   })
 
   test.each(['', '{', '[]', 'null', '{"pid":1}', JSON.stringify({ data_dir: 1 })])(
     'is nothing when it says %j',
     (text) => {
-      writeFileSync(join(place.swarmDir, 'postgres.json'), text)
-      expect(readPointer(place.swarmDir)).toBeNull()
+      writeFileSync(join(paths.swarmDir, 'postgres.json'), text)
+      expect(readPointer(paths.swarmDir)).toBeNull()
     },
   )
 
   test('of another .swarm is nothing', () => {
-    writePointer(place.swarmDir, makePointer({ swarm_inode: place.inode + 1 }))
-    expect(readPointer(place.swarmDir)).toBeNull()
+    writePointer(paths.swarmDir, makePointer({ swarm_inode: paths.inode + 1 }))
+    expect(readPointer(paths.swarmDir)).toBeNull()
   })
 })
 
 describe('the log', () => {
   test('is put aside at a start when it is long', () => {
-    writeFileSync(place.logFile, 'x'.repeat(1024 * 1024 + 1))
-    const log = openLog(place)
+    writeFileSync(paths.logFile, 'x'.repeat(1024 * 1024 + 1))
+    const log = openLog(paths)
     closeSync(log.fd)
     expect(log.offset).toBe(0)
-    expect(statSync(`${place.logFile}.1`).size).toBe(1024 * 1024 + 1)
+    expect(statSync(`${paths.logFile}.1`).size).toBe(1024 * 1024 + 1)
   })
 
   test('is emptied under a running server, which writes on at its new end', () => {
-    const log = openLog(place)
-    truncateSync(place.logFile, 9 * 1024 * 1024)
-    boundLog(place)
-    expect(statSync(place.logFile).size).toBe(0)
+    const log = openLog(paths)
+    truncateSync(paths.logFile, 9 * 1024 * 1024)
+    boundLog(paths)
+    expect(statSync(paths.logFile).size).toBe(0)
     appendFileSync(log.fd, 'next\n')
     closeSync(log.fd)
-    expect(readFileSync(place.logFile, 'utf8')).toBe('next\n')
+    expect(readFileSync(paths.logFile, 'utf8')).toBe('next\n')
   })
 
   test('gives its last lines since the start', () => {
-    writeFileSync(place.logFile, 'old\n')
-    const { fd, offset } = openLog(place)
+    writeFileSync(paths.logFile, 'old\n')
+    const { fd, offset } = openLog(paths)
     appendFileSync(fd, `${Array.from({ length: 30 }, (_, i) => `line ${i}`).join('\n')}\n`)
     closeSync(fd)
-    expect(logTail(place, offset).split('\n')).toHaveLength(20)
-    expect(logTail(place, offset)).toMatch(/^line 10\n.*line 29$/s)
-    rmSync(place.logFile)
-    expect(logTail(place, 0)).toBe('')
+    expect(logTail(paths, offset).split('\n')).toHaveLength(20)
+    expect(logTail(paths, offset)).toMatch(/^line 10\n.*line 29$/s)
+    rmSync(paths.logFile)
+    expect(logTail(paths, 0)).toBe('')
   })
 })
 

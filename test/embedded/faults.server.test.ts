@@ -14,7 +14,7 @@ import postgres from 'postgres'
 import { expect, test } from 'vitest'
 import { embeddedStatus, ensureEmbedded, stopEmbedded } from '../../src/embedded/index.ts'
 import { tryLock } from '../../src/embedded/lock.ts'
-import { type Place, placeOf } from '../../src/embedded/paths.ts'
+import { pathsOf, type ServerPaths } from '../../src/embedded/paths.ts'
 import { isAlive, serverProcesses, waitUntil } from '../../src/embedded/processes.ts'
 import {
   canContain,
@@ -29,10 +29,10 @@ import {
   untilGone,
 } from './support.ts'
 
-function mustPlace(swarmDir: string): Place {
-  const place = placeOf(swarmDir, false)
-  if (!place) throw new Error(`${swarmDir} is missing`)
-  return place
+function mustPaths(swarmDir: string): ServerPaths {
+  const paths = pathsOf(swarmDir, false)
+  if (!paths) throw new Error(`${swarmDir} is missing`)
+  return paths
 }
 
 test('the server outlives its starter and does not hear Ctrl-C in its terminal', async () => {
@@ -66,7 +66,7 @@ test('after SIGKILL of the postmaster everything acknowledged is there, and no o
   expect(isAlive(backend)).toBe(true)
   expect(serverProcesses(server.dataDir, null)).toMatchObject({ postmasters: [] })
   expect(serverProcesses(server.dataDir, null).orphans).toContain(backend)
-  expect(tryLock(mustPlace(swarmDir))).toBeNull()
+  expect(tryLock(mustPaths(swarmDir))).toBeNull()
 
   const again = await ensureEmbedded(swarmDir)
   expect(again).toMatchObject({ started: true, socketDir: server.socketDir })
@@ -157,7 +157,7 @@ test('a server that does not start is reported with its log, after three tries',
     },
   })
   expect(serverProcesses(server.dataDir, null)).toEqual({ postmasters: [], orphans: [] })
-  const lock = tryLock(mustPlace(swarmDir))
+  const lock = tryLock(mustPaths(swarmDir))
   expect(lock).not.toBeNull()
   lock?.release()
 })
@@ -192,12 +192,12 @@ test('a directory that is no data directory is not touched', async () => {
 test('while a server runs its lock is taken, and it is free once the server has stopped', async () => {
   const { swarmDir } = makeRoot()
   await ensureEmbedded(swarmDir)
-  const place = mustPlace(swarmDir)
-  expect(tryLock(place)).toBeNull()
+  const paths = mustPaths(swarmDir)
+  expect(tryLock(paths)).toBeNull()
   await stopEmbedded(swarmDir)
-  const lock = tryLock(place)
+  const lock = tryLock(paths)
   expect(lock).not.toBeNull()
-  expect(tryLock(place)).toBeNull()
+  expect(tryLock(paths)).toBeNull()
   lock?.release()
 })
 

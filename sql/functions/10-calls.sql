@@ -136,13 +136,14 @@ begin
   return p_prior.reply || jsonb_build_object('replayed', true);
 end $$;
 
--- Operation keys are kept 24 hours unless configured otherwise.
+-- Operation keys are kept 24 hours unless configured otherwise. The time is asked for once, in a subquery: a volatile comparison would be a
+-- filter over the whole table instead of a condition of its index.
 create or replace function swarm.forget_operations() returns void language sql volatile as $$
-  delete from swarm.operations where (repo_id, key) in (
-    select repo_id, key from swarm.operations
-    where created_at < clock_timestamp() - make_interval(secs => coalesce(
-      (select (config ->> 'operation_ttl_ms')::double precision / 1000 from swarm.swarm_config), 86400))
-    order by created_at limit 2000 for update skip locked)
+  delete from swarm.operations where ctid = any (array(
+    select ctid from swarm.operations
+    where created_at < (select clock_timestamp() - make_interval(secs => coalesce(
+      (select (config ->> 'operation_ttl_ms')::double precision / 1000 from swarm.swarm_config), 86400)))
+    order by created_at limit 2000 for update skip locked))
 $$;
 
 create or replace function swarm.emit(

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path'
 import type { CommandContext } from '../contract/command.ts'
 import { CONFIG_FILE, readConfig, repoOf } from '../root/config.ts'
 import { findRoot, SWARM_DIR } from '../root/find.ts'
+import { checkOwnership } from '../root/ownership.ts'
 import { toSwarmError } from '../runtime/faults.ts'
 import { bad, type Check, good } from './types.ts'
 
@@ -12,7 +13,11 @@ const OLDEST_NODE = [20, 19] as const
 /** What can be checked without a database: the machine and the working copy. */
 export function checkPlace({ cwd, env }: CommandContext): Check[] {
   const path = findRoot(cwd, env)
-  return [node(process.versions.node), root(path, env), ...(path ? [config(path), git(path)] : [])]
+  return [
+    node(process.versions.node),
+    root(path, env),
+    ...(path ? [owner(path, env), config(path), git(path)] : []),
+  ]
 }
 
 /** The repo to be checked: asked for, set, or that of the root; undefined where there is none. */
@@ -33,6 +38,15 @@ function root(path: string | null, env: CommandContext['env']): Check {
   if (path) return good('root', path)
   const where = env.SWARM_ROOT ? `in SWARM_ROOT (${env.SWARM_ROOT})` : 'here or above'
   return bad('root', `there is no ${SWARM_DIR} directory ${where}`, { cmd: 'init' })
+}
+
+function owner(path: string, env: CommandContext['env']): Check {
+  try {
+    checkOwnership(path, CONFIG_FILE, env)
+    return good('owner', env.SWARM_ROOT ? 'SWARM_ROOT names it' : 'nobody else can change it')
+  } catch (error) {
+    return bad('owner', toSwarmError(error).message)
+  }
 }
 
 function config(path: string): Check {

@@ -5,13 +5,19 @@ import { configSchema, type SwarmConfig } from '../contract/config.ts'
 import type { Root } from '../contract/context.ts'
 import { SwarmError } from '../contract/errors.ts'
 import { findRoot, SWARM_DIR } from './find.ts'
+import { checkOwnership } from './ownership.ts'
 
 export const CONFIG_FILE = 'config.toml'
 
-/** Finds the root and reads its configuration; null outside a root. A wrong configuration is INVALID, exit 2. */
+/**
+ * Finds the root and reads its configuration; null outside a root. A wrong configuration is INVALID, exit 2, and so is a root that
+ * somebody else could have made.
+ */
 export function loadRoot(cwd: string, env: Readonly<Record<string, string | undefined>>): Root | null {
   const path = findRoot(cwd, env)
-  return path ? { path, config: readConfig(join(path, SWARM_DIR, CONFIG_FILE)) } : null
+  if (!path) return null
+  checkOwnership(path, CONFIG_FILE, env)
+  return { path, config: readConfig(join(path, SWARM_DIR, CONFIG_FILE)) }
 }
 
 /** Reads `.swarm/config.toml`; an absent file is an empty configuration. */

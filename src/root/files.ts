@@ -4,6 +4,7 @@ import type { CommandContext } from '../contract/command.ts'
 import { configSchema } from '../contract/config.ts'
 import { CONFIG_FILE, readConfig, slug } from './config.ts'
 import { findRoot, rootForInit, SWARM_DIR } from './find.ts'
+import { checkOwnership } from './ownership.ts'
 
 /** What there is to do so that a directory is a root. */
 export interface RootPlan {
@@ -21,10 +22,12 @@ const CONFIG = `${SWARM_DIR}/${CONFIG_FILE}`
 
 /**
  * Looks at what is there. `repo` is the id asked for; without one an existing configuration decides, then the name of the directory.
- * A file that is there stays as it is, but for the id in the configuration when another one is asked for.
+ * A file that is there stays as it is, but for the id in the configuration when another one is asked for. Throws INVALID where
+ * somebody else could have made the directory or could change it.
  */
 export function planRoot(ctx: CommandContext, repo: string | undefined): RootPlan {
   const path = rootPath(ctx)
+  checkOwnership(path, CONFIG_FILE, ctx.env)
   const files: { name: string; content: string }[] = []
   const kept: string[] = []
   if (existsSync(join(path, IGNORE))) kept.push(IGNORE)

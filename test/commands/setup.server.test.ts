@@ -289,7 +289,19 @@ describe('doctor', () => {
     const { d, checks } = await rows({}, root)
     expect(d.healthy, JSON.stringify(d)).toBe(true)
     expect([...checks.keys()]).toEqual([
-      ...['node', 'root', 'config', 'git', 'database', 'server', 'encoding', 'clock', 'schema', 'repo'],
+      ...[
+        'node',
+        'root',
+        'owner',
+        'config',
+        'git',
+        'database',
+        'server',
+        'encoding',
+        'clock',
+        'schema',
+        'repo',
+      ],
       ...['blockers', 'leases', 'agents'],
     ])
   })

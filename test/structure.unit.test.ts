@@ -25,6 +25,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   doctor: ['contract', 'root', 'db', 'runtime'],
   core: [],
   workspaces: ['contract', 'process'],
+  orchestrator: ['contract', 'core', 'runtime', 'process', 'agents', 'workspaces'],
   agents: ['contract', 'process'],
   commands: [
     'contract',
@@ -38,6 +39,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'backlog',
     'doctor',
     'agents',
+    'orchestrator',
     'ndjson',
     'demo',
   ],
@@ -57,7 +59,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   pino: ['logger.ts'],
   postgres: ['db/'],
   'smol-toml': ['root/'],
-  zod: ['contract/', 'backlog/', 'commands/', 'runtime/', 'work/'],
+  zod: ['contract/', 'backlog/', 'commands/', 'runtime/', 'work/', 'orchestrator/'],
 }
 
 /** Files directly in src that start the program. */

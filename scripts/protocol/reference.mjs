@@ -4,6 +4,7 @@ import { errorsOf } from './schemas.mjs'
 const TITLES = {
   loop: 'The agent’s loop',
   'set up': 'Set up',
+  run: 'Run a swarm',
   work: 'Work',
   look: 'Look',
   talk: 'Talk',

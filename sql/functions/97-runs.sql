@@ -2,7 +2,7 @@
 
 create or replace function swarm.run_json(r swarm.swarm_runs) returns jsonb language sql stable as $$
   select jsonb_strip_nulls(jsonb_build_object('run_id', r.run_id, 'status', r.status, 'pause_reason', r.pause_reason, 'target', r.target,
-    'waves', r.waves, 'started_at', swarm.iso(r.started_at), 'ended_at', swarm.iso(r.ended_at),
+    'waves', r.waves, 'agents', r.config -> 'agents', 'adapter', r.config -> 'adapter', 'started_at', swarm.iso(r.started_at), 'ended_at', swarm.iso(r.ended_at),
     'estimated_completion', swarm.iso(r.estimated_completion),
     'landed', (select count(*) from swarm.bead_backlog b where b.repo_id = r.repo_id and b.run_id = r.run_id and b.status = 'completed')))
 $$;
@@ -207,4 +207,82 @@ begin
     'questions', (select count(*) from swarm.questions where repo_id = p_repo and answered_at is null),
     'waves', (select coalesce(jsonb_agg(jsonb_build_object('number', number, 'status', status) order by number), '[]')
       from swarm.run_waves where repo_id = p_repo and run_id = p_run));
+end $$;
+
+create or replace function swarm.read_run(p_repo text, p_run text) returns jsonb language plpgsql stable as $$
+declare
+  r  swarm.swarm_runs;
+begin
+  select * into r from swarm.swarm_runs where repo_id = p_repo and run_id = coalesce(p_run,
+    (select run_id from swarm.swarm_runs where repo_id = p_repo order by ended_at is not null, started_at desc limit 1));
+  return case when r.run_id is null then swarm.unknown_run(p_run) else swarm.run_json(r) end;
+end $$;
+
+-- Sessions as people look at them: the open ones first, then the latest.
+create or replace function swarm.sessions_json(p_repo text, a jsonb) returns jsonb language plpgsql volatile as $$
+declare
+  v_now  timestamptz := clock_timestamp();
+begin
+  return jsonb_build_object('rows', (select coalesce(jsonb_agg(row order by open desc, queued_at desc), '[]') from (
+    select s.ended_at is null as open, s.queued_at, jsonb_strip_nulls(jsonb_build_object('session_id', s.session_id, 'run_id', s.run_id, 'host_id', s.host_id,
+        'agent_id', s.agent_id, 'role', s.role, 'adapter', s.adapter, 'account', s.account, 'model', s.model, 'bead_id', s.bead_id, 'stage', s.stage,
+        'attempt', s.attempt, 'status', s.status, 'reason', s.reason, 'rule', s.rule, 'evidence', left(s.evidence, 500), 'wanted', s.wanted,
+        'open_tool', s.open_tool, 'turns', s.turns, 'tool_calls', s.tool_calls, 'workspace', s.workspace,
+        'queued_at', swarm.iso(s.queued_at), 'started_at', swarm.iso(s.started_at), 'ended_at', swarm.iso(s.ended_at),
+        'quiet_ms', case when s.ended_at is null then round(extract(epoch from v_now - s.last_output_at) * 1000) end,
+        'cost_usd', (select u.cost_usd from swarm.usage_ledger u where u.repo_id = p_repo and u.session_id = s.session_id))) as row
+    from swarm.agent_sessions s where s.repo_id = p_repo
+      and (a ->> 'run_id' is null or s.run_id = a ->> 'run_id') and (a ->> 'session_id' is null or s.session_id = a ->> 'session_id')
+      and (a ->> 'agent_id' is null or s.agent_id = (a ->> 'agent_id')::integer) and (a ->> 'bead_id' is null or s.bead_id = a ->> 'bead_id')
+      and (a ->> 'status' is null or s.status = a ->> 'status' or (a ->> 'status' = 'open' and s.ended_at is null))
+    order by s.ended_at is null desc, s.queued_at desc limit coalesce((a ->> 'limit')::integer, 50)) x));
+end $$;
+
+-- How a run stands, for people: counts, sessions, hosts, train, quotas, spending, questions.
+create or replace function swarm.run_overview(p_repo text, p_run text) returns jsonb language plpgsql volatile as $$
+declare
+  v_now  timestamptz := clock_timestamp();
+  r      swarm.swarm_runs;
+begin
+  select * into r from swarm.swarm_runs where repo_id = p_repo and run_id = coalesce(p_run,
+    (select run_id from swarm.swarm_runs where repo_id = p_repo order by ended_at is not null, started_at desc limit 1));
+  return jsonb_strip_nulls(jsonb_build_object('as_of', swarm.iso(v_now),
+    'run', case when r.run_id is not null then swarm.run_json(r) end,
+    'beads', (select coalesce(jsonb_object_agg(status, n), '{}') from (select status, count(*) as n from swarm.bead_backlog
+      where repo_id = p_repo and (r.run_id is null or run_id = r.run_id) group by status) x),
+    'sessions', swarm.sessions_json(p_repo, jsonb_strip_nulls(jsonb_build_object('status', 'open', 'run_id', r.run_id, 'limit', 500))) -> 'rows',
+    'hosts', (select coalesce(jsonb_agg(jsonb_build_object('host_id', host_id, 'name', name, 'capacity', capacity, 'adapters', adapters, 'draining', draining,
+        'free_disk_mb', free_disk_mb, 'silent_ms', round(extract(epoch from v_now - heartbeat_at) * 1000)) order by host_id), '[]')
+      from swarm.hosts where repo_id = p_repo and heartbeat_at > v_now - interval '1 hour'),
+    'train', (select coalesce(jsonb_agg(jsonb_build_object('bead_id', l.bead_id, 'status', l.status, 'tries', l.tries) order by l.queued_at), '[]')
+      from swarm.landings l where l.repo_id = p_repo and l.status in ('queued', 'testing', 'green')),
+    'quotas', (select coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('account', account, 'kind', kind, 'used_percent', used_percent,
+        'until', swarm.iso(until_at), 'seen_at', swarm.iso(seen_at)))), '[]') from swarm.quota_windows where repo_id = p_repo),
+    'spent', (select jsonb_build_object('usd', coalesce(sum(cost_usd), 0), 'tokens', coalesce(sum(input + output + cache_write), 0))
+      from swarm.usage_ledger where repo_id = p_repo and (r.run_id is null or run_id = r.run_id)),
+    'questions', (select coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('question_id', question_id, 'session_id', session_id, 'bead_id', bead_id,
+        'agent_id', agent_id, 'question', text, 'options', options, 'asked_at', swarm.iso(asked_at))) order by asked_at), '[]')
+      from swarm.questions where repo_id = p_repo and answered_at is null),
+    'leader', (select jsonb_build_object('holder', holder, 'term', term, 'until', swarm.iso(expires_at)) from swarm.leadership where repo_id = p_repo)));
+end $$;
+
+-- What `explain` tells of a bead, or of the bead of a session.
+create or replace function swarm.explain_json(p_repo text, p_subject text) returns jsonb language plpgsql volatile as $$
+declare
+  b  swarm.bead_backlog;
+  r  swarm.swarm_runs;
+begin
+  select * into b from swarm.bead_backlog where repo_id = p_repo and bead_id = coalesce(
+    (select bead_id from swarm.agent_sessions where repo_id = p_repo and session_id = p_subject), p_subject);
+  if not found then
+    return swarm.unknown_bead(p_repo, p_subject);
+  end if;
+  select * into r from swarm.swarm_runs where repo_id = p_repo and run_id = b.run_id;
+  return jsonb_build_object('bead_id', b.bead_id, 'status', b.status, 'stage', b.stage, 'open_blockers', b.open_blockers, 'feedback', b.feedback,
+      'run_id', b.run_id, 'run_open', r.run_id is not null and r.ended_at is null)
+    || case when r.run_id is not null then jsonb_build_object('run', swarm.run_json(r)) else '{}' end
+    || jsonb_build_object('sessions', swarm.sessions_json(p_repo, jsonb_build_object('bead_id', b.bead_id, 'limit', 20)) -> 'rows',
+      'decisions', (select coalesce(jsonb_agg(swarm.event_json(e) order by e.seq desc), '[]') from (
+        select * from swarm.execution_events where repo_id = p_repo and bead_id = b.bead_id
+          and (payload ? 'reason' or event_type like 'transition%') order by seq desc limit 30) e));
 end $$;

@@ -1,11 +1,11 @@
 -- The landing train: beads whose stage is `land` on their way to the target branch.
 
--- Puts every bead that waits for landing on the train, once. A bead without a commit has nothing to land and is done at once by the caller.
+-- Puts every bead that waits for landing on the train, once. A bead without a commit has an empty candidate.
 create or replace function swarm.train(p_repo text, p_run text, p_target text) returns jsonb language plpgsql volatile as $$
 begin
   insert into swarm.landings (repo_id, run_id, bead_id, target, fence, candidate, status)
-    select p_repo, p_run, b.bead_id, p_target, b.fence, b.commit_hash, 'queued' from swarm.bead_backlog b
-    where b.repo_id = p_repo and b.run_id = p_run and b.status = 'pending' and b.open_blockers = 0 and b.stage = 'land' and b.commit_hash is not null
+    select p_repo, p_run, b.bead_id, p_target, b.fence, coalesce(b.commit_hash, ''), 'queued' from swarm.bead_backlog b
+    where b.repo_id = p_repo and b.run_id = p_run and b.status = 'pending' and b.open_blockers = 0 and b.stage = 'land'
       and not exists (select from swarm.landings l where l.repo_id = p_repo and l.bead_id = b.bead_id and l.status in ('queued', 'testing', 'green'))
     on conflict do nothing;
   -- a bead that was cancelled, reopened or changed meanwhile leaves the train
@@ -14,12 +14,10 @@ begin
       select from swarm.bead_backlog b where b.repo_id = p_repo and b.bead_id = l.bead_id and b.status = 'pending' and b.stage = 'land'
         and b.fence = l.fence);
   return jsonb_build_object(
-    'entries', (select coalesce(jsonb_agg(jsonb_build_object('id', l.id, 'bead_id', l.bead_id, 'candidate', l.candidate, 'status', l.status,
+    'entries', (select coalesce(jsonb_agg(jsonb_build_object('id', l.id, 'bead_id', l.bead_id, 'workflow', b.workflow, 'candidate', l.candidate, 'status', l.status,
         'base', l.base, 'tree', l.tree, 'head', l.head, 'tries', l.tries) order by b.priority, l.queued_at, l.id), '[]')
       from swarm.landings l join swarm.bead_backlog b on b.repo_id = l.repo_id and b.bead_id = l.bead_id
-      where l.repo_id = p_repo and l.run_id = p_run and l.status in ('queued', 'testing', 'green')),
-    'without_commit', (select coalesce(jsonb_agg(b.bead_id order by b.bead_id), '[]') from swarm.bead_backlog b
-      where b.repo_id = p_repo and b.run_id = p_run and b.status = 'pending' and b.open_blockers = 0 and b.stage = 'land' and b.commit_hash is null));
+      where l.repo_id = p_repo and l.run_id = p_run and l.status in ('queued', 'testing', 'green')));
 end $$;
 
 -- What the leader found out about an entry of the train, under its term. `status`: testing, green, queued (again), landed, ejected or

@@ -14,6 +14,7 @@ import { findVerb } from '../runtime/find-verb.ts'
 const TITLES: Readonly<Record<Group, string>> = {
   loop: "the agent's loop",
   'set up': 'setting up',
+  run: 'running a swarm',
   work: 'steering the work',
   look: 'looking',
   talk: 'talking',

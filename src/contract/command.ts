@@ -12,7 +12,7 @@ export type Effect = 'read' | 'write' | 'local'
 /** What must be there before a command can run. */
 export type Needs = 'database' | 'root' | 'nothing'
 
-export const GROUPS = ['loop', 'set up', 'work', 'look', 'talk', 'other'] as const
+export const GROUPS = ['loop', 'set up', 'work', 'run', 'look', 'talk', 'other'] as const
 export type Group = (typeof GROUPS)[number]
 
 /**

@@ -1,5 +1,7 @@
 import * as z from 'zod'
+import { agentsConfigSchema } from './agents-config.ts'
 import { stageName, text } from './fields.ts'
+import { landingSchema, orchestratorSchema } from './orchestrator-config.ts'
 
 const makeStage = () =>
   z.strictObject({
@@ -55,6 +57,9 @@ export const configSchema = z.strictObject({
   idle_stop_ms: z.int().min(1_000).optional(),
   // made only for a file that has some: every start reads this
   workflows: z.lazy(() => z.record(text(64), makeWorkflow())).optional(),
+  agents: z.lazy(() => agentsConfigSchema).optional(),
+  orchestrator: z.lazy(() => orchestratorSchema).optional(),
+  landing: z.lazy(() => landingSchema).optional(),
 })
 
 export type SwarmConfig = z.output<typeof configSchema>

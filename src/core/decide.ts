@@ -197,8 +197,8 @@ function chooseFor(bead: ReadyBead, snapshot: Snapshot, rules: Rules, taken: Tak
   if (dear) return { why: 'budget', detail: dear }
   const agent = chooseAgent(bead, snapshot, rules, taken)
   if ('why' in agent) return agent
-  const role = agent.role ?? '*'
-  const rule = rules.roles[role] ?? rules.roles['*']
+  const role = agent.role ?? ''
+  const rule = rules.roles[role]
   if (!rule) return { why: 'no_adapter', detail: `no adapter is configured for ${role}` }
   const limited = limitOf(role, rule, rules, taken)
   if (limited) return { why: 'limit', detail: limited }
@@ -232,7 +232,11 @@ function chooseAgent(
 ): AgentFacts | { readonly why: Why; readonly detail: string } {
   const stage = snapshot.stages.find((one) => one.workflow === bead.workflow && one.stage === bead.stage)
   const roles = stage?.roles ?? null
-  const able = snapshot.agents.filter(({ role }) => role === null || roles === null || roles.includes(role))
+  // agents without a role of their own are a person's: the run has its own, by role
+  const able = snapshot.agents.filter(
+    ({ role }) =>
+      role !== null && (roles === null || roles.includes(role)) && Object.hasOwn(rules.roles, role),
+  )
   if (able.length === 0)
     return {
       why: 'no_agent',

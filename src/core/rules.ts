@@ -1,21 +1,21 @@
 /** The limits and times that decisions go by. Durations in ms; money in US dollars; tokens are input, output and cache writes. */
 export interface Rules {
-  /** Which adapter serves a role, with the accounts that it may use, in order. `*` stands for roles that are not named. */
+  /** Which adapter serves a role of the run, with the accounts that it may use, in order. Agents of other roles get nothing. */
   readonly roles: Readonly<Record<string, RoleRule>>
   /** Sessions at once, by what they are counted by; absent: no limit. */
   readonly limits: {
-    readonly run?: number
-    readonly role?: Readonly<Record<string, number>>
-    readonly adapter?: Readonly<Record<string, number>>
-    readonly host?: number
+    readonly run?: number | undefined
+    readonly role?: Readonly<Record<string, number>> | undefined
+    readonly adapter?: Readonly<Record<string, number>> | undefined
+    readonly host?: number | undefined
   }
   readonly budgets: {
-    readonly run_usd?: number
-    readonly run_tokens?: number
-    readonly day_usd?: number
-    readonly day_tokens?: number
-    readonly bead_usd?: number
-    readonly bead_tokens?: number
+    readonly run_usd?: number | undefined
+    readonly run_tokens?: number | undefined
+    readonly day_usd?: number | undefined
+    readonly day_tokens?: number | undefined
+    readonly bead_usd?: number | undefined
+    readonly bead_tokens?: number | undefined
   }
   readonly spawn_per_tick: number
   /** Sessions that may fail, crash or get stuck over the life of a bead. */
@@ -47,7 +47,7 @@ export interface RoleRule {
 }
 
 export const DEFAULT_RULES: Rules = {
-  roles: { '*': { adapter: 'demo', accounts: ['default'] } },
+  roles: {},
   limits: {},
   budgets: {},
   spawn_per_tick: 5,

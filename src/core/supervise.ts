@@ -7,14 +7,9 @@ export type Standing =
   | { readonly free: true }
   | { readonly free: false; readonly until_ms: number; readonly why: string }
 
-/** A session that ended so counts against its agent. A clean end never does, and neither does what others caused. */
+/** A session that ended so counts against its agent. A clean end never does; work that did not pass is the bead's affair, quotas are others'. */
 export function isFailure({ reason }: SessionFacts): boolean {
-  return (
-    reason === 'failed' ||
-    reason === 'crashed' ||
-    (reason?.startsWith('stuck:') ?? false) ||
-    isNotStarted(reason)
-  )
+  return reason === 'crashed' || (reason?.startsWith('stuck:') ?? false) || isNotStarted(reason)
 }
 
 function isNotStarted(reason: string | null): boolean {
@@ -36,7 +31,8 @@ export function standingOf(agentId: number, { sessions, now_ms: now }: Snapshot,
   const streak: SessionFacts[] = []
   for (const one of ended) {
     if (!isFailure(one)) {
-      if (one.reason === 'completed' || lifeOf(one) >= supervision.healthy_ms) break
+      if (one.reason === 'completed' || one.reason === 'failed' || lifeOf(one) >= supervision.healthy_ms)
+        break
       continue
     }
     streak.push(one)
@@ -61,7 +57,7 @@ export function standingOf(agentId: number, { sessions, now_ms: now }: Snapshot,
   const crashes = streak.slice(0, supervision.churn_lives)
   const churns =
     crashes.length === supervision.churn_lives &&
-    crashes.every((one) => one.reason !== 'failed' && lifeOf(one) < supervision.short_life_ms)
+    crashes.every((one) => lifeOf(one) < supervision.short_life_ms)
   if (churns && now - lastEnd < supervision.period_ms)
     return {
       free: false,

@@ -100,3 +100,22 @@ export async function moveRef(
   const answer = await tryGit(['update-ref', '--no-deref', ref, to, old], { cwd: repository.commonDir })
   return answer.exitCode === 0
 }
+
+/**
+ * Who commits in the worktrees, as variables: the operator's own identity, else swarm's. Agents have a HOME of their own, in which git
+ * would know nobody; variables reach the shells of their tools, and the repository's configuration stays as it is.
+ */
+export async function identityOf({ root }: Repository): Promise<Record<string, string>> {
+  const [name, email] = await Promise.all(
+    ['user.name', 'user.email'].map(
+      async (key) => (await tryGit(['config', '--get', key], { cwd: root })).stdout,
+    ),
+  )
+  const [who, where] = [name || 'swarm agent', email || 'swarm@localhost']
+  return {
+    GIT_AUTHOR_NAME: who,
+    GIT_AUTHOR_EMAIL: where,
+    GIT_COMMITTER_NAME: who,
+    GIT_COMMITTER_EMAIL: where,
+  }
+}

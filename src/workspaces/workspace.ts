@@ -117,16 +117,20 @@ export async function salvage(
 export type Kept = 'dirty' | 'unreachable' | 'missing'
 
 /**
- * Removes a workspace with its branch when nothing in it can be lost: it is clean, and its head is part of the target branch or of
- * a ref under `refs/swarm/`. Otherwise it stays, and the answer says why.
+ * Removes a workspace with its branch when nothing in it can be lost: it is clean, and its head has `landed` (perhaps rebased), or is part
+ * of the target branch or of a ref under `refs/swarm/`. Otherwise it stays, and the answer says why.
  */
-export function removeWorkspace(repository: Repository, beadId: string): Promise<Kept | undefined> {
+export function removeWorkspace(
+  repository: Repository,
+  beadId: string,
+  landed?: string,
+): Promise<Kept | undefined> {
   const workspace = workspaceOf(repository, beadId)
   return repository.exclusive(async () => {
     if (!(await isWorkspace(repository, workspace))) return 'missing'
     const { head, dirty } = await workspaceFacts(workspace.path)
     if (dirty) return 'dirty'
-    if (!(await isKept(repository, head))) return 'unreachable'
+    if (head !== landed && !(await isKept(repository, head))) return 'unreachable'
     await git(['worktree', 'remove', workspace.path], { cwd: repository.commonDir })
     await git(['update-ref', '-d', `refs/heads/${workspace.branch}`, head], { cwd: repository.commonDir })
     return undefined

@@ -7,6 +7,7 @@ import { World } from './world.ts'
 /** Histories of the whole run; `SIM_RUNS` and `SEED` change how many and which. */
 const RUNS = Number(process.env.SIM_RUNS ?? 10_000)
 const SEED = Number(process.env.SEED ?? Date.now() % 1_000_000_000)
+const DEMO = { adapter: 'demo', accounts: ['default'] }
 const FAULTY_TICKS = 30
 const CALM_TICKS = 400
 
@@ -28,9 +29,13 @@ const options = fc.record({
   target: fc.option(fc.integer({ min: 1, max: 12 }), { nil: null }),
   waves: fc.constantFrom('rolling' as const, 'strict' as const),
 })
-const rulesOf = fc
-  .record({ run: fc.option(fc.integer({ min: 1, max: 5 }), { nil: undefined }) })
-  .map(({ run }): Rules => ({ ...DEFAULT_RULES, limits: run === undefined ? {} : { run } }))
+const rulesOf = fc.record({ run: fc.option(fc.integer({ min: 1, max: 5 }), { nil: undefined }) }).map(
+  ({ run }): Rules => ({
+    ...DEFAULT_RULES,
+    roles: { implementer: DEMO, reviewer: DEMO },
+    limits: run === undefined ? {} : { run },
+  }),
+)
 
 /** What happens between two ticks. */
 const incident = fc.oneof(

@@ -51,7 +51,9 @@ export async function workOnce(
   for (const text of pipe.heard()) await pipe.say('output', { text: `Heard: ${text}` })
   if (faults.has('no_result')) return null
   if (faults.has('failed')) return { ok: false, reason: 'failed', detail: 'I could not do it.' }
-  return { ok: true, detail: `Done with ${work.bead}.` }
+  // who only checks has to say what came of it
+  const verdict = work.stage === undefined || work.stage === 'implement' ? '' : '\nVERDICT: passed'
+  return { ok: true, detail: `Done with ${work.bead}.${verdict}` }
 }
 
 /** The model's service says no before anything is done. */

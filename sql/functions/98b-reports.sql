@@ -1,0 +1,150 @@
+-- What hosts report of their sessions besides the heartbeat, and what people say to them.
+
+-- Iterations and pieces of log, as far as a host has gathered them. Bounded by the host.
+create or replace function swarm.session_log(p_repo text, p_session text, p_iterations jsonb, p_chunks jsonb) returns integer
+language plpgsql volatile as $$
+declare
+  x        swarm.agent_sessions;
+  i        jsonb;
+  v_now    timestamptz := clock_timestamp();
+  v_rows   integer;
+begin
+  select * into x from swarm.agent_sessions where repo_id = p_repo and session_id = p_session;
+  if not found then
+    return 0;
+  end if;
+  for i in select * from jsonb_array_elements(p_iterations) loop
+    insert into swarm.session_iterations (repo_id, session_id, number, status, tool_calls, started_at, ended_at)
+      values (p_repo, p_session, (i ->> 'number')::integer, i ->> 'status', (i ->> 'tool_calls')::integer, v_now,
+        case when i ->> 'status' <> 'running' then v_now end)
+      on conflict (repo_id, session_id, number) do update set status = excluded.status, tool_calls = excluded.tool_calls,
+        ended_at = coalesce(swarm.session_iterations.ended_at, excluded.ended_at);
+    if i ->> 'event' is not null then
+      perform swarm.emit_run(p_repo, i ->> 'event', x.run_id, p_session, x.bead_id, x.agent_id, x.stage,
+        jsonb_build_object('number', i -> 'number', 'tool_calls', i -> 'tool_calls'));
+    end if;
+  end loop;
+  insert into swarm.agent_run_logs (repo_id, agent_id, bead_id, stage, session_id, iteration, log_content)
+    select p_repo, x.agent_id, x.bead_id, x.stage, p_session, (c ->> 'iteration')::integer, c ->> 'text' from jsonb_array_elements(p_chunks) c;
+  get diagnostics v_rows = row_count;
+  return v_rows;
+end $$;
+
+-- A quota as a program told it. `limit` with a time stops admission until then; `overload` slows it down.
+create or replace function swarm.session_quota(p_repo text, p_session text, q jsonb) returns void language plpgsql volatile as $$
+declare
+  x  swarm.agent_sessions;
+begin
+  select * into x from swarm.agent_sessions where repo_id = p_repo and session_id = p_session;
+  insert into swarm.quota_windows (repo_id, account, kind, used_percent, until_at, seen_at, evidence)
+    values (p_repo, q ->> 'account', q ->> 'kind', (q ->> 'used_percent')::double precision,
+      to_timestamp((q ->> 'until_ms')::double precision / 1000), clock_timestamp(), left(q ->> 'evidence', 2000))
+    on conflict (repo_id, account, kind) do update set used_percent = coalesce(excluded.used_percent, swarm.quota_windows.used_percent),
+      until_at = coalesce(excluded.until_at, swarm.quota_windows.until_at), seen_at = excluded.seen_at, evidence = excluded.evidence;
+  perform swarm.emit_run(p_repo, 'rate_limited', x.run_id, p_session, x.bead_id, x.agent_id, x.stage, q);
+end $$;
+
+-- A session's program, or an agent, waits for a person.
+create or replace function swarm.do_ask(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
+declare
+  v_id  text := coalesce(a ->> 'question_id', 'q-' || substr(md5(gen_random_uuid()::text), 1, 8));
+  x     swarm.agent_sessions;
+begin
+  select * into x from swarm.agent_sessions where repo_id = p_repo and ended_at is null
+    and (session_id = a ->> 'session_id' or (a ->> 'session_id' is null and agent_id = (a ->> 'agent_id')::integer));
+  insert into swarm.questions (repo_id, question_id, session_id, bead_id, agent_id, text, options)
+    values (p_repo, v_id, x.session_id, coalesce(x.bead_id, a ->> 'bead_id'), coalesce(x.agent_id, (a ->> 'agent_id')::integer), a ->> 'question', a -> 'options')
+    on conflict do nothing;
+  perform swarm.emit_run(p_repo, 'question_asked', x.run_id, x.session_id, coalesce(x.bead_id, a ->> 'bead_id'), x.agent_id, x.stage,
+    jsonb_build_object('question_id', v_id, 'question', left(a ->> 'question', 2000), 'options', a -> 'options'));
+  return jsonb_build_object('d', jsonb_build_object('question_id', v_id));
+end $$;
+
+create or replace function swarm.do_answer(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
+declare
+  q  swarm.questions;
+begin
+  select * into q from swarm.questions where repo_id = p_repo and question_id = a ->> 'question_id' for no key update;
+  if not found then
+    return swarm.refused('NOTFOUND', format('there is no question %s', a ->> 'question_id'), null,
+      jsonb_build_object('field', 'question_id', 'got', a ->> 'question_id'), '{"cmd": "questions"}');
+  end if;
+  if q.answered_at is not null then
+    if q.answer = a ->> 'answer' then
+      return jsonb_build_object('d', jsonb_build_object('question_id', q.question_id, 'answer', q.answer));
+    end if;
+    return swarm.refused('CONFLICT', format('question %s was answered already', q.question_id), 'claim',
+      jsonb_build_object('question_id', q.question_id, 'answer', q.answer), '{"cmd": "questions"}');
+  end if;
+  update swarm.questions set answer = a ->> 'answer', answered_at = clock_timestamp(), answered_by = coalesce(a ->> 'by', 'operator')
+    where repo_id = p_repo and question_id = q.question_id;
+  if q.session_id is not null then
+    insert into swarm.session_inputs (repo_id, session_id, kind, text, question_id) values (p_repo, q.session_id, 'answer', a ->> 'answer', q.question_id);
+  end if;
+  perform swarm.emit_run(p_repo, 'question_answered', null, q.session_id, q.bead_id, q.agent_id, null,
+    jsonb_build_object('question_id', q.question_id, 'answer', left(a ->> 'answer', 2000)));
+  return jsonb_build_object('d', jsonb_build_object('question_id', q.question_id, 'answer', a ->> 'answer'));
+end $$;
+
+-- A word of a person to a running session.
+create or replace function swarm.do_steer(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
+declare
+  x     swarm.agent_sessions;
+  v_id  bigint;
+begin
+  select * into x from swarm.agent_sessions where repo_id = p_repo and session_id = a ->> 'session_id';
+  if not found then
+    return swarm.unknown_session(a ->> 'session_id');
+  elsif x.ended_at is not null then
+    return swarm.refused('CONFLICT', format('session %s has ended (%s)', x.session_id, x.reason), 'claim',
+      jsonb_build_object('session_id', x.session_id, 'reason', x.reason), '{"cmd": "ps"}');
+  end if;
+  insert into swarm.session_inputs (repo_id, session_id, kind, text) values (p_repo, x.session_id, 'steer', a ->> 'text') returning id into v_id;
+  perform swarm.emit_run(p_repo, 'session_steered', x.run_id, x.session_id, x.bead_id, x.agent_id, x.stage, jsonb_build_object('text', left(a ->> 'text', 500)));
+  return jsonb_build_object('d', jsonb_build_object('session_id', x.session_id, 'input_id', v_id));
+end $$;
+
+create or replace function swarm.unknown_session(p_session text) returns jsonb language sql immutable as $$
+  select swarm.refused('NOTFOUND', format('there is no session %s', p_session), null,
+    jsonb_build_object('field', 'session_id', 'got', p_session), '{"cmd": "ps"}')
+$$;
+
+-- What a host has passed on is not passed on again.
+create or replace function swarm.take_inputs(p_repo text, p_ids jsonb) returns integer language sql volatile as $$
+  with taken as (update swarm.session_inputs set taken_at = clock_timestamp()
+    where repo_id = p_repo and id in (select value::bigint from jsonb_array_elements_text(p_ids)) returning 1)
+  select count(*)::integer from taken
+$$;
+
+-- A person ends a session, or gives it more time.
+create or replace function swarm.do_kill(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
+declare
+  x  swarm.agent_sessions;
+begin
+  select * into x from swarm.agent_sessions where repo_id = p_repo and session_id = a ->> 'session_id' for no key update;
+  if not found then
+    return swarm.unknown_session(a ->> 'session_id');
+  end if;
+  if x.ended_at is null and x.wanted is distinct from 'killed' then
+    update swarm.agent_sessions set wanted = 'killed', wanted_reason = coalesce(a ->> 'reason', 'a person ended it')
+      where repo_id = p_repo and session_id = x.session_id;
+    perform swarm.emit_run(p_repo, 'session_ending', x.run_id, x.session_id, x.bead_id, x.agent_id, x.stage,
+      jsonb_build_object('wanted', 'killed', 'reason', a ->> 'reason'));
+  end if;
+  return jsonb_build_object('d', jsonb_strip_nulls(jsonb_build_object('session_id', x.session_id, 'bead_id', x.bead_id,
+    'status', x.status, 'reason', x.reason)));
+end $$;
+
+create or replace function swarm.do_extend(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
+declare
+  x  swarm.agent_sessions;
+begin
+  update swarm.agent_sessions set deadline_at = clock_timestamp() + make_interval(secs => (a ->> 'ms')::double precision / 1000)
+    where repo_id = p_repo and session_id = a ->> 'session_id' and ended_at is null returning * into x;
+  if not found then
+    return swarm.unknown_session(a ->> 'session_id');
+  end if;
+  perform swarm.emit_run(p_repo, 'session_extended', x.run_id, x.session_id, x.bead_id, x.agent_id, x.stage,
+    jsonb_build_object('ms', a -> 'ms', 'reason', a ->> 'reason'));
+  return jsonb_build_object('d', jsonb_build_object('session_id', x.session_id, 'until', swarm.iso(x.deadline_at)));
+end $$;

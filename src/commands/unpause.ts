@@ -1,0 +1,21 @@
+import * as z from 'zod'
+import { defineCommand } from '../contract/command.ts'
+import { reason, runId, runRow } from '../contract/run-rows.ts'
+import { write } from '../runtime/write.ts'
+
+export default defineCommand({
+  name: 'unpause',
+  group: 'run',
+  summary: 'go on with a paused run',
+  input: z.strictObject({
+    run_id: runId.optional(),
+    reason: reason.optional(),
+  }),
+  output: runRow,
+  effect: 'write',
+  errors: ['NOTFOUND'],
+  positional: ['run_id'],
+  examples: [],
+  run: (ctx, input) => write(ctx, 'run-set', { ...input, to: 'running' }),
+  dry: async (_ctx, input) => [`go on with ${input.run_id ?? 'the open run'}`],
+})

@@ -1,0 +1,66 @@
+import * as z from 'zod'
+import { text } from './fields.ts'
+
+const ms = (most: number) => z.int().min(100).max(most)
+const counts = z.record(text(64), z.int().min(0).max(10_000))
+
+/** `[orchestrator]` of `.swarm/config.toml`: how a run is driven. Nothing here decides what is executed. */
+export const orchestratorSchema = z.strictObject({
+  tick_ms: ms(3_600_000)
+    .optional()
+    .describe('how often the leader looks at everything; events wake it earlier; 60,000 by default'),
+  waves: z.enum(['rolling', 'strict']).optional(),
+  allow_ungated: z.boolean().optional().describe('land work of workflows that have no gate'),
+  workspace: z
+    .enum(['worktree', 'none'])
+    .optional()
+    .describe('a git worktree for each bead (by default), or the root itself'),
+  min_free_disk_mb: z.int().min(0).optional().describe('with less, nothing new is started; 512 by default'),
+  attempts_per_bead: z
+    .int()
+    .min(1)
+    .max(1_000)
+    .optional()
+    .describe('sessions that may fail over the life of a bead; 8 by default'),
+  spawn_per_tick: z.int().min(1).max(1_000).optional(),
+  limits: z
+    .strictObject({
+      run: z.int().min(1).optional(),
+      host: z.int().min(1).optional(),
+      role: counts.optional(),
+      adapter: counts.optional(),
+    })
+    .optional()
+    .describe('sessions at once'),
+  budgets: z
+    .strictObject({
+      run_usd: z.number().positive().optional(),
+      run_tokens: z.int().min(1).optional(),
+      day_usd: z.number().positive().optional(),
+      day_tokens: z.int().min(1).optional(),
+      bead_usd: z.number().positive().optional(),
+      bead_tokens: z.int().min(1).optional(),
+    })
+    .optional()
+    .describe('tokens are input, output and cache writes'),
+  stuck: z
+    .strictObject({
+      no_output_ms: ms(86_400_000).optional(),
+      no_tool_ms: ms(86_400_000).optional(),
+      open_tool_ms: ms(86_400_000).optional(),
+      steer_ms: ms(86_400_000).optional(),
+    })
+    .optional(),
+})
+
+/** `[landing]` of `.swarm/config.toml`: where finished work goes. */
+export const landingSchema = z.strictObject({
+  target: text(200)
+    .optional()
+    .describe('the branch that work lands on; the one that is checked out by default'),
+  remote: text(200).optional().describe('a remote that every landed commit is pushed to'),
+  window: z.int().min(1).max(64).optional().describe('how many candidates are tested at once; 8 by default'),
+})
+
+export type OrchestratorConfig = z.output<typeof orchestratorSchema>
+export type LandingConfig = z.output<typeof landingSchema>

@@ -1,0 +1,97 @@
+import { stripVTControlCharacters } from 'node:util'
+import { SwarmError } from '../contract/errors.ts'
+import type { JsonObject } from '../contract/json.ts'
+import { maskSecrets } from '../contract/secrets.ts'
+import { runCommand, tailOf } from '../process/index.ts'
+import { makeCheckout } from '../workspaces/checkout.ts'
+import type { Repository } from '../workspaces/repository.ts'
+import type { GateSettings } from './settings.ts'
+
+/** What gates said of one tree. */
+export interface Verdict {
+  readonly passed: boolean
+  /** For the next attempt: which gate failed and the end of its output. */
+  readonly feedback: string | undefined
+  readonly evidence: readonly (JsonObject & { readonly output: string })[]
+}
+
+const TAIL_CHARS = 4_000
+const OUTPUT_BYTES = 65_536
+const GRACE_MS = 2_000
+
+/**
+ * Runs gates in a clean checkout of a commit, with the operator's PATH and nothing of the agent's. Fails closed: a command that is
+ * missing, does not end in time or ends by a signal has failed.
+ */
+export async function runGates(
+  repository: Repository,
+  commit: string,
+  tree: string,
+  gates: readonly GateSettings[],
+  signal: AbortSignal,
+): Promise<Verdict> {
+  if (gates.length === 0) return { passed: true, feedback: undefined, evidence: [] }
+  const checkout = await makeCheckout(repository, commit)
+  const evidence: (JsonObject & { readonly output: string })[] = []
+  try {
+    for (const gate of gates) {
+      const result = await runOne(gate, checkout.path, signal)
+      evidence.push({ ...result.evidence, commit, tree })
+      if (!result.passed) return { passed: false, feedback: result.feedback, evidence }
+    }
+    return { passed: true, feedback: undefined, evidence }
+  } finally {
+    await checkout.remove()
+  }
+}
+
+async function runOne({ stage, argv, timeoutMs }: GateSettings, cwd: string, signal: AbortSignal) {
+  const shown = maskSecrets(argv.join(' ').slice(0, 500))
+  const started = performance.now()
+  const failed = (how: string, output: string) => ({
+    passed: false,
+    feedback: `the gate of ${stage}, \`${shown}\`, ${how}${output ? `\n${tailOf(output, TAIL_CHARS)}` : ''}`,
+    evidence: {
+      command: shown,
+      gate: [...argv],
+      stage,
+      exit_code: -1,
+      ended: how,
+      output: `$ ${shown}\n[${how}]\n${output}`,
+    },
+  })
+  try {
+    const result = await runCommand({
+      argv,
+      cwd,
+      timeoutMs,
+      graceMs: GRACE_MS,
+      maxOutputBytes: OUTPUT_BYTES,
+      signal,
+    })
+    const output = maskSecrets(stripVTControlCharacters(result.output.text))
+    if (result.ended === 'timed_out') return failed(`did not end within ${timeoutMs} ms`, output)
+    if (result.ended !== 'exited') return failed(`was ended (${result.signal ?? result.ended})`, output)
+    if (result.exitCode !== 0) {
+      const one = failed(`exited with ${result.exitCode}`, output)
+      return { ...one, evidence: { ...one.evidence, exit_code: result.exitCode ?? -1, ended: 'exited' } }
+    }
+    return {
+      passed: true,
+      feedback: undefined,
+      evidence: {
+        command: shown,
+        gate: [...argv],
+        stage,
+        exit_code: 0,
+        ended: 'exited',
+        duration_ms: Math.round(performance.now() - started),
+        output: `$ ${shown}\n[exited with 0, ${new Date().toISOString()}]\n${output}`,
+      },
+    }
+  } catch (error) {
+    if (error instanceof SwarmError && error.code === 'DEPENDENCY')
+      return failed(`could not run: ${error.message}`, '')
+    throw error
+  }
+}

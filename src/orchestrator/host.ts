@@ -1,0 +1,191 @@
+import { statfs } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { adapterNamed } from '../agents/adapters.ts'
+import { ADAPTERS } from '../contract/agents-config.ts'
+import type { CommandContext } from '../contract/command.ts'
+import { pauseOrAbort } from '../contract/pause.ts'
+import { readFunction } from '../runtime/read.ts'
+import { type HostSettings, type RunningOrder, runOrder, type Stop } from './run-session.ts'
+import { settingsOf } from './settings.ts'
+
+/** How often a host says that it lives and asks for orders, at least. */
+const BEAT_MS = 2_000
+/** Away from the database for so long, a host must think that its beads were given to others. */
+const LOST_MS = 60_000
+
+interface Order {
+  readonly session_id: string
+  readonly status: string
+  readonly wanted?: string
+  readonly reason?: string
+  readonly held: boolean
+  readonly inputs?: readonly {
+    readonly id: number
+    readonly kind: string
+    readonly text: string
+    readonly question_id?: string
+  }[]
+}
+
+export interface HostOptions extends HostSettings {
+  readonly capacity: Readonly<Record<string, number>>
+  readonly version: string
+}
+
+export interface Host {
+  /** Beats until `signal` aborts; then ends its sessions (`now`), or lets them finish, and says farewell. */
+  run(signal: AbortSignal): Promise<void>
+  /** Takes no more orders. */
+  drain(): void
+  /** Ends every session at once; their beads go back, their work is kept. */
+  endAll(why: Stop): void
+  readonly sessions: () => number
+  /** Beats without waiting for the next time. */
+  wake(): void
+}
+
+/** The worker of this process: it carries out the orders that the leader gives to its host id. */
+export function createHost(options: HostOptions): Host {
+  const { ctx, hostId } = options
+  const running = new Map<string, RunningOrder>()
+  let draining = false
+  let heard = performance.now()
+  let woken = new AbortController()
+
+  const beat = async (adapters: object): Promise<void> => {
+    const facts = [...running.values()].flatMap((one) => one.live()?.facts() ?? { session_id: one.sessionId })
+    const { bavail, bsize } = await statfs(options.root)
+    const host = {
+      host_id: hostId,
+      name: hostname(),
+      capacity: options.capacity,
+      adapters,
+      draining,
+      free_disk_mb: Math.min(2_000_000_000, Math.floor((bavail * bsize) / 1_048_576)),
+      version: options.version,
+    }
+    const [row] = await ctx.db.read<{ d: { draining: boolean; orders: readonly Order[] } }>(
+      'select swarm.host_beat($1, $2::text::jsonb, $3::text::jsonb) as d',
+      [ctx.repo, JSON.stringify(host), JSON.stringify(facts)],
+      { timeoutMs: 10_000 },
+    )
+    heard = performance.now()
+    if (!row) return
+    draining ||= row.d.draining
+    const known = new Set(row.d.orders.map(({ session_id }) => session_id))
+    for (const order of row.d.orders) await follow(order)
+    for (const [id, one] of running)
+      if (!known.has(id) && one.live())
+        one.stop({ reason: 'superseded', evidence: 'the session was ended by somebody else' })
+  }
+
+  const follow = async (order: Order): Promise<void> => {
+    const own = running.get(order.session_id)
+    if (!own) {
+      if (order.status === 'assigned' && !draining) start(order.session_id)
+      return
+    }
+    if (own.live() && !order.held)
+      own.stop({ reason: 'superseded', evidence: 'the bead was given to somebody else' })
+    const why = order.reason ?? order.wanted ?? ''
+    if (order.wanted === 'budget') own.stopAtTurn({ reason: 'budget', evidence: why })
+    else if (order.wanted === 'budget_now') own.stop({ reason: 'budget', evidence: why })
+    else if (order.wanted !== undefined) own.stop({ reason: order.wanted, evidence: why })
+    const live = own.live()
+    if (!live || !order.inputs) return
+    const taken = order.inputs.filter((input) => {
+      if (input.kind === 'steer') return live.agent.send(input.text)
+      const native = input.question_id?.slice(order.session_id.length + 1) ?? ''
+      const asked = live.agent.track().asking.find(({ id }) => id === native)
+      if (!asked) return true
+      if (asked.kind === 'question') return live.agent.answer(native, { kind: 'text', text: input.text })
+      return live.agent.answer(
+        native,
+        /^(allow|yes|y)\b/i.test(input.text) ? { kind: 'allow' } : { kind: 'deny', reason: input.text },
+      )
+    })
+    if (taken.length > 0)
+      await ctx.db.read('select swarm.take_inputs($1, $2::text::jsonb)', [
+        ctx.repo,
+        JSON.stringify(taken.map(({ id }) => id)),
+      ])
+  }
+
+  const start = (sessionId: string): void => {
+    const order = runOrder(options, sessionId)
+    running.set(sessionId, order)
+    void order.done.finally(() => {
+      running.delete(sessionId)
+      woken.abort()
+    })
+  }
+
+  return {
+    sessions: () => running.size,
+    drain() {
+      draining = true
+    },
+    endAll(why) {
+      for (const one of running.values()) one.stop(why)
+    },
+    wake: () => woken.abort(),
+    async run(signal) {
+      const adapters = await probeAdapters(options)
+      while (!signal.aborted || running.size > 0) {
+        try {
+          await beat(adapters)
+        } catch (error) {
+          options.onFault(error)
+          if (performance.now() - heard > LOST_MS)
+            for (const one of running.values())
+              one.stop({ reason: 'superseded', evidence: 'the database was away for longer than the lease' })
+        }
+        if (signal.aborted) draining = true
+        woken = new AbortController()
+        await pauseOrAbort(
+          BEAT_MS,
+          running.size === 0 ? AbortSignal.any([woken.signal, signal]) : woken.signal,
+        )
+      }
+      await ctx.db
+        .read('delete from swarm.hosts where repo_id = $1 and host_id = $2', [ctx.repo, hostId])
+        .catch(() => {})
+    },
+  }
+}
+
+/** Which programs this host can run, and why not the others. */
+async function probeAdapters(
+  options: HostOptions,
+): Promise<Record<string, { version?: string; missing?: string }>> {
+  const { ctx, path, adapter } = options
+  const config = ctx.root?.config ?? {}
+  const wanted = new Map(
+    ['default', ...Object.keys(config.agents ?? {}), ...Object.keys(options.capacity)].map((role) => {
+      const settings = settingsOf(config, role, adapter)
+      return [settings.adapter, settings] as const
+    }),
+  )
+  const found: Record<string, { version?: string; missing?: string }> = {}
+  for (const name of ADAPTERS) {
+    const settings = wanted.get(name)
+    const known = adapterNamed(name)
+    if (!settings || !known) continue
+    const probe = await known.probe({ settings, path, operatorEnv: ctx.env })
+    found[name] = probe.usable
+      ? probe.login === 'no'
+        ? { missing: 'not logged in' }
+        : { version: probe.version ?? 'unknown' }
+      : { missing: `${probe.why}: ${probe.detail}` }
+  }
+  return found
+}
+
+/** A name for this process as a host; another process of the same machine has another. */
+export function newHostId(ctx: CommandContext): string {
+  return `${hostname().slice(0, 40)}-${ctx.holder.slice(0, 8)}`
+}
+
+export async function hostsOf(ctx: CommandContext): Promise<readonly object[]> {
+  return readFunction(ctx, 'hosts_json', ctx.repo)
+}

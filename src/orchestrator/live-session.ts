@@ -1,0 +1,254 @@
+import type { AgentEvent, Usage } from '../agents/events.ts'
+import type { AgentSession } from '../agents/session.ts'
+import { type Judgement, judge, type LivenessFacts, type StuckRules } from '../core/liveness.ts'
+import { type LivenessSample, livenessDelta, sampleLiveness } from '../process/index.ts'
+
+/** What of a session goes into the database, in bytes; the rest is in a file of the host. */
+const LOG_BYTES = 8 * 1_048_576
+const CHUNK_CHARS = 16_384
+const KEPT_ACTIONS = 12
+
+export interface LogChunk {
+  readonly iteration: number
+  readonly text: string
+}
+
+export interface IterationNews {
+  readonly number: number
+  readonly status: 'running' | 'completed' | 'failed'
+  readonly tool_calls: number
+  readonly event?: 'iteration_started' | 'iteration_completed'
+}
+
+/** A question that was not told yet. */
+export interface Asked {
+  readonly id: string
+  readonly text: string
+  readonly options: readonly string[]
+}
+
+/** What the events of one session add up to for its host: log, iterations, usage, what it waits for, whether it lives. */
+export class LiveSession {
+  readonly agent: AgentSession
+  readonly sessionId: string
+  readonly started = performance.now()
+  readonly usage = { input: 0, output: 0, cache_read: 0, cache_write: 0, cost_usd: 0 }
+  /** Texts for the host's own file, beyond what the database keeps. */
+  readonly overflow: string[] = []
+  #steps: Usage = {}
+  #iteration = 0
+  /** No turn is going on. */
+  #between = true
+  #calls = 0
+  #news: IterationNews[] = []
+  #chunks: LogChunk[] = []
+  #logged = 0
+  #asked: Asked[] = []
+  #actions: { action: string; result: string; ok: boolean }[] = []
+  readonly #open = new Map<string, string>()
+  #lastOutput = performance.now()
+  #lastTool = performance.now()
+  #sample: LivenessSample | undefined
+  #steered: { readonly at: number } | undefined
+  #turnsWithoutChange = 0
+  readonly #canSteer: boolean
+
+  constructor(sessionId: string, agent: AgentSession, canSteer: boolean) {
+    this.sessionId = sessionId
+    this.agent = agent
+    this.#canSteer = canSteer
+  }
+
+  take(event: AgentEvent): void {
+    this.#lastOutput = performance.now()
+    if (this.#between && event.kind !== 'result') this.#begin()
+    switch (event.kind) {
+      case 'output':
+        this.#log(event.from === 'answer' ? event.text : `[${event.from}] ${event.text}`)
+        return
+      case 'tool_started':
+        this.#lastTool = performance.now()
+        this.#calls += 1
+        this.#open.set(event.id, `${event.name} ${event.input}`)
+        this.#log(`[tool] ${event.name} ${event.input}`)
+        return
+      case 'tool_ended': {
+        this.#lastTool = performance.now()
+        const action = this.#open.get(event.id) ?? event.id
+        this.#open.delete(event.id)
+        this.#actions = [...this.#actions, { action, result: event.output, ok: event.ok }].slice(
+          -KEPT_ACTIONS,
+        )
+        this.#log(`[tool ${event.ok ? 'ok' : 'failed'}] ${event.output}`)
+        return
+      }
+      case 'usage':
+        this.#use(event.of, event.usage)
+        return
+      case 'question':
+        this.#asked.push({ id: event.id, text: event.text, options: event.options })
+        return
+      case 'permission':
+        if (!event.decided)
+          this.#asked.push({
+            id: event.id,
+            text: `May it use ${event.tool}? ${event.input}`,
+            options: ['allow', 'deny'],
+          })
+        return
+      case 'turn_ended':
+        this.#finish('completed')
+        this.#turnsWithoutChange += 1
+        return
+      case 'result':
+        this.#log(`[result ${event.reason}] ${event.detail}`)
+        if (!this.#between) this.#finish(event.ok ? 'completed' : 'failed')
+        return
+      case 'rate_limited':
+      case 'retrying':
+      case 'initialised':
+      case 'activity':
+      case 'unknown':
+        return
+    }
+  }
+
+  #begin(): void {
+    this.#between = false
+    this.#iteration += 1
+    this.#calls = 0
+    this.#news.push({ number: this.#iteration, status: 'running', tool_calls: 0, event: 'iteration_started' })
+  }
+
+  #finish(status: 'completed' | 'failed'): void {
+    this.#news.push({
+      number: this.#iteration,
+      status,
+      tool_calls: this.#calls,
+      event: 'iteration_completed',
+    })
+    this.#between = true
+  }
+
+  #use(of: 'step' | 'total', usage: Usage): void {
+    const sum = (a: number | undefined, b: number | undefined) => (a ?? 0) + (b ?? 0)
+    if (of === 'step') {
+      const s = this.#steps
+      this.#steps = {
+        input: sum(s.input, usage.input),
+        output: sum(s.output, usage.output),
+        cacheRead: sum(s.cacheRead, usage.cacheRead),
+        cacheWrite: sum(s.cacheWrite, usage.cacheWrite),
+        costUsd: sum(s.costUsd, usage.costUsd),
+      }
+      return
+    }
+    this.#add(usage)
+    this.#steps = {}
+  }
+
+  #add(usage: Usage): void {
+    this.usage.input += usage.input ?? 0
+    this.usage.output += usage.output ?? 0
+    this.usage.cache_read += usage.cacheRead ?? 0
+    this.usage.cache_write += usage.cacheWrite ?? 0
+    this.usage.cost_usd += usage.costUsd ?? 0
+  }
+
+  /** All that was used, also by a prompt that has not told its total. */
+  settled(): LiveSession['usage'] {
+    this.#add(this.#steps)
+    this.#steps = {}
+    return this.usage
+  }
+
+  #log(text: string): void {
+    const line = `${text.replaceAll('\0', '\u2400')}\n`
+    if (this.#logged >= LOG_BYTES) {
+      this.overflow.push(line)
+      return
+    }
+    for (let at = 0; at < line.length; at += CHUNK_CHARS) {
+      const piece = line.slice(at, at + CHUNK_CHARS)
+      this.#logged += Buffer.byteLength(piece)
+      const last = this.#chunks.at(-1)
+      if (last && last.iteration === this.#iteration && last.text.length + piece.length <= CHUNK_CHARS)
+        this.#chunks[this.#chunks.length - 1] = { iteration: last.iteration, text: last.text + piece }
+      else this.#chunks.push({ iteration: Math.max(1, this.#iteration), text: piece })
+    }
+    if (this.#logged >= LOG_BYTES)
+      this.#chunks.push({
+        iteration: Math.max(1, this.#iteration),
+        text: '[the rest is in a file of its host]\n',
+      })
+  }
+
+  /** What has not been reported yet. Calling it takes it. */
+  news(): {
+    readonly iterations: readonly IterationNews[]
+    readonly chunks: readonly LogChunk[]
+    readonly asked: readonly Asked[]
+  } {
+    const taken = { iterations: this.#news, chunks: this.#chunks, asked: this.#asked }
+    this.#news = []
+    this.#chunks = []
+    this.#asked = []
+    return taken
+  }
+
+  /** What the heartbeat tells. */
+  facts() {
+    const track = this.agent.track()
+    const now = performance.now()
+    const held = track.limitedUntil !== undefined && track.limitedUntil > Date.now()
+    return {
+      session_id: this.sessionId,
+      status: track.asking.length > 0 ? 'asking' : held ? 'held' : track.initialised ? 'running' : 'starting',
+      pid: this.agent.pid,
+      ...(track.nativeId === undefined ? {} : { native_id: track.nativeId }),
+      ...(track.model === undefined ? {} : { model: track.model }),
+      output_ago_ms: Math.round(now - this.#lastOutput),
+      ...(track.toolCalls > 0 ? { tool_ago_ms: Math.round(now - this.#lastTool) } : {}),
+      ...(track.openTools[0] ? { open_tool: track.openTools[0].name } : {}),
+      turns: track.turns,
+      tool_calls: track.toolCalls,
+    }
+  }
+
+  /** Measures whether it lives and says what is to be done. `changed`: its tree or head has moved since the last look. */
+  look(rules: StuckRules, changed: boolean, extendedUntil: number | undefined): Judgement {
+    const now = performance.now()
+    const sample = sampleLiveness(this.agent.marker, now)
+    const delta = sample && this.#sample ? livenessDelta(this.#sample, sample) : undefined
+    this.#sample = sample
+    if (changed) this.#turnsWithoutChange = 0
+    const track = this.agent.track()
+    const [tool] = track.openTools
+    const offset = now - Date.now()
+    const facts: LivenessFacts = {
+      now,
+      started: this.started,
+      lastOutput: this.#lastOutput,
+      lastTool: this.#lastTool,
+      openTool: tool ? { name: tool.name, since: tool.since + offset } : undefined,
+      busy: delta === undefined || delta.cpuMs > 0 || delta.ioBytes > 0 || delta.processes > 1,
+      asking: track.asking.length > 0,
+      limitedUntil: track.limitedUntil === undefined ? undefined : track.limitedUntil + offset,
+      done: track.result !== undefined,
+      actions: this.#actions,
+      turnsWithoutChange: this.#turnsWithoutChange,
+      steered: this.#steered,
+      canSteer: this.#canSteer,
+      extendedUntil,
+    }
+    const judgement = judge(facts, rules)
+    if (judgement.state !== 'stuck') this.#steered = undefined
+    return judgement
+  }
+
+  /** Speaks to it because it is stuck. False when that cannot be done. */
+  steer(text: string): boolean {
+    this.#steered = { at: performance.now() }
+    return this.agent.send(text)
+  }
+}

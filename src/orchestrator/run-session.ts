@@ -1,0 +1,462 @@
+import { appendFile, mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { adapterNamed } from '../agents/adapters.ts'
+import type { ResultEvent } from '../agents/events.ts'
+import { startSession } from '../agents/session.ts'
+import type { CommandContext } from '../contract/command.ts'
+import { SwarmError } from '../contract/errors.ts'
+import type { JsonObject } from '../contract/json.ts'
+import { STUCK_RULES, type StuckRules } from '../core/liveness.ts'
+import { readFunction } from '../runtime/read.ts'
+import { write } from '../runtime/write.ts'
+import { salvageRef } from '../workspaces/names.ts'
+import { identityOf, isAncestor, type Repository } from '../workspaces/repository.ts'
+import {
+  ensureWorkspace,
+  refreshWorkspace,
+  salvage,
+  type WorkspaceFacts,
+  workspaceFacts,
+} from '../workspaces/workspace.ts'
+import { runGates } from './gate.ts'
+import { LiveSession } from './live-session.ts'
+import { type Outcome, outcomeOf } from './outcome.ts'
+import { promptFor } from './prompt.ts'
+import { sessionPaths } from './session-paths.ts'
+import { gateOf, settingsOf } from './settings.ts'
+
+/** What all sessions of a host share. */
+export interface HostSettings {
+  readonly hostId: string
+  readonly ctx: CommandContext
+  /** Undefined when sessions work in the root itself. */
+  readonly repository: Repository | undefined
+  readonly root: string
+  readonly adapter: string | undefined
+  readonly path: string
+  readonly onFault: (error: unknown) => void
+}
+
+/** Why a session is to end before its program has given a result. */
+export interface Stop {
+  readonly reason: string
+  readonly rule?: string
+  readonly evidence: string
+}
+
+/** A session that this host runs. */
+export interface RunningOrder {
+  readonly sessionId: string
+  /** Resolves when the session's row has its end. */
+  readonly done: Promise<void>
+  live(): LiveSession | undefined
+  stop(why: Stop): void
+  /** Asks to end at the next turn's boundary. */
+  stopAtTurn(why: Stop): void
+}
+
+interface StartAnswer {
+  readonly started: boolean
+  readonly agent_id: number
+  readonly fence: number
+  readonly role: string
+  readonly run_id: string
+  readonly adapter: string
+  readonly account: string
+  readonly native_id: string | null
+  readonly bead: {
+    readonly bead_id: string
+    readonly title: string
+    readonly description: string
+    readonly workflow: string
+  }
+  readonly stage: string
+  readonly attempt: number
+  readonly feedback: string | null
+  readonly commit_hash: string | null
+}
+
+const LOOK_MS = 1_000
+const RESEND_MS = 1_000
+/** A program that has given its result may take so long to go by itself. */
+const LINGER_MS = 2_000
+
+/** Takes an order and carries it out to its end. Faults of swarm itself end the session too, and are told. */
+export function runOrder(host: HostSettings, sessionId: string): RunningOrder {
+  let live: LiveSession | undefined
+  let stopped: Stop | undefined
+  let atTurn: Stop | undefined
+  const stopping = new AbortController()
+  const stop = (why: Stop) => {
+    stopped ??= why
+    stopping.abort()
+  }
+  const control: Control = {
+    signal: stopping.signal,
+    stopped: () => stopped,
+    atTurn: () => atTurn,
+    stop,
+    onLive: (one) => {
+      live = one
+    },
+  }
+  return {
+    sessionId,
+    done: carryOut(host, sessionId, control).catch(host.onFault),
+    live: () => live,
+    stop,
+    stopAtTurn(why) {
+      atTurn ??= why
+    },
+  }
+}
+
+interface Control {
+  readonly signal: AbortSignal
+  stopped(): Stop | undefined
+  atTurn(): Stop | undefined
+  stop(why: Stop): void
+  onLive(live: LiveSession): void
+}
+
+async function carryOut(host: HostSettings, sessionId: string, control: Control): Promise<void> {
+  const { ctx, hostId } = host
+  const order = await write<StartAnswer>(
+    ctx,
+    'session-start',
+    { session_id: sessionId, host_id: hostId },
+    {},
+    `start/${sessionId}`,
+  )
+  if (!order.started) return
+  const end = (outcome: Outcome) => report(host, sessionId, outcome)
+  try {
+    await end(await work(host, sessionId, order, control))
+  } catch (error) {
+    // the order is ours: it must have an end, whatever went wrong
+    host.onFault(error)
+    const told = error instanceof Error ? error.message : String(error)
+    const known =
+      error instanceof SwarmError && error.code === 'DEPENDENCY'
+        ? 'not_started:dependency'
+        : 'not_started:fault'
+    await end({ reason: known, release: told.slice(0, 500), facts: { evidence: told.slice(0, 2_000) } })
+  }
+}
+
+async function work(
+  host: HostSettings,
+  sessionId: string,
+  order: StartAnswer,
+  control: Control,
+): Promise<Outcome> {
+  const { ctx, repository } = host
+  const { bead, stage, attempt } = order
+  const config = ctx.root?.config ?? {}
+  const settings = settingsOf(config, order.role, host.adapter)
+  const adapter = adapterNamed(settings.adapter)
+  if (!adapter) return notStarted('configuration', `there is no adapter ${settings.adapter}`)
+  const workspace = repository ? await ensureWorkspace(repository, bead.bead_id) : undefined
+  if (repository && workspace) await refreshWorkspace(repository, workspace)
+  const cwd = workspace?.path ?? host.root
+  const before = workspace ? await workspaceFacts(cwd) : undefined
+  const paths = await sessionPaths(sessionId)
+  try {
+    const prompt = await promptFor(
+      {
+        bead,
+        stage,
+        attempt,
+        feedback: order.feedback,
+        branch: workspace?.branch,
+        resumed: order.native_id !== null,
+      },
+      join(host.root, '.swarm', 'prompts'),
+      crypto.randomUUID().slice(0, 8),
+    )
+    const agent = await startSession(adapter, {
+      settings,
+      prompt,
+      cwd,
+      home: paths.home,
+      tmp: paths.tmp,
+      path: host.path,
+      operatorEnv: ctx.env,
+      env: {
+        ...(repository ? await identityOf(repository) : {}),
+        SWARM_AGENT_ID: String(order.agent_id),
+        SWARM_BEAD_ID: bead.bead_id,
+        SWARM_STAGE: stage,
+        SWARM_ATTEMPT: String(attempt),
+        SWARM_FENCE: String(order.fence),
+        SWARM_REPO: ctx.repo,
+        SWARM_SESSION_ID: sessionId,
+      },
+      ...(order.native_id === null ? {} : { resume: order.native_id }),
+    })
+    const live = new LiveSession(sessionId, agent, adapter.steers)
+    control.onLive(live)
+    const result = await follow(host, order, live, control, cwd, workspace ? before : undefined)
+    const ending = await agent.end({ lingerMs: result ? LINGER_MS : 0 })
+    await flush(host, live)
+    const facts = {
+      exit_code: ending.exitCode,
+      signal: ending.signal,
+      turns: agent.track().turns,
+      tool_calls: agent.track().toolCalls,
+      usage: { ...live.settled() },
+      ...(agent.track().nativeId === undefined ? {} : { native_id: agent.track().nativeId }),
+      ...(ending.left.length > 0
+        ? { left: ending.left.map(({ pid, name, why }) => ({ pid, name, why })) }
+        : {}),
+    }
+    return await conclude(
+      host,
+      sessionId,
+      order,
+      { result, stop: control.stopped(), cwd, before, facts, live },
+      config,
+    )
+  } finally {
+    await paths.remove()
+  }
+}
+
+/** Reads the session's events to its result, looking meanwhile whether it lives. Undefined: it was stopped before. */
+async function follow(
+  host: HostSettings,
+  order: StartAnswer,
+  live: LiveSession,
+  control: Control,
+  cwd: string,
+  before: WorkspaceFacts | undefined,
+): Promise<ResultEvent | undefined> {
+  const over = new AbortController()
+  const looking = look(host, order, live, control, over.signal, before ? cwd : undefined)
+  try {
+    const events = live.agent.events[Symbol.asyncIterator]()
+    const aborted = new Promise<'stopped'>((resolve) => {
+      if (control.signal.aborted) resolve('stopped')
+      control.signal.addEventListener('abort', () => resolve('stopped'), { once: true })
+    })
+    for (;;) {
+      const next = await Promise.race([events.next(), aborted])
+      if (next === 'stopped' || next.done) return live.agent.track().result
+      live.take(next.value)
+      await quota(host, order, live.sessionId, next.value)
+      if (next.value.kind === 'result') return next.value
+      const why = next.value.kind === 'turn_ended' ? control.atTurn() : undefined
+      if (why) control.stop(why)
+    }
+  } finally {
+    over.abort()
+    await looking
+  }
+}
+
+/** Tells the database of quotas as the program tells of them. */
+async function quota(
+  { ctx }: HostSettings,
+  order: StartAnswer,
+  sessionId: string,
+  event: Parameters<LiveSession['take']>[0],
+): Promise<void> {
+  const account = `${order.adapter}/${order.account}`
+  if (event.kind === 'rate_limited') {
+    const told = {
+      account,
+      kind: event.state === 'reached' ? 'limit' : 'near',
+      ...(event.usedPercent === undefined ? {} : { used_percent: event.usedPercent }),
+      ...(event.until === undefined ? {} : { until_ms: event.until }),
+      evidence: event.limit ?? '',
+    }
+    await readFunction(ctx, 'session_quota', ctx.repo, sessionId, told)
+  } else if (event.kind === 'retrying' && (event.cause === 'overloaded' || event.cause === 'quota')) {
+    await readFunction(ctx, 'session_quota', ctx.repo, sessionId, {
+      account,
+      kind: 'overload',
+      evidence: event.detail.slice(0, 500),
+    })
+  }
+}
+
+/** Reports what is new and judges the session, about once a second, until it is over. */
+async function look(
+  host: HostSettings,
+  _order: StartAnswer,
+  live: LiveSession,
+  control: Control,
+  over: AbortSignal,
+  worktree: string | undefined,
+): Promise<void> {
+  const rules: StuckRules = { ...STUCK_RULES, ...defined(host.ctx.root?.config.orchestrator?.stuck ?? {}) }
+  let last = worktree ? await stateOf(worktree) : ''
+  while (!over.aborted) {
+    await delay(LOOK_MS, undefined, { signal: over }).catch(() => {})
+    try {
+      await flush(host, live)
+      const now = worktree ? await stateOf(worktree) : last
+      const judgement = live.look(rules, now !== last, undefined)
+      last = now
+      if (judgement.act === 'end')
+        control.stop({
+          reason: `stuck:${judgement.rule}`,
+          rule: judgement.rule ?? '',
+          evidence: judgement.evidence ?? '',
+        })
+      else if (
+        judgement.act === 'steer' &&
+        !live.steer(
+          `You seem to be stuck: ${judgement.evidence}. Say what you are doing, or go on in another way.`,
+        )
+      )
+        control.stop({
+          reason: `stuck:${judgement.rule}`,
+          rule: judgement.rule ?? '',
+          evidence: judgement.evidence ?? '',
+        })
+    } catch (error) {
+      host.onFault(error)
+    }
+  }
+}
+
+async function stateOf(worktree: string): Promise<string> {
+  const { head, dirty } = await workspaceFacts(worktree).catch(() => ({ head: '', dirty: false }))
+  return `${head} ${dirty}`
+}
+
+function defined<T extends object>(value: T): Partial<{ [K in keyof T]: Exclude<T[K], undefined> }> {
+  // only keys without a value are left out
+  return Object.fromEntries(Object.entries(value).filter(([, one]) => one !== undefined)) as Partial<{
+    [K in keyof T]: Exclude<T[K], undefined>
+  }>
+}
+
+/** Iterations, log and questions since the last time go to the database; what is too much for it into a file. */
+async function flush({ ctx, root }: HostSettings, live: LiveSession): Promise<void> {
+  const { iterations, chunks, asked } = live.news()
+  if (iterations.length > 0 || chunks.length > 0) {
+    await ctx.db.read('select swarm.session_log($1, $2, $3::text::jsonb, $4::text::jsonb)', [
+      ctx.repo,
+      live.sessionId,
+      JSON.stringify(iterations),
+      JSON.stringify(chunks),
+    ])
+  }
+  for (const { id, text, options } of asked) {
+    await write(
+      ctx,
+      'ask',
+      {
+        session_id: live.sessionId,
+        question_id: `${live.sessionId}/${id}`.slice(0, 200),
+        question: text.slice(0, 8_000),
+        options: [...options],
+      },
+      {},
+      `ask/${live.sessionId}/${id}`,
+    )
+  }
+  const rest = live.overflow.splice(0)
+  if (rest.length > 0) {
+    const dir = join(root, '.swarm', 'logs')
+    await mkdir(dir, { recursive: true })
+    await appendFile(join(dir, `${live.sessionId}.log`), rest.join(''))
+  }
+}
+
+interface Ended {
+  readonly result: ResultEvent | undefined
+  readonly stop: Stop | undefined
+  readonly cwd: string
+  readonly before: WorkspaceFacts | undefined
+  readonly facts: JsonObject
+  readonly live: LiveSession
+}
+
+/** Salvages, looks at what was made, runs the gate, and says what becomes of session and bead. */
+async function conclude(
+  host: HostSettings,
+  sessionId: string,
+  order: StartAnswer,
+  ended: Ended,
+  config: NonNullable<CommandContext['root']>['config'],
+): Promise<Outcome> {
+  const { repository, ctx } = host
+  const { bead, stage, attempt } = order
+  const after = ended.before ? await workspaceFacts(ended.cwd) : undefined
+  const clean = ended.result?.ok === true && ended.stop === undefined && after?.dirty !== true
+  const kept =
+    repository && ended.before && !clean
+      ? await salvage(
+          repository,
+          ended.cwd,
+          salvageRef(bead.bead_id, attempt, sessionId),
+          `what session ${sessionId} left of ${bead.bead_id}`,
+        )
+      : undefined
+  const facts: JsonObject = {
+    ...ended.facts,
+    ...(ended.before ? { head_before: ended.before.head } : {}),
+    ...(after ? { head_after: after.head, tree: after.tree } : {}),
+    ...(kept === undefined ? {} : { salvage: kept }),
+  }
+  const gate = gateOf(config, bead.workflow, stage)
+  const hasWork =
+    after === undefined ||
+    !repository ||
+    !(await isAncestor(ended.cwd, after.head, `refs/heads/${repository.target}`))
+  const claimed = outcomeOf({
+    stage,
+    result: ended.result,
+    stop: ended.stop,
+    before: ended.before,
+    after,
+    hasGate: gate !== undefined,
+    hasWork,
+  })
+  if (claimed.reason !== 'completed' || !claimed.complete || claimed.complete.outcome !== 'passed')
+    return { ...claimed, facts: { ...facts, ...claimed.facts } }
+  if (!gate || !repository || !after) return { ...claimed, ...(after ? { commit: after.head } : {}), facts }
+  const verdict = await runGates(repository, after.head, after.tree, [gate], ctx.signal)
+  return {
+    reason: verdict.passed ? 'completed' : 'failed',
+    complete: {
+      outcome: verdict.passed ? 'passed' : 'failed',
+      ...(verdict.feedback === undefined ? {} : { feedback: verdict.feedback }),
+      evidence: verdict.evidence,
+    },
+    verified: true,
+    commit: after.head,
+    facts: {
+      ...facts,
+      ...(verdict.feedback === undefined ? {} : { evidence: verdict.feedback.slice(0, 2_000) }),
+    },
+  }
+}
+
+function notStarted(why: string, evidence: string): Outcome {
+  return { reason: `not_started:${why}`, release: evidence, facts: { evidence } }
+}
+
+/** Writes the end of a session. It is sent until it has arrived: nothing else would end the session. */
+async function report(
+  { ctx, hostId, onFault }: HostSettings,
+  sessionId: string,
+  outcome: Outcome,
+): Promise<void> {
+  const { facts, ...rest } = outcome
+  const request = { session_id: sessionId, host_id: hostId, ...rest, ...facts }
+  for (;;) {
+    try {
+      await write(ctx, 'session-end', request, {}, `end/${sessionId}`)
+      return
+    } catch (error) {
+      if (!(error instanceof SwarmError) || !error.retryable) throw error
+      onFault(error)
+      await delay(RESEND_MS)
+    }
+  }
+}

@@ -1,0 +1,252 @@
+import type { CommandContext } from '../contract/command.ts'
+import { nextWindow, planTrain, type TrainAction, type TrainEntry } from '../core/train.ts'
+import { readFunction } from '../runtime/read.ts'
+import { write } from '../runtime/write.ts'
+import { type Checkout, makeCheckout } from '../workspaces/checkout.ts'
+import { fastForward, fetchTarget, push, rebaseCandidate } from '../workspaces/landing.ts'
+import { commitOf, type Repository, treeOf } from '../workspaces/repository.ts'
+import { removeWorkspace } from '../workspaces/workspace.ts'
+import { runGates } from './gate.ts'
+import { landingGates } from './settings.ts'
+
+export interface TrainOptions {
+  readonly ctx: CommandContext
+  readonly repository: Repository
+  readonly runId: string
+  readonly term: () => number | undefined
+  readonly onFault: (error: unknown) => void
+  /** Called when the target branch itself is red, or cannot be moved or pushed. */
+  readonly pause: (reason: string) => Promise<void>
+}
+
+interface TrainFacts {
+  readonly entries: readonly (TrainEntry & { readonly workflow: string })[]
+}
+
+const FIRST_WINDOW = 2
+const DEFAULT_WINDOW = 8
+
+export interface Train {
+  /** Takes every step that can be taken now; resolves when nothing is left to do at once. Tests go on beside it. */
+  step(): Promise<void>
+  /** Ends running tests. */
+  stop(): void
+  readonly busy: () => boolean
+}
+
+/**
+ * The landing train of one target branch, run by the leader. What it knows is rows and refs; verdicts of trees are remembered only to spare
+ * a second test. Killed anywhere, another leader goes on from the rows.
+ */
+export function createTrain(options: TrainOptions, changed: () => void): Train {
+  const { ctx, repository, runId, term, onFault } = options
+  const landing = ctx.root?.config.landing ?? {}
+  const verdicts = new Map<string, 'green' | 'red'>()
+  const outputs = new Map<string, { feedback: string | undefined; evidence: readonly object[] }>()
+  const busy = new Set<number>()
+  const tests = new Map<number, AbortController>()
+  let window = FIRST_WINDOW
+  let place: Checkout | undefined
+  let testingBase = false
+  const conflicts = new Map<number, string>()
+
+  const set = (entry: TrainEntry, status: string, more: object = {}): Promise<unknown> => {
+    const now = term()
+    if (now === undefined) throw new Error('this process does not lead any more')
+    return write(
+      ctx,
+      'land',
+      { term: now, id: entry.id, bead_id: entry.bead_id, status, ...more },
+      {},
+      `land/${entry.id}/${crypto.randomUUID()}`,
+    )
+  }
+
+  const gatesOf = (entry: { readonly workflow: string }) =>
+    landingGates(ctx.root?.config ?? {}, entry.workflow)
+
+  const test = (entry: TrainFacts['entries'][number]): void => {
+    const { head, tree } = entry
+    if (head === null || tree === null) return
+    const abort = new AbortController()
+    busy.add(entry.id)
+    tests.set(entry.id, abort)
+    const done = async () => {
+      const verdict = await runGates(
+        repository,
+        head,
+        tree,
+        gatesOf(entry),
+        AbortSignal.any([abort.signal, ctx.signal]),
+      )
+      if (abort.signal.aborted || ctx.signal.aborted) return
+      verdicts.set(tree, verdict.passed ? 'green' : 'red')
+      outputs.set(tree, { feedback: verdict.feedback, evidence: verdict.evidence })
+      if (!verdict.passed) await set(entry, 'testing', { tries: entry.tries + 1 })
+    }
+    void done()
+      .catch(onFault)
+      .finally(() => {
+        busy.delete(entry.id)
+        tests.delete(entry.id)
+        changed()
+      })
+  }
+
+  const testBase = (target: string, tree: string, workflow: string): void => {
+    if (testingBase) return
+    testingBase = true
+    void runGates(repository, target, tree, landingGates(ctx.root?.config ?? {}, workflow), ctx.signal)
+      .then(({ passed }) => verdicts.set(tree, passed ? 'green' : 'red'))
+      .catch(onFault)
+      .finally(() => {
+        testingBase = false
+        changed()
+      })
+  }
+
+  const build = async (action: Extract<TrainAction, { kind: 'build' }>): Promise<boolean> => {
+    const { entry, onto, speculative } = action
+    if (entry.candidate === '') {
+      await set(entry, 'landed', { reason: 'it has no commit' })
+      return true
+    }
+    if (conflicts.get(entry.id) === onto) return false
+    place ??= await makeCheckout(repository, onto)
+    const rebased = await rebaseCandidate(place.path, entry.candidate, onto)
+    if (rebased.kind === 'rebased') {
+      await set(entry, 'testing', { base: onto, head: rebased.head, tree: rebased.tree, tries: 0 })
+      return true
+    }
+    if (rebased.kind === 'empty') {
+      await set(entry, 'landed', {
+        head: onto,
+        tree: await treeOf(repository.commonDir, onto),
+        base: onto,
+        reason: 'everything in it was there already',
+      })
+      return true
+    }
+    if (speculative) {
+      // the one before it may yet fail: it is tried again on what has really landed
+      conflicts.set(entry.id, onto)
+      return false
+    }
+    await set(entry, 'conflict', {
+      feedback: `it conflicts with what has landed since; rebase on ${repository.target}\n${rebased.evidence}`,
+      reason: 'conflict',
+    })
+    window = nextWindow(window, 'ejected', landing.window ?? DEFAULT_WINDOW)
+    return true
+  }
+
+  const land = async (entry: TrainEntry, target: string): Promise<boolean> => {
+    const { head, tree } = entry
+    if (head === null || tree === null) return false
+    if (landing.remote !== undefined) {
+      const pushed = await push(repository, landing.remote, head)
+      if (pushed.kind === 'refused') {
+        await options.pause(`${landing.remote} refuses the push: ${pushed.output.slice(-300)}`)
+        return false
+      }
+      if (pushed.kind === 'moved') {
+        const remote = await fetchTarget(repository, landing.remote)
+        if (remote === undefined || (await fastForward(repository, target, remote)) !== 'landed')
+          await options.pause(
+            `${landing.remote}/${repository.target} and the local ${repository.target} have parted`,
+          )
+        return remote !== undefined
+      }
+    }
+    const moved = await fastForward(repository, target, head)
+    if (moved === 'dirty') {
+      await options.pause(
+        `files of ${repository.target} were changed by hand in its working copy: commit or stash them`,
+      )
+      return false
+    }
+    if (moved === 'moved') return true
+    const told = outputs.get(tree)
+    await set(entry, 'landed', { head, tree, base: target, evidence: told?.evidence ?? [] })
+    verdicts.set(tree, 'green')
+    window = nextWindow(window, 'landed', landing.window ?? DEFAULT_WINDOW)
+    const left = await removeWorkspace(repository, entry.bead_id, entry.candidate)
+    if (left !== undefined && left !== 'missing')
+      onFault(new Error(`the workspace of ${entry.bead_id} stays: ${left}`))
+    return true
+  }
+
+  const carryOut = async (
+    action: TrainAction,
+    facts: TrainFacts,
+    target: string,
+    targetTree: string,
+  ): Promise<boolean> => {
+    switch (action.kind) {
+      case 'build':
+        return build(action)
+      case 'test': {
+        const entry = facts.entries.find(({ id }) => id === action.entry.id)
+        if (entry) test(entry)
+        return false
+      }
+      case 'test_base':
+        testBase(target, targetTree, facts.entries[0]?.workflow ?? 'default')
+        return false
+      case 'requeue':
+        tests.get(action.entry.id)?.abort()
+        await set(action.entry, 'queued')
+        return true
+      case 'mark_green':
+        await set(action.entry, 'green')
+        return true
+      case 'land':
+        return land(action.entry, target)
+      case 'eject': {
+        const told = outputs.get(action.entry.tree ?? '')
+        await set(action.entry, 'ejected', {
+          feedback: told?.feedback ?? 'its gates failed on the tree that was to land',
+          evidence: told?.evidence ?? [],
+          reason: 'red',
+        })
+        window = nextWindow(window, 'ejected', landing.window ?? DEFAULT_WINDOW)
+        return true
+      }
+      case 'pause':
+        await options.pause(`the gates fail on ${repository.target} itself`)
+        return false
+    }
+  }
+
+  return {
+    busy: () => busy.size > 0 || testingBase,
+    stop() {
+      for (const abort of tests.values()) abort.abort()
+    },
+    async step() {
+      for (let again = true; again && term() !== undefined && !ctx.signal.aborted; ) {
+        again = false
+        const facts = await readFunction<TrainFacts>(ctx, 'train', ctx.repo, runId, repository.target)
+        const target = await commitOf(repository.commonDir, `refs/heads/${repository.target}`)
+        if (target === undefined || facts.entries.length === 0) break
+        const targetTree = await treeOf(repository.commonDir, target)
+        const rows = facts.entries.map(normalized)
+        for (const action of planTrain({ entries: rows, target, targetTree, window, busy, verdicts })) {
+          if (await carryOut(action, facts, target, targetTree)) {
+            again = true
+            break
+          }
+        }
+      }
+      if (place && busy.size === 0 && !testingBase) {
+        await place.remove()
+        place = undefined
+      }
+    },
+  }
+}
+
+/** An entry that was sent back to the queue has no head, whatever its row still says. */
+function normalized(entry: TrainFacts['entries'][number]): TrainFacts['entries'][number] {
+  return entry.status === 'queued' ? { ...entry, base: null, head: null, tree: null, tries: 0 } : entry
+}

@@ -1,0 +1,186 @@
+import type { CommandContext } from '../contract/command.ts'
+import { SwarmError } from '../contract/errors.ts'
+import type { Overview } from '../contract/run-rows.ts'
+import { decide } from '../core/decide.ts'
+import { readFunction } from '../runtime/read.ts'
+import { write } from '../runtime/write.ts'
+import { openRepository, type Repository } from '../workspaces/repository.ts'
+import { createHost, type Host, newHostId } from './host.ts'
+import { orchestrate, readRun } from './orchestrate.ts'
+import { capacityOf, landingGates, rulesOf } from './settings.ts'
+import { readSnapshot } from './tick.ts'
+
+export interface UpOptions {
+  readonly target?: number | undefined
+  readonly agents?: Readonly<Record<string, number>> | undefined
+  readonly adapter?: string | undefined
+  readonly resume?: string | undefined
+  readonly waves?: 'rolling' | 'strict' | undefined
+  readonly continuous?: boolean | undefined
+  readonly dry_run?: boolean | undefined
+  readonly reason?: string | undefined
+}
+
+const DEFAULT_AGENTS = { planner: 1, test_writer: 1, implementer: 2, reviewer: 2 }
+const DEFAULT_TICK_MS = 60_000
+
+/** Starts a run, or goes on with one, and drives it to its end with this process as leader and host. */
+export async function up(ctx: CommandContext, options: UpOptions) {
+  const repository = await openWork(ctx)
+  await mustHaveGates(ctx, options)
+  const agents = options.agents ?? DEFAULT_AGENTS
+  if (options.dry_run) return plan(ctx, options, agents)
+  const { run_id } =
+    options.resume === undefined ? await start(ctx, options, agents) : await resume(ctx, options.resume)
+  const run = await readRun(ctx, run_id)
+  const adapter = options.adapter ?? run.adapter
+  const rules = rulesOf(ctx.root?.config ?? {}, run.agents ?? agents, adapter)
+  const host = makeHost(ctx, repository, adapter, capacityOf(run.agents ?? agents))
+  const stop = new AbortController()
+  const tell = () => stop.abort()
+  ctx.signal.addEventListener('abort', tell, { once: true })
+  if (ctx.signal.aborted) tell()
+  // told to stop: sessions end at once, their work is kept and their beads go back
+  stop.signal.addEventListener(
+    'abort',
+    () => host.endAll({ reason: 'shutdown', evidence: 'swarm up was told to stop' }),
+    { once: true },
+  )
+  const end = await orchestrate(
+    {
+      ctx,
+      runId: run_id,
+      rules,
+      repository,
+      host,
+      tickMs: ctx.root?.config.orchestrator?.tick_ms ?? DEFAULT_TICK_MS,
+      onFault: (error) => faults(ctx, error),
+    },
+    stop.signal,
+  )
+  ctx.signal.removeEventListener('abort', tell)
+  const overview = await readFunction<Overview>(ctx, 'run_overview', ctx.repo, run_id)
+  return { ...end, overview }
+}
+
+/** Runs sessions for whoever leads, until this process is told to stop; then its sessions finish. */
+export async function runWorker(
+  ctx: CommandContext,
+  options: {
+    readonly adapter: string | undefined
+    readonly capacity: Readonly<Record<string, number>> | undefined
+  },
+) {
+  const host = makeHost(ctx, await openWork(ctx), options.adapter, options.capacity ?? capacityOf({}))
+  const over = new AbortController()
+  const listening = wakeOnChange(ctx, host, over.signal)
+  await host.run(ctx.signal)
+  over.abort()
+  await listening
+  return { host_id: newHostId(ctx), ended: 'shutdown' }
+}
+
+async function wakeOnChange(ctx: CommandContext, host: Host, over: AbortSignal): Promise<void> {
+  while (!over.aborted) {
+    await ctx.db.waitForChange(ctx.repo, 5_000, over).catch(() => {})
+    host.wake()
+    await new Promise((done) => setTimeout(done, 200))
+  }
+}
+
+function makeHost(
+  ctx: CommandContext,
+  repository: Repository | undefined,
+  adapter: string | undefined,
+  capacity: Readonly<Record<string, number>>,
+): Host {
+  return createHost({
+    ctx,
+    hostId: newHostId(ctx),
+    repository,
+    root: ctx.root?.path ?? ctx.cwd,
+    adapter,
+    path: ctx.env.PATH ?? '',
+    capacity,
+    version: 'unknown',
+    onFault: (error) => faults(ctx, error),
+  })
+}
+
+function faults(ctx: CommandContext, error: unknown): void {
+  ctx.echo?.write(`swarm: ${error instanceof Error ? error.message : String(error)}\n`)
+}
+
+async function openWork(ctx: CommandContext): Promise<Repository | undefined> {
+  const { root } = ctx
+  if (!root || root.config.orchestrator?.workspace === 'none') return undefined
+  return openRepository(root.path, root.config.landing?.target)
+}
+
+/** Fails closed: work that nothing checks is landed only when the configuration says so. */
+async function mustHaveGates(ctx: CommandContext, { adapter }: UpOptions): Promise<void> {
+  const config = ctx.root?.config ?? {}
+  const names = Object.keys(config.workflows ?? {})
+  const gated = names.some((name) => landingGates(config, name).length > 0)
+  if (gated || config.orchestrator?.allow_ungated === true || adapter === 'demo') return
+  throw new SwarmError(
+    'INVALID',
+    'no workflow has a gate: nothing would check what lands. Give a stage a gate in .swarm/config.toml, or set allow_ungated = true under [orchestrator]',
+    { area: 'configuration', ctx: { kind: 'MissingField', field: 'workflows.<name>.stages[].gate' } },
+  )
+}
+
+function start(ctx: CommandContext, options: UpOptions, agents: Readonly<Record<string, number>>) {
+  const { target, waves, adapter, reason } = options
+  const config = { agents, ...(adapter === undefined ? {} : { adapter }) }
+  return write<{ run_id: string }>(ctx, 'run-start', {
+    agents,
+    config,
+    ...(target === undefined ? {} : { target }),
+    ...(waves === undefined ? {} : { waves }),
+    ...(reason === undefined ? {} : { reason }),
+  })
+}
+
+/** Anybody may join in driving a run: one leads, the others stand by. A run that is paused stays so. */
+async function resume(ctx: CommandContext, runId: string): Promise<{ run_id: string }> {
+  const run = await readRun(ctx, runId)
+  if (run.status === 'stopped' || run.status === 'stopping')
+    await write(
+      ctx,
+      'run-set',
+      { run_id: runId, to: 'running', reason: 'resumed' },
+      {},
+      `resume/${runId}/${crypto.randomUUID()}`,
+    )
+  return run
+}
+
+/** What would be done: a look without a write. */
+async function plan(ctx: CommandContext, options: UpOptions, agents: Readonly<Record<string, number>>) {
+  const rules = rulesOf(ctx.root?.config ?? {}, agents, options.adapter)
+  const [open] = await ctx.db.read<{ n: number; waves: number }>(
+    `select count(*)::integer as n, 0 as waves from swarm.bead_backlog where repo_id = $1 and status in ('pending', 'in_progress')`,
+    [ctx.repo],
+  )
+  const first =
+    options.resume === undefined ? [] : decide(await readSnapshot(ctx, options.resume), rules).actions
+  return {
+    run_id: options.resume ?? 'not started',
+    status: 'starting' as const,
+    waves: options.waves ?? ('rolling' as const),
+    landed: 0,
+    started_at: new Date().toISOString(),
+    plan: {
+      beads: open?.n ?? 0,
+      agents: { ...agents },
+      roles: JSON.parse(JSON.stringify(rules.roles)),
+      budgets: JSON.parse(JSON.stringify(rules.budgets)),
+      gates: Object.keys(ctx.root?.config.workflows ?? { default: {} }).map((name) => ({
+        workflow: name,
+        landing: landingGates(ctx.root?.config ?? {}, name).map(({ argv }) => argv.join(' ')),
+      })),
+      first: JSON.parse(JSON.stringify(first)),
+    },
+  }
+}

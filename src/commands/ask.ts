@@ -15,6 +15,7 @@ export default defineCommand({
   }),
   output: z.object({ question_id: z.string() }),
   effect: 'write',
+  role: 'agent',
   errors: ['NOTFOUND'],
 
   examples: [

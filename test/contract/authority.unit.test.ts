@@ -29,6 +29,7 @@ const AGENT = [
   ...[
     'ack',
     'ack-cursor',
+    'ask',
     'broadcast',
     'claim-next',
     'complete-stage',
@@ -66,6 +67,7 @@ const OBSERVER = [
     'wait',
     'workflows',
   ],
+  ...['explain', 'logs', 'ps', 'questions', 'runs', 'sessions'],
 ]
 
 test('a verb that is in no list of this test is for operators', async () => {

@@ -4,7 +4,7 @@ create or replace function swarm.event_json(e swarm.execution_events) returns js
   select jsonb_strip_nulls(jsonb_build_object(
       'sequence', e.seq, 'payload_version', e.schema_version, 'timestamp', swarm.iso(e.created_at),
       'event_type', e.event_type, 'entity_id', e.entity_id, 'bead_id', e.bead_id, 'agent_id', e.agent_id,
-      'stage', e.stage, 'causation_id', e.causation_id, 'run_id', e.run_id, 'session_id', e.session_id,
+      'stage', e.stage, 'causation_id', e.causation_id, 'run_id', e.run_id, 'session_id', e.session_id, 'origin', e.origin, 'principal', e.principal,
       'diagnostics', case when e.diagnostics_category is not null then jsonb_build_object(
         'category', e.diagnostics_category, 'retryable', e.diagnostics_retryable,
         'next_command', e.diagnostics_next_command, 'detail', e.diagnostics_detail) end))
@@ -113,9 +113,9 @@ begin
   else
     update swarm.operations set reply = v_reply where repo_id = p_repo and key = p_key;
   end if;
-  insert into swarm.command_audit (repo_id, agent_id, cmd, rid, args, ok, ms, error_code)
+  insert into swarm.command_audit (repo_id, agent_id, cmd, rid, args, ok, ms, error_code, principal)
     values (p_repo, (p_args ->> 'agent_id')::integer, p_cmd, p_rid, swarm.audit_args(p_args), not v_reply ? 'refused',
-            extract(epoch from clock_timestamp() - p_start) * 1000, v_reply #>> '{refused,code}');
+            extract(epoch from clock_timestamp() - p_start) * 1000, v_reply #>> '{refused,code}', p_proc ->> 'principal');
   if random() < 0.002 then
     perform swarm.forget_operations();
   end if;

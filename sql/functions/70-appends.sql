@@ -28,17 +28,44 @@ begin
   return to_jsonb(v_replies);
 end $$;
 
+-- The types of events that swarm itself records, and will: names with these beginnings are not for clients.
+create or replace function swarm.is_system_type(p_type text) returns boolean language sql immutable as $$
+  select lower(p_type) in ('rate_limited', 'meltdown') or lower(p_type) ~ ('^(agent|artifact|bead|broadcast|budget|host|iteration|landing|leader'
+    || '|lease|lock|message|question|run|session|stage|token|transition|wave)_')
+$$;
+
+-- Whether a client may record this event: null, or the refusal.
+create or replace function swarm.check_event(p_repo text, a jsonb) returns jsonb language plpgsql stable as $$
+begin
+  if swarm.is_system_type(a ->> 'event_type') then
+    return swarm.refused('INVALID', format('events of the type %s are recorded by swarm alone', a ->> 'event_type'), null,
+      jsonb_build_object('kind', 'InvalidValue', 'field', 'event_type', 'got', a -> 'event_type',
+        'expected', 'progress, activity, state_change, pr_created or a name of your own that does not begin like those of swarm (bead_, stage_, run_, ...)'));
+  end if;
+  if a ? 'agent_id' and not exists (select from swarm.agent_state where repo_id = p_repo and agent_id = (a ->> 'agent_id')::integer) then
+    return swarm.unknown_agent(p_repo, (a ->> 'agent_id')::integer);
+  end if;
+  return null;
+end $$;
+
+-- What a client says of itself: marked as such. The time that it gives is its own word and stands in the payload; the log goes by the
+-- time of insertion.
 create or replace function swarm.do_record_event(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
 declare
-  d      jsonb := a -> 'diagnostics';
-  v_seq  bigint;
+  d          jsonb := a -> 'diagnostics';
+  v_refused  jsonb := swarm.check_event(p_repo, a);
+  v_seq      bigint;
 begin
+  if v_refused is not null then
+    return v_refused;
+  end if;
   insert into swarm.execution_events (event_type, entity_id, repo_id, bead_id, agent_id, stage, causation_id, run_id, session_id,
-      diagnostics_category, diagnostics_retryable, diagnostics_next_command, diagnostics_detail, payload, schema_version, created_at)
+      diagnostics_category, diagnostics_retryable, diagnostics_next_command, diagnostics_detail, payload, schema_version, origin, principal)
     values (a ->> 'event_type', a ->> 'entity_id', p_repo, a ->> 'bead_id', (a ->> 'agent_id')::integer, a ->> 'stage',
       a ->> 'causation_id', a ->> 'run_id', coalesce(a ->> 'session_id', p ->> 'holder'),
       d ->> 'category', (d ->> 'retryable')::boolean, d ->> 'next_command', d ->> 'detail',
-      coalesce(a -> 'payload', '{}'), coalesce((a ->> 'payload_version')::integer, 1), coalesce((a ->> 'timestamp')::timestamptz, clock_timestamp()))
+      coalesce(a -> 'payload', '{}') || jsonb_strip_nulls(jsonb_build_object('client_time', a -> 'timestamp')),
+      coalesce((a ->> 'payload_version')::integer, 1), 'client', p ->> 'principal')
     returning seq into v_seq;
   return jsonb_build_object('d', jsonb_build_object('sequence', v_seq));
 end $$;

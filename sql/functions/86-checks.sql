@@ -44,7 +44,7 @@ create or replace function swarm.invariants(p_repo text) returns jsonb language 
         count(*) filter (where event_type = 'state_change' and payload ->> 'from' = 'completed') as reopened,
         (array_agg(event_type order by seq desc))[1] as last
       from swarm.execution_events
-      where repo_id = p_repo and (event_type = 'transition_finalize'
+      where repo_id = p_repo and origin = 'system' and (event_type = 'transition_finalize'
         or event_type = 'state_change' and 'completed' in (payload ->> 'from', payload ->> 'to'))
       group by bead_id
   ), held as materialized (

@@ -12,7 +12,9 @@ declare
   v_audit    bigint := 0;
 begin
   select log_floor into v_floor from swarm.swarm_config for update;
-  select min(seq) into v_keep from swarm.execution_events where seq > v_floor and created_at >= v_before;
+  -- a time that is still to come is none of insertion: earlier versions took it from the client. A day is left to a clock that was set back
+  select min(seq) into v_keep from swarm.execution_events where seq > v_floor and created_at >= v_before
+    and created_at < clock_timestamp() + interval '1 day';
   v_upto := least(coalesce(v_keep - 1, (p ->> 'settled')::bigint), (p ->> 'settled')::bigint, v_floor + (p ->> 'rows')::bigint);
   if v_upto > v_floor then
     delete from swarm.execution_events where seq <= v_upto;

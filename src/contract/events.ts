@@ -21,6 +21,10 @@ export const eventRow = z.object({
   causation_id: z.string().optional(),
   run_id: z.string().optional(),
   session_id: z.string().optional(),
+  origin: z
+    .enum(['system', 'client'])
+    .describe('client: recorded by record-event, so it is what a client says'),
+  principal: z.string().optional().describe('whose token recorded it, like agent:3'),
   diagnostics: diagnostics.optional(),
   payload: z.json(),
 })

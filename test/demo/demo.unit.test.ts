@@ -28,6 +28,7 @@ const event = (event_type: string, fields: Partial<EventRow> = {}): EventRow => 
   payload_version: 1,
   timestamp: '2026-01-01T00:00:00.000Z',
   event_type,
+  origin: 'system',
   entity_id: fields.bead_id ?? 'x',
   payload: {},
   ...fields,

@@ -221,8 +221,8 @@ describe('what does not fit', () => {
   })
 
   test('an event that only looks like a broadcast or a message is sent as an event', async () => {
-    for (const type of ['broadcast_sent', 'message_sent'])
-      await ask('record-event', '--event-type', type, '--entity-id', type)
+    await database.sql`insert into swarm.execution_events (event_type, entity_id, repo_id)
+      select type, type, ${repo} from unnest('{broadcast_sent,message_sent}'::text[]) type`
     const stream = open('subscribe', '--from', 'beginning', '--until', 'idle:1ms')
     expect(await stream.end()).toBe(0)
     expect(stream.kind('event')).toMatchObject([

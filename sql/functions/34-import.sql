@@ -47,10 +47,12 @@ begin
           swarm.lasting(x.b -> 'metadata'));
 
   insert into swarm.bead_backlog (repo_id, bead_id, title, description, priority, status, bead_type, labels, metadata,
-      workflow, stage, created_at, updated_at, finished_at)
+      workflow, stage, verification_status, created_at, updated_at, finished_at)
     select p_repo, x.b ->> 'bead_id', x.b ->> 'title', x.b ->> 'description', x.b ->> 'priority', x.b ->> 'status',
       x.b ->> 'bead_type', swarm.texts(x.b -> 'labels'), x.b -> 'metadata',
       'default', case when x.b ->> 'status' = 'completed' then 'done' else v_stage end,
+      -- That it is done is what the file says: nothing here has seen it.
+      case when x.b ->> 'status' = 'completed' then 'claimed' else 'unverified' end,
       coalesce((x.b ->> 'created_at')::timestamptz, v_now), coalesce((x.b ->> 'updated_at')::timestamptz, v_now),
       case when not swarm.is_open(x.b ->> 'status') then coalesce((x.b ->> 'finished_at')::timestamptz, v_now) end
     from jsonb_array_elements(a -> 'beads') with ordinality x(b, n) join unnest(v_new) i on i = x.b ->> 'bead_id' order by n;

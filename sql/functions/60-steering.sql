@@ -153,25 +153,29 @@ begin
     jsonb_build_object('from', b.status, 'to', 'pending'));
 end $$;
 
+-- Goes no further than the first stage with a gate that the bead has not passed; the reply then says what was asked for.
 create or replace function swarm.do_reopen(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
 declare
   b        swarm.bead_backlog;
+  v_asked  text;
   v_stage  text;
 begin
   select * into b from swarm.bead_backlog where repo_id = p_repo and bead_id = a ->> 'bead_id' for no key update;
   if not found then
     return swarm.unknown_bead(p_repo, a ->> 'bead_id');
   end if;
-  v_stage := coalesce(a ->> 'stage', case when b.stage = 'done' or not swarm.is_open(b.status)
+  v_asked := coalesce(a ->> 'stage', case when b.stage = 'done' or not swarm.is_open(b.status)
     then swarm.first_stage(p_repo, b.workflow) else b.stage end);
-  if not exists (select from swarm.workflow_stages where repo_id = p_repo and name = b.workflow and stage = v_stage) then
-    return swarm.refused('CONFLICT', format('workflow %s has no stage %s', b.workflow, v_stage), 'stage',
-      jsonb_build_object('field', 'stage', 'got', v_stage), jsonb_build_object('cmd', 'workflows'));
+  if not exists (select from swarm.workflow_stages where repo_id = p_repo and name = b.workflow and stage = v_asked) then
+    return swarm.refused('CONFLICT', format('workflow %s has no stage %s', b.workflow, v_asked), 'stage',
+      jsonb_build_object('field', 'stage', 'got', v_asked), jsonb_build_object('cmd', 'workflows'));
   end if;
   if b.status in ('pending', 'in_progress') then
     return swarm.refused('CONFLICT', format('bead %s is %s already', b.bead_id, b.status), 'claim',
       jsonb_build_object('status', b.status), jsonb_build_object('cmd', 'show', 'bead_id', b.bead_id));
   end if;
+  v_stage := swarm.allowed_stage(b, v_asked);
   perform swarm.reopen_bead(b, v_stage, a ->> 'feedback');
-  return jsonb_build_object('d', jsonb_build_object('bead_id', b.bead_id, 'status', 'pending', 'stage', v_stage, 'was', b.status));
+  return jsonb_build_object('d', jsonb_strip_nulls(jsonb_build_object('bead_id', b.bead_id, 'status', 'pending', 'stage', v_stage,
+    'asked', case when v_asked <> v_stage then v_asked end, 'was', b.status)));
 end $$;

@@ -11,13 +11,19 @@ export default defineCommand({
     bead_id: beadId,
     stage: stageName
       .optional()
-      .describe('where to go on; the first stage for a finished bead, else the one it is at'),
+      .describe(
+        'where to go on, at most the first stage whose gate is not passed; for a finished bead the first stage, else the one it is at',
+      ),
     feedback: text(LIMITS.feedback).optional().describe('what the next attempt must know'),
   }),
   output: z.object({
     bead_id: z.string(),
     status: z.literal('pending'),
     stage: z.string(),
+    asked: z
+      .string()
+      .optional()
+      .describe('the stage that was asked for, where a gate before it is not passed'),
     was: z.string().describe('the status before'),
   }),
   effect: 'write',

@@ -68,7 +68,7 @@ describe('a table', () => {
 
   it('has no colours unless asked, and obeys no control character of the data', () => {
     const evil = 'a\u001b[31mred\u0007\nnext\u202e'
-    expect(show([{ t: evil }]).join('|')).toBe('t|a\\x1b[31mred\\x07↵ next')
+    expect(show([{ t: evil }]).join('|')).toBe('t|a\\x1b[31mred\\x07↵ next\\u202e')
     expect(show({ t: 'x' }, 80, true)[0]).toContain('\u001b[2m')
   })
 })
@@ -88,5 +88,7 @@ describe('widths', () => {
     expect([cut('abcdef', 4), cut('日本語', 4), cut('abc', 3)]).toEqual(['abc…', '日…', 'abc'])
   })
 
+  it('show C1 controls and marks of direction instead of obeying them', () =>
+    expect(oneLine('a\u009b31mb\u202ec\u2066d\u200fe')).toBe('a\\x9b31mb\\u202ec\\u2066d\\u200fe'))
   it('leave one line', () => expect(oneLine('a\r\nb\tc\u0000')).toBe('a↵ b c\\x00'))
 })

@@ -35,11 +35,14 @@ export function pad(text: string, width: number, side: 'left' | 'right'): string
   return side === 'left' ? blanks + text : text + blanks
 }
 
-/** Text on one line, with no control character left that a terminal would obey. */
+/** Marks that turn the direction of what follows: text could look like another. */
+const BIDI = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g
+
+/** Text on one line, with no control character (C0, C1) and no mark of direction left that a terminal would obey: they are shown. */
 export function oneLine(text: string): string {
   return text
     .replace(/\r?\n/g, '↵ ')
     .replace(/\t/g, ' ')
     .replace(/\p{Cc}/gu, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`)
-    .replace(/[\u202a-\u202e\u2066-\u2069]/g, '')
+    .replace(BIDI, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }

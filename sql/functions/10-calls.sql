@@ -127,10 +127,10 @@ declare
   v_key  text := substr(p_prior.key, strpos(p_prior.key, E'\n') + 1);
 begin
   if p_prior.key is null then
-    return swarm.refused('CONFLICT', 'the first send of this key was refused while this one waited; send it again', 'claim');
+    return swarm.refused('CONFLICT', 'the first send of this key was refused while this one waited; send it again', 'request');
   end if;
   if p_prior.body_hash <> p_hash then
-    return swarm.refused('CONFLICT', format('the key %s was used for another request (%s)', v_key, p_prior.cmd), 'claim',
+    return swarm.refused('CONFLICT', format('the key %s was used for another request (%s)', v_key, p_prior.cmd), 'request',
       jsonb_build_object('field', 'idem', 'idem', v_key, 'cmd', p_prior.cmd, 'used_at', swarm.iso(p_prior.created_at)));
   end if;
   return p_prior.reply || jsonb_build_object('replayed', true);

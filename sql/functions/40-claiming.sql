@@ -205,7 +205,7 @@ begin
       return swarm.claim_json(b, v_lease, false);
     end if;
   end if;
-  if (a ->> 'require')::boolean then
+  if coalesce((p ->> 'require')::boolean, (a ->> 'require')::boolean) then
     return swarm.refused('NOTFOUND', 'there is no bead to claim', null,
       (swarm.none_json(p_repo, v_agent.role is not null or v_labels is not null or v_types is not null) -> 'd') - 'bead',
       jsonb_build_object('cmd', 'status'));

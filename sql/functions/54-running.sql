@@ -19,6 +19,8 @@ begin
   end if;
   select * into b from swarm.bead_backlog where repo_id = p_repo and bead_id = v_hold ->> 'bead_id';
   return (swarm.claim_json(b, (select lease_ms from swarm.bead_claims where repo_id = p_repo and bead_id = b.bead_id), true) -> 'd')
+    || jsonb_build_object('attempt_id', (select id from swarm.stage_history
+        where repo_id = p_repo and bead_id = b.bead_id and status = 'started' order by id desc limit 1))
     || coalesce((select jsonb_strip_nulls(jsonb_build_object('gate', s.gate, 'timeout_ms', s.timeout_ms))
         from swarm.workflow_stages s where s.repo_id = p_repo and s.name = b.workflow and s.stage = b.stage), '{}')
     || coalesce((select jsonb_build_object('qa', jsonb_build_object('gate', s.gate, 'timeout_ms', s.timeout_ms))
@@ -128,7 +130,8 @@ begin
     || jsonb_build_object('status', b.status, 'next_stage', b.stage)));
 end $$;
 
--- Evidence of a gate that swarm ran, stored with the running attempt; decides nothing. `p`: evidence, ran.
+-- Evidence of a gate that swarm ran, stored with the attempt in which it began, and only while that runs; decides nothing. `p`: bead_id,
+-- fence, attempt_id, evidence, ran.
 create or replace function swarm.do_qa(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
 declare
   v_hold     jsonb := swarm.hold(p_repo, a, p || '{"cmd": "qa"}');
@@ -139,6 +142,12 @@ begin
   end if;
   select * into v_history from swarm.stage_history
     where repo_id = p_repo and bead_id = v_hold ->> 'bead_id' and status = 'started' order by id desc limit 1;
+  if v_history.id is distinct from (p ->> 'attempt_id')::bigint then
+    return swarm.refused('CONFLICT', format('bead %s is at attempt %s of stage %s now, which is not the one in which the gate was begun',
+        v_hold ->> 'bead_id', v_history.attempt_number, v_history.stage), 'stage',
+      jsonb_build_object('bead_id', v_hold ->> 'bead_id', 'current', v_history.stage),
+      jsonb_build_object('cmd', 'show', 'bead_id', v_hold ->> 'bead_id'));
+  end if;
   if swarm.store_artifact(p_repo, v_history.id, 'quality_gate_report', p #>> '{evidence,output}', (p -> 'evidence') - 'output', 'verified') then
     perform swarm.emit(p_repo, 'artifact_stored', v_history.bead_id, v_history.bead_id, v_history.agent_id, v_history.stage,
       jsonb_build_object('artifact_type', 'quality_gate_report', 'trust', 'verified'));

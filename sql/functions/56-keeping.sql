@@ -7,7 +7,7 @@ declare
   v_lease  integer;
   v_bead   text := coalesce(a ->> 'bead_id', p ->> 'bead_id');
 begin
-  if v_bead is null and not exists (select from swarm.bead_claims
+  if v_bead is null and not a ? 'fence' and not exists (select from swarm.bead_claims
       where repo_id = p_repo and claimed_by = v_agent and status = 'in_progress') then
     update swarm.agent_state set last_update = clock_timestamp() where repo_id = p_repo and agent_id = v_agent;
     if not found then
@@ -70,6 +70,10 @@ begin
     return swarm.refused('CONFLICT', format('bead %s is at stage %s; only this stage or an earlier one can be started again, not %s', b.bead_id, b.stage, v_stage),
       'stage', jsonb_build_object('field', 'stage', 'got', v_stage, 'current', b.stage, 'nearest', b.stage),
       jsonb_build_object('cmd', 'show', 'bead_id', b.bead_id));
+  end if;
+  if v_stage <> b.stage and not swarm.may_do(p_repo, b.workflow, v_stage, (select role from swarm.agent_state where repo_id = p_repo and agent_id = v_agent)) then
+    return swarm.refused('CONFLICT', format('stage %s of bead %s is not for the role of agent %s', v_stage, b.bead_id, v_agent), 'stage',
+      jsonb_build_object('field', 'stage', 'got', v_stage, 'current', b.stage), jsonb_build_object('cmd', 'workflows'));
   end if;
   update swarm.stage_history set status = 'error', result = 'noop', completed_at = clock_timestamp(),
       duration_ms = greatest(0, extract(epoch from clock_timestamp() - started_at) * 1000)

@@ -2,7 +2,7 @@ import * as z from 'zod'
 import { type CommandContext, defineCommand } from '../contract/command.ts'
 import { agentId, label, leaseMs, nothingToDo, text, unread, waitMs } from '../contract/fields.ts'
 import { waitUntil } from '../runtime/wait.ts'
-import { write } from '../runtime/write.ts'
+import { isHeld, writeOrReplay } from '../runtime/write.ts'
 
 const LEASE_RENEWED_MS = 60_000
 const LEASE_MS = 900_000
@@ -29,18 +29,21 @@ const output = z.object({
 })
 type Claim = z.output<typeof output>
 
+const input = z.strictObject({
+  agent_id: agentId,
+  labels: z.array(label).min(1).max(64).optional().describe('only beads with all of these labels'),
+  bead_types: z.array(text(64)).min(1).max(64).optional().describe('only beads of one of these types'),
+  lease_ms: leaseMs.optional().describe('60,000 when this process renews it, else 900,000'),
+  wait_ms: waitMs.optional(),
+  require: z.boolean().optional().describe('answer NOTFOUND instead of a null bead'),
+})
+type Input = z.output<typeof input>
+
 export default defineCommand({
   name: 'claim-next',
   group: 'loop',
   summary: 'take the first ready bead; it starts its current stage',
-  input: z.strictObject({
-    agent_id: agentId,
-    labels: z.array(label).min(1).max(64).optional().describe('only beads with all of these labels'),
-    bead_types: z.array(text(64)).min(1).max(64).optional().describe('only beads of one of these types'),
-    lease_ms: leaseMs.optional().describe('60,000 when this process renews it, else 900,000'),
-    wait_ms: waitMs.optional(),
-    require: z.boolean().optional().describe('answer NOTFOUND instead of a null bead'),
-  }),
+  input,
   output,
   effect: 'write',
   role: 'agent',
@@ -69,8 +72,8 @@ export default defineCommand({
   ],
   waits: (input) => (input.wait_ms ?? 0) > 0,
   async run(ctx, input): Promise<Claim> {
-    const { wait_ms = 0, require, ...args } = input
-    const claim = (last: boolean) => claimOnce(ctx, last && require ? { ...args, require } : args)
+    const { wait_ms = 0, require = false } = input
+    const claim = (last: boolean) => claimOnce(ctx, input, last && require)
     /** The answer if it ends the wait: a bead, or that there will be none. */
     const settle = async (answer: Claim) => {
       if (answer.bead || !isFinished(answer)) return answer.bead ? answer : undefined
@@ -95,18 +98,26 @@ export default defineCommand({
 
 async function claimOnce(
   ctx: CommandContext,
-  args: { readonly agent_id: number; readonly require?: boolean },
+  { wait_ms: _, ...args }: Input,
+  require: boolean,
 ): Promise<Claim> {
-  const claim = await write<Claim>(ctx, 'claim-next', args, {
+  // a wait asks several times under one key: what differs between the times is no part of the operation
+  const { d: claim, replayed } = await writeOrReplay<Claim>(ctx, 'claim-next', args, {
+    require,
     lease_ms: ctx.renews ? LEASE_RENEWED_MS : LEASE_MS,
     ...(speaksFor(ctx, args.agent_id) ? { holder: ctx.env.SWARM_HOLDER } : {}),
   })
   if (claim.bead && claim.fence !== undefined && claim.lease_ms !== undefined) {
+    const { agent_id } = args
+    const made = { bead_id: claim.bead.bead_id, fence: claim.fence }
+    const gone = replayed && !(await isHeld(ctx, agent_id, made))
+    // the claim of an earlier send may have ended, and there may be a later one
+    if (gone && ctx.holdings.get(ctx.repo, agent_id)) return claim
     ctx.holdings.set({
+      ...made,
+      ...(gone ? { lost: true as const } : {}),
       repo: ctx.repo,
-      agent_id: args.agent_id,
-      bead_id: claim.bead.bead_id,
-      fence: claim.fence,
+      agent_id,
       lease_ms: claim.lease_ms,
       since: performance.now(),
     })

@@ -71,11 +71,8 @@ export default defineCommand({
       out: { transition: 'advance', stage: 'implement', attempt: 1, kept: true },
     },
   ],
-  async run(ctx, input) {
-    const d = await holderWrite<z.output<typeof output>>(ctx, 'complete-stage', input)
-    if (!d.kept) ctx.holdings.delete(ctx.repo, input.agent_id)
-    return d
-  },
+  run: (ctx, input) =>
+    holderWrite<z.output<typeof output>>(ctx, 'complete-stage', input, {}, { ended: ({ kept }) => !kept }),
   dry: async (_ctx, input) => [
     `complete ${input.stage ?? 'the current stage'} of ${input.bead_id ?? 'the held bead'} as ${input.outcome}`,
   ],

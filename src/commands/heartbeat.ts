@@ -31,6 +31,7 @@ export default defineCommand({
       out: { bead_id: 'api', lease_ms: '$int' },
     },
   ],
-  run: (ctx, input) => holderWrite<z.output<typeof output>>(ctx, 'heartbeat', input),
+  run: (ctx, input) =>
+    holderWrite<z.output<typeof output>>(ctx, 'heartbeat', input, {}, { leaseMs: (d) => d.lease_ms }),
   dry: async (_ctx, input) => [`renew the claim of agent ${input.agent_id}`],
 })

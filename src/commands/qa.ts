@@ -61,6 +61,7 @@ export default defineCommand({
     return holderWrite<Output>(ctx, 'qa', input, {
       bead_id: ran.bead_id,
       fence: work.fence,
+      attempt_id: work.attempt_id,
       evidence,
       ran: { ran },
     })

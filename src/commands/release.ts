@@ -31,10 +31,6 @@ export default defineCommand({
       out: { bead_id: 'api', status: 'blocked' },
     },
   ],
-  async run(ctx, input) {
-    const d = await holderWrite<z.output<typeof output>>(ctx, 'release', input)
-    ctx.holdings.delete(ctx.repo, input.agent_id)
-    return d
-  },
+  run: (ctx, input) => holderWrite<z.output<typeof output>>(ctx, 'release', input, {}, { ended: () => true }),
   dry: async (_ctx, input) => [`release ${input.bead_id ?? 'the held bead'} to ${input.to ?? 'pending'}`],
 })

@@ -110,15 +110,16 @@ async function runOnce(ctx: CommandContext, input: Input): Promise<Output> {
     return { ran: null, reason: stageRun.stopped }
   }
   const { ran } = stageRun
-  const d = await holderWrite<Output>(ctx, 'run-once', input, {
+  const proc = {
+    bead_id: work.bead.bead_id,
+    fence: work.fence,
     ran,
     attempt: work.attempt,
     verified: ran.gate,
     ...(ctx.renews ? {} : { lease_ms: input.lease_ms ?? LEFT_LEASE_MS }),
     complete: completionOf(input.agent_id, work, stageRun),
-  })
-  if (!d.kept) ctx.holdings.delete(ctx.repo, input.agent_id)
-  return d
+  }
+  return holderWrite<Output>(ctx, 'run-once', input, proc, { ended: (d) => !d.kept })
 }
 
 async function release(

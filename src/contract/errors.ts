@@ -18,7 +18,7 @@ export const ERRORS = {
     summary: 'a fault in swarm or in the database, not in the request',
   },
   CONFLICT: {
-    exits: { claim: 4, stage: 6 },
+    exits: { claim: 4, stage: 6, request: 4 },
     retryable: false,
     summary: 'the state has moved on: somebody else holds it, the fence is old, or the stage is another',
   },

@@ -1,3 +1,4 @@
+import type { CommandContext } from '../contract/command.ts'
 import type { Holding, Holdings } from '../contract/context.ts'
 
 /** The claims of one process on one database. An agent holds at most one bead. */
@@ -40,4 +41,24 @@ export function overlayHoldings(base: Holdings): Holdings & { commit(): void } {
       for (const change of changes.splice(0)) change()
     },
   }
+}
+
+/** A claim as far as a write needs it. */
+export type Claim = Pick<Holding, 'bead_id' | 'fence'>
+
+/**
+ * The claim that this process acts under for an agent: the last one it made itself, else the one under which `swarm` runs it as a
+ * command (`SWARM_AGENT_ID`, `SWARM_BEAD_ID`, `SWARM_FENCE`).
+ */
+export function ownClaim(
+  { env, holdings, repo }: Pick<CommandContext, 'env' | 'holdings' | 'repo'>,
+  agentId: number,
+): Claim | undefined {
+  const held = holdings.get(repo, agentId)
+  if (held) return held
+  const { SWARM_AGENT_ID, SWARM_BEAD_ID, SWARM_FENCE, SWARM_REPO } = env
+  if (SWARM_AGENT_ID !== String(agentId) || SWARM_REPO !== repo || !SWARM_BEAD_ID) return undefined
+  return /^[1-9]\d{0,15}$/.test(SWARM_FENCE ?? '')
+    ? { bead_id: SWARM_BEAD_ID, fence: Number(SWARM_FENCE) }
+    : undefined
 }

@@ -101,7 +101,7 @@ async function run(
       cwd: ctx.cwd,
       env: environment(ctx, agentId, work, withDatabase),
       withDatabase,
-      input: `${JSON.stringify({ ...work, gate: undefined, qa: undefined, timeout_ms: undefined })}\n`,
+      input: `${JSON.stringify({ ...work, attempt_id: undefined, gate: undefined, qa: undefined, timeout_ms: undefined })}\n`,
       timeoutMs,
       maxOutputBytes: STORED_BYTES,
       graceMs: GRACE_MS,

@@ -89,7 +89,7 @@ function factsOf(runs: readonly StageRun[]) {
   const decided = runs.at(-1)?.ran
   return {
     exit_code: command?.exit_code,
-    ...(command && command.ended !== 'exited' ? { ended: command.ended } : {}),
+    ...(decided && decided.ended !== 'exited' ? { ended: decided.ended } : {}),
     ...(gate ? { gate: gate.outcome } : {}),
     ...(decided && decided.outcome !== 'passed' ? { output: decided.output } : {}),
   }

@@ -1,5 +1,5 @@
 import { connect, type Socket } from 'node:net'
-import type { ConnectOptions, HostPort } from './url.ts'
+import { type ConnectOptions, type HostPort, isThisHost } from './url.ts'
 
 /** The cancel request of the Postgres protocol: length, code, pid, secret. */
 const CANCEL_CODE = 80_877_102
@@ -114,8 +114,12 @@ export class Connector {
       socket.once('connect', () => {
         socket.setNoDelay(true)
         if (!this.#referenced) socket.unref()
-        // the driver reads `host` for the name in the certificate
-        Object.assign(socket, { host: address.host, port: address.port })
+        // the driver reads `host` for the name in the certificate; `clearText` is for its patch
+        Object.assign(socket, {
+          host: address.host,
+          port: address.port,
+          clearText: isThisHost(address.host),
+        })
         this.#latest = socket
         settle(() => resolve(socket))
       })

@@ -4,7 +4,7 @@ import type { Listener } from './listener.ts'
 import { Notifier } from './notifier.ts'
 import { Pool } from './pool.ts'
 import { persist, Stopped } from './retry.ts'
-import type { ConnectTarget } from './target.ts'
+import type { ConnectTarget, UrlTarget } from './target.ts'
 import { TransactionDatabase } from './transaction-database.ts'
 import { parseUrl } from './url.ts'
 import { appendCalls, groupCalls, runAndWake, runCall } from './writes.ts'
@@ -23,7 +23,7 @@ export interface DatabaseOptions {
   /** Connections at most, 2 or more; 4 by default. They are made on demand and closed when idle. */
   readonly max?: number
   /** Where to LISTEN when the database is behind a pooler in transaction mode. */
-  readonly listenUrl?: string
+  readonly listen?: UrlTarget
   /** Random id of this process; it names the connections. */
   readonly holder: string
   readonly onWarn?: (message: string) => void
@@ -190,10 +190,10 @@ class PooledDatabase implements OpenDatabase {
   }
 
   async #makeListener(): Promise<Listener> {
-    const { listenUrl, connectTimeoutMs, holder, onWarn } = this.#options
+    const { listen, connectTimeoutMs, holder, onWarn } = this.#options
     const { Listener: Listening } = await import('./listener.ts')
     this.#listening = new Listening({
-      connect: listenUrl === undefined ? await this.#pool.connectOptions() : parseUrl(listenUrl),
+      connect: listen === undefined ? await this.#pool.connectOptions() : parseUrl(listen.url, listen),
       connectTimeoutMs,
       holder,
       probe: async (channel) => {
@@ -245,6 +245,11 @@ class PooledDatabase implements OpenDatabase {
 
   async #fail(error: unknown, call?: WriteCall): Promise<never> {
     if (!(error instanceof Stopped)) throw error
-    throw explain(error.failure, { shown: this.#pool.shown, unknown: error.unknown, call })
+    throw explain(error.failure, {
+      shown: this.#pool.shown,
+      withheld: this.#pool.withheld,
+      unknown: error.unknown,
+      call,
+    })
   }
 }

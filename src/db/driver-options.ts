@@ -33,7 +33,8 @@ export function driverOptions(options: ClientOptions, connector: Connector): pos
     host: first?.host ?? 'localhost',
     port: first?.port ?? 5432,
     user: connect.user,
-    password: connect.password ?? '',
+    // a function: for an empty text the driver would take PGPASSWORD
+    password: () => connect.password ?? '',
     database: connect.database,
     ssl: tlsOptions(connect),
     sslnegotiation: connect.tls.direct ? 'direct' : null,

@@ -11,9 +11,15 @@ const RAISED_REFUSAL = 'SW001'
 /** Of the server's own text, in characters. */
 const LONGEST_TEXT = 2_000
 
+/** Why a password that the user has set did not go to the server. */
+const WITHHELD =
+  '. PGPASSWORD is not sent to a server that a configuration file names: put the URL into DATABASE_URL, or the password into it'
+
 export interface About {
   /** The database, as it may be shown. */
   readonly shown: string
+  /** True when a password of the environment was not used, since the URL stood in a file. */
+  readonly withheld?: boolean
   /** True when the statement may have been done. */
   readonly unknown: boolean
   /** The write it was, so that the same can be sent again. */
@@ -75,7 +81,7 @@ export function explain(failure: Failure, about: About): SwarmError {
     case 'contention':
       return make('BUSY', 'others kept changing the same rows until the deadline', { ...again })
     case 'denied':
-      return make('UNAUTHORIZED', `${shown} refused: ${text}`, doctor)
+      return make('UNAUTHORIZED', `${shown} refused: ${text}${about.withheld ? WITHHELD : ''}`, doctor)
     case 'schema':
       return make('DEPENDENCY', `the database has no swarm schema, or an older one: ${text}`, {
         fix: { cmd: 'init-db' },

@@ -44,6 +44,11 @@ export class Pool {
     return this.#connect?.shown ?? 'the database'
   }
 
+  /** True when a password of the environment was not used, since the URL stood in a file. */
+  get withheld(): boolean {
+    return this.#connect?.withheld ?? false
+  }
+
   get hosts(): number {
     return this.#connect?.targetSessionAttrs ? this.#connect.hosts.length : 1
   }
@@ -68,7 +73,8 @@ export class Pool {
       this.#opening = undefined
     })
     this.#target = await this.#opening
-    this.#connect = this.#target.kind === 'url' ? parseUrl(this.#target.url) : embeddedOptions(this.#target)
+    this.#connect =
+      this.#target.kind === 'url' ? parseUrl(this.#target.url, this.#target) : embeddedOptions(this.#target)
     return this.#connect
   }
 
@@ -139,6 +145,7 @@ function embeddedOptions({ host, port, user, database }: EmbeddedAddress): Conne
     applicationName: undefined,
     startupOptions: undefined,
     targetSessionAttrs: undefined,
+    withheld: false,
     shown: 'the embedded server',
   }
 }

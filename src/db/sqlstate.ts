@@ -84,7 +84,7 @@ function kindOf(code: string, severity: string, message: string, sent: boolean):
   if (AWAY.has(code)) return sent && code === 'CONNECT_TIMEOUT' ? 'lost' : 'away'
   if (LOST.has(code) || code.startsWith('08') || severity === 'FATAL' || severity === 'PANIC')
     return sent ? 'lost' : 'away'
-  if (isTls(code)) return 'tls'
+  if (isTls(code) || code === 'CLEAR_TEXT_PASSWORD') return 'tls'
   return 'other'
 }
 

@@ -5,6 +5,8 @@ export interface UrlTarget {
   readonly kind: 'url'
   /** Holds the password: never show it. */
   readonly url: string
+  /** True when it stood in a file of a working copy: no password of the environment goes where such a URL says. */
+  readonly fromFile?: boolean
 }
 
 export interface EmbeddedAddress {

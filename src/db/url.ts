@@ -11,6 +11,8 @@ export interface ConnectOptions {
   readonly user: string
   readonly password: string | undefined
   readonly database: string
+  /** True when the environment has a password that was not taken, since the URL stood in a file. */
+  readonly withheld: boolean
   readonly tls: TlsOptions
   /** Named prepared statements; off behind a pooler that cannot keep them. */
   readonly prepare: boolean
@@ -27,6 +29,13 @@ export interface ConnectOptions {
 export interface HostPort {
   readonly host: string
   readonly port: number
+}
+
+/** Where a URL comes from, and the environment that completes it. */
+export interface UrlContext {
+  readonly env?: Env
+  /** True when it stood in a file of a working copy, which somebody else may have written. */
+  readonly fromFile?: boolean
 }
 
 export interface TlsOptions {
@@ -83,10 +92,14 @@ const IGNORED = [
 /**
  * Reads a `postgres://` URL as libpq does: several hosts, Unix sockets (`postgres:///db?host=/dir`, `postgres://user@%2Fdir/db`),
  * IPv6 in brackets, `sslmode`. What the URL leaves out comes from PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE and PGSSLMODE.
- * `prepare=false` and `pgbouncer=true` are ours. TLS is preferred, but off on this machine, unless `sslmode` says otherwise.
+ * A URL of a file gets no password from there. `prepare=false` and `pgbouncer=true` are ours. TLS is off on this machine and
+ * required elsewhere, unless `sslmode` says otherwise.
  * Throws INVALID (configuration); the message never holds the URL's secrets.
  */
-export function parseUrl(url: string, env: Env = process.env): ConnectOptions {
+export function parseUrl(
+  url: string,
+  { env = process.env, fromFile = false }: UrlContext = {},
+): ConnectOptions {
   const parts = /^postgres(?:ql)?:\/\/([^/?]*)(?:\/([^?]*))?(?:\?(.*))?$/is.exec(url.trim())
   if (!parts) throw invalid('it must start with postgres://')
   const [, authority = '', path = '', query = ''] = parts
@@ -94,12 +107,14 @@ export function parseUrl(url: string, env: Env = process.env): ConnectOptions {
   const at = authority.lastIndexOf('@')
   const [, user = '', password] = /^([^:]*)(?::(.*))?$/s.exec(at === -1 ? '' : authority.slice(0, at)) ?? []
   const hosts = parseHosts(authority.slice(at + 1), params, env)
+  const own = params.get('password') ?? (password === undefined ? undefined : decode(password))
   const name = params.get('user') || decode(user) || env.PGUSER || osUser(env)
   const pooled = params.get('pgbouncer') === 'true'
   return {
     hosts,
     user: name,
-    password: params.get('password') ?? (password === undefined ? env.PGPASSWORD : decode(password)),
+    password: own ?? (fromFile ? undefined : env.PGPASSWORD),
+    withheld: fromFile && own === undefined && Boolean(env.PGPASSWORD),
     database: params.get('dbname') || decode(path) || env.PGDATABASE || name,
     tls: parseTls(params, hosts, env),
     prepare: !pooled && !['false', '0'].includes(params.get('prepare') ?? ''),
@@ -188,7 +203,8 @@ function tlsMode(
   switch (asked) {
     case undefined:
     case '':
-      return hosts.every(({ host }) => isLoopback(host)) ? 'disable' : 'prefer'
+      if (hosts.every(({ host }) => isThisHost(host))) return 'disable'
+      return rootCert ? 'verify-ca' : 'require'
     case 'disable':
     case 'false':
       return 'disable'
@@ -209,8 +225,9 @@ function tlsMode(
   }
 }
 
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host.startsWith('127.') || host.startsWith('/')
+/** True for a loopback address, `localhost` and the directory of a Unix socket: what is sent there leaves this machine on no wire. */
+export function isThisHost(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host) || host.startsWith('/')
 }
 
 function osUser(env: Env): string {

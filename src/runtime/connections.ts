@@ -62,7 +62,7 @@ export function createConnections(holder: string): Connections {
         import('../logger.ts').then(({ getLogger }) => getLogger().warn({}, message)).catch(() => {})
       },
       ...(root?.config.statement_timeout_ms ? { statementTimeoutMs: root.config.statement_timeout_ms } : {}),
-      ...(target.listenUrl ? { listenUrl: target.listenUrl } : {}),
+      ...(target.listen ? { listen: target.listen } : {}),
     })
     return { db, database, held: known, users: 0 }
   }

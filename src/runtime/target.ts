@@ -3,7 +3,7 @@ import type { CommandContext } from '../contract/command.ts'
 import type { Root } from '../contract/context.ts'
 import { SwarmError } from '../contract/errors.ts'
 import { rememberUrl } from '../contract/secrets.ts'
-import type { ConnectTarget } from '../db/database.ts'
+import type { ConnectTarget, UrlTarget } from '../db/database.ts'
 import { parseUrl } from '../db/url.ts'
 
 export interface TargetRequest {
@@ -17,7 +17,7 @@ export interface ResolvedTarget {
   /** Equal for requests that go to the same database, whoever asks and however long connecting may take. */
   readonly database: string
   readonly connectTimeoutMs: number
-  readonly listenUrl: string | undefined
+  readonly listen: UrlTarget | undefined
   readonly open: () => Promise<ConnectTarget>
 }
 
@@ -25,29 +25,32 @@ const DEFAULT_CONNECT_TIMEOUT_MS = 3_000
 
 /**
  * Where the database is: `database_url` in the request, `DATABASE_URL`, `.swarm/config.toml`, then the embedded server of the
- * root. The connect timeout likewise: request, `SWARM_DB_CONNECT_TIMEOUT_MS`, configuration, 3,000 ms.
+ * root. The target says whether its URL is of a file. The connect timeout likewise: request, `SWARM_DB_CONNECT_TIMEOUT_MS`, configuration, 3,000 ms.
  */
 export function resolveTarget(
   request: TargetRequest,
   env: CommandContext['env'],
   root: Root | null,
 ): ResolvedTarget {
-  const url = request.database_url ?? (env.DATABASE_URL || undefined) ?? root?.config.database_url
+  const given = request.database_url ?? (env.DATABASE_URL || undefined)
+  const url = given ?? root?.config.database_url
+  const fromFile = given === undefined
   const connectTimeoutMs =
     request.connect_timeout_ms ??
     timeoutFromEnv(env) ??
     root?.config.connect_timeout_ms ??
     DEFAULT_CONNECT_TIMEOUT_MS
-  const listenUrl = env.SWARM_LISTEN_URL || root?.config.listen_url
-  if (listenUrl) rememberUrl(listenUrl)
+  const listen = listenTarget(env, root)
+  if (listen) rememberUrl(listen.url)
   if (url !== undefined) {
     rememberUrl(url)
     return {
-      key: url,
+      // who named it decides which password may go there
+      key: fromFile ? `file ${url}` : url,
       database: databaseOf(url),
       connectTimeoutMs,
-      listenUrl,
-      open: async () => ({ kind: 'url', url }),
+      listen,
+      open: async () => ({ kind: 'url', url, fromFile }),
     }
   }
   if (!root) throw noRoot()
@@ -57,9 +60,15 @@ export function resolveTarget(
     key: swarmDir,
     database: swarmDir,
     connectTimeoutMs,
-    listenUrl,
+    listen,
     open: async () => (await import('../embedded/target.ts')).embeddedTarget(swarmDir, idleStopMs),
   }
+}
+
+function listenTarget(env: CommandContext['env'], root: Root | null): UrlTarget | undefined {
+  if (env.SWARM_LISTEN_URL) return { kind: 'url', url: env.SWARM_LISTEN_URL, fromFile: false }
+  const url = root?.config.listen_url
+  return url ? { kind: 'url', url, fromFile: true } : undefined
 }
 
 /** Hosts and name of a database. A URL that cannot be used stands for itself: connecting to it says what is wrong. */

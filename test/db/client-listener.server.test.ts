@@ -208,7 +208,7 @@ describe('waitForChange', () => {
   it('is told through SWARM_LISTEN_URL when the database is behind a pooler', async () => {
     const db = openDatabase(
       { kind: 'url', url: `${server.url}?pgbouncer=true` },
-      { connectTimeoutMs: 2_000, holder: 'direct', listenUrl: server.url },
+      { connectTimeoutMs: 2_000, holder: 'direct', listen: { kind: 'url', url: server.url } },
     )
     opened.push(db)
     await listening(await warm(db))

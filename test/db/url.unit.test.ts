@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { SwarmError } from '../../src/contract/errors.ts'
-import { connectOptions, maskSecrets, maskUrl, parseUrl } from '../../src/db/url.ts'
+import { connectOptions, isThisHost, maskSecrets, maskUrl, parseUrl } from '../../src/db/url.ts'
 
 const ENV = { USER: 'someone' }
 const parse = (url: string, env: Record<string, string> = {}) =>
-  parseUrl(url, { ...ENV, PGUSER: 'me', ...env })
+  parseUrl(url, { env: { ...ENV, PGUSER: 'me', ...env } })
 
 describe('parseUrl', () => {
   it('reads every part', () => {
@@ -62,12 +62,41 @@ describe('parseUrl', () => {
     expect(parse('postgres://u@h/x', { PGDATABASE: 'y' }).database).toBe('x')
   })
 
+  it('takes no password from the environment for a URL that stood in a file', () => {
+    const env = { ...ENV, PGPASSWORD: 'secret' }
+    expect(parseUrl('postgres://u@h/db', { env, fromFile: true })).toMatchObject({
+      password: undefined,
+      withheld: true,
+    })
+    expect(parseUrl('postgres://u:own@h/db', { env, fromFile: true })).toMatchObject({
+      password: 'own',
+      withheld: false,
+    })
+    expect(parseUrl('postgres://u@h/db', { env })).toMatchObject({ password: 'secret', withheld: false })
+  })
+
+  it.each([
+    ['127.0.0.1', true],
+    ['::1', true],
+    ['localhost', true],
+    ['/tmp', true],
+    ['127.evil.example', false],
+    ['127.0.0.1.evil.example', false],
+    ['192.0.2.1', false],
+    ['', false],
+  ])('the host "%s" is this machine: %s', (host, expected) => {
+    expect(isThisHost(host)).toBe(expected)
+  })
+
   const modes: [string, string][] = [
     ['postgres://localhost/db', 'disable'],
     ['postgres://127.0.0.1/db', 'disable'],
     ['postgres://[::1]/db', 'disable'],
-    ['postgres://db.example/db', 'prefer'],
-    ['postgres://localhost,db.example/db', 'prefer'],
+    ['postgres://db.example/db', 'require'],
+    ['postgres://localhost,db.example/db', 'require'],
+    ['postgres://127.0.0.1.evil.example/db', 'require'],
+    ['postgres://db.example/db?sslrootcert=/ca.pem', 'verify-ca'],
+    ['postgres://db.example/db?sslmode=prefer', 'prefer'],
     ['postgres://db.example/db?sslmode=disable', 'disable'],
     ['postgres://db.example/db?sslmode=allow', 'prefer'],
     ['postgres://localhost/db?sslmode=require', 'require'],

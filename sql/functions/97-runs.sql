@@ -11,7 +11,7 @@ create or replace function swarm.emit_run(p_repo text, p_type text, p_run text, 
   p_payload jsonb) returns void language plpgsql volatile as $$
 begin
   insert into swarm.execution_events (event_type, entity_id, repo_id, run_id, session_id, bead_id, agent_id, stage, payload)
-    values (p_type, coalesce(p_session, p_run, p_bead), p_repo, p_run, p_session, p_bead, p_agent, p_stage, jsonb_strip_nulls(p_payload));
+    values (p_type, coalesce(p_session, p_run, p_bead, p_payload ->> 'question_id', p_repo), p_repo, p_run, p_session, p_bead, p_agent, p_stage, jsonb_strip_nulls(p_payload));
 end $$;
 
 create or replace function swarm.unknown_run(p_run text) returns jsonb language sql immutable as $$

@@ -134,5 +134,18 @@ repo = ${JSON.stringify(repo)}
 #   { name = "qa", roles = ["reviewer"], gate = ["npm", "test"], timeout_ms = 600000, on_fail = "implement" },
 #   { name = "red-queen", roles = ["reviewer"], on_fail = "implement" },
 # ]
+
+# The programs that swarm up runs, by role; "default" is for the roles that are not named. docs/AGENTS.md tells of every key.
+# [agents.default]
+# adapter = "demo"
+
+# How swarm up drives a run: how often the leader looks at everything (events wake it earlier), in ms; limits and budgets besides.
+# [orchestrator]
+# tick_ms = 60000
+
+# Where finished work lands: the branch (the one that is checked out by default), a remote to push it to, and how many candidates are
+# tested at once.
+# [landing]
+# window = 8
 `
 }

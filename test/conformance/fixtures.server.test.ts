@@ -27,7 +27,11 @@ const schema = z.fromJSONSchema(JSON.parse(readFileSync(join(PROTOCOL, 'envelope
 const names = readdirSync(FIXTURES).sort()
 
 /** Verbs that need more than an empty repo: a file, a gate that is configured, another request that is still open. */
-const WITHOUT_FIXTURE = ['import', 'qa', 'unsubscribe']
+/** These need a file, a gate, a request that waits, or a run with its sessions. */
+const WITHOUT_FIXTURE = [
+  ...['import', 'qa', 'unsubscribe'],
+  ...['answer', 'down', 'extend', 'kill', 'pause', 'steer', 'unpause', 'up', 'worker'],
+]
 
 test('every verb has a fixture, but those that work on the machine itself', async () => {
   const covered = new Set(names.map((name) => name.replace(/\.\d+\.jsonl$/, '')))

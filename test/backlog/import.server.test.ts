@@ -420,9 +420,11 @@ describe('export', () => {
     expect(seen).toEqual(['b0', 'b1', 'b2', 'b3', 'b4', 'b5', 'b6'])
     const path = fileOf('mine')
     const refusal = await place.refused({ cmd: 'export', path })
-    expect(refusal).toMatchObject({ code: 'EXISTS', fix: { cmd: 'export', path, force: true } })
+    // to write over it is for the sender to ask for: a fix destroys nothing
+    expect(refusal).toMatchObject({ code: 'EXISTS' })
+    expect(refusal.fix ?? {}).not.toHaveProperty('force')
     expect(readFileSync(join(dir, path), 'utf8')).toBe('mine\n')
-    await place.ask(refusal.fix ?? {})
+    await place.ask({ cmd: 'export', path, force: true })
     expect(linesOf(path)).toHaveLength(7)
     const nowhere = await place.refused({ cmd: 'export', path: 'no/such/dir/x.jsonl' })
     expect(nowhere).toMatchObject({ code: 'INVALID', ctx: { field: 'path' } })

@@ -130,7 +130,6 @@ describe('resume-context', () => {
     const refused = await session.refused({ cmd: 'resume-context', bead_id: 'API' })
     expect(refused).toMatchObject({
       err: { code: 'NOTFOUND', ctx: { nearest: 'api' } },
-      fix: '{"cmd":"resume-context","bead_id":"api"}',
     })
     expect(await session.send(JSON.parse(refused.fix ?? ''))).toMatchObject({ ok: true })
   })
@@ -165,7 +164,7 @@ describe('history', () => {
     )
     expect(full[1]?.feedback).toBe('f'.repeat(1_000))
     const refused = await session.refused({ cmd: 'history', bead_id: 'A' })
-    expect(refused).toMatchObject({ err: { code: 'NOTFOUND' }, fix: '{"cmd":"history","bead_id":"a"}' })
+    expect(refused).toMatchObject({ err: { code: 'NOTFOUND', ctx: { nearest: 'a' } } })
     expect((await session.refused({ cmd: 'history', agent_id: 9 })).err.code).toBe('NOTFOUND')
   })
 })

@@ -4,7 +4,6 @@ import { adapterNamed } from '../agents/adapters.ts'
 import { ADAPTERS } from '../contract/agents-config.ts'
 import type { CommandContext } from '../contract/command.ts'
 import { pauseOrAbort } from '../contract/pause.ts'
-import { readFunction } from '../runtime/read.ts'
 import { type HostSettings, type RunningOrder, runOrder, type Stop } from './run-session.ts'
 import { settingsOf } from './settings.ts'
 
@@ -184,8 +183,4 @@ async function probeAdapters(
 /** A name for this process as a host; another process of the same machine has another. */
 export function newHostId(ctx: CommandContext): string {
   return `${hostname().slice(0, 40)}-${ctx.holder.slice(0, 8)}`
-}
-
-export async function hostsOf(ctx: CommandContext): Promise<readonly object[]> {
-  return readFunction(ctx, 'hosts_json', ctx.repo)
 }

@@ -91,7 +91,7 @@ export async function orchestrate(options: OrchestrateOptions, stop: AbortSignal
 }
 
 /** Wakes whenever something has happened in the repo. */
-async function listen(ctx: CommandContext, over: AbortSignal, wake: () => void): Promise<void> {
+export async function listen(ctx: CommandContext, over: AbortSignal, wake: () => void): Promise<void> {
   while (!over.aborted) {
     const ok = await ctx.db.waitForChange(ctx.repo, 5_000, over).then(
       () => true,

@@ -233,7 +233,7 @@ async function follow(
   before: WorkspaceFacts | undefined,
 ): Promise<ResultEvent | undefined> {
   const over = new AbortController()
-  const looking = look(host, order, live, control, over.signal, before ? cwd : undefined)
+  const looking = look(host, live, control, over.signal, before ? cwd : undefined)
   try {
     const events = live.agent.events[Symbol.asyncIterator]()
     const aborted = new Promise<'stopped'>((resolve) => {
@@ -284,7 +284,6 @@ async function quota(
 /** Reports what is new and judges the session, about once a second, until it is over. */
 async function look(
   host: HostSettings,
-  _order: StartAnswer,
   live: LiveSession,
   control: Control,
   over: AbortSignal,

@@ -6,7 +6,7 @@ import { readFunction } from '../runtime/read.ts'
 import { write } from '../runtime/write.ts'
 import { openRepository, type Repository } from '../workspaces/repository.ts'
 import { createHost, type Host, newHostId } from './host.ts'
-import { orchestrate, readRun } from './orchestrate.ts'
+import { listen, orchestrate, readRun } from './orchestrate.ts'
 import { capacityOf, landingGates, rulesOf } from './settings.ts'
 import { readSnapshot } from './tick.ts'
 
@@ -73,19 +73,11 @@ export async function runWorker(
 ) {
   const host = makeHost(ctx, await openWork(ctx), options.adapter, options.capacity ?? capacityOf({}))
   const over = new AbortController()
-  const listening = wakeOnChange(ctx, host, over.signal)
+  const listening = listen(ctx, over.signal, host.wake)
   await host.run(ctx.signal)
   over.abort()
   await listening
   return { host_id: newHostId(ctx), ended: 'shutdown' }
-}
-
-async function wakeOnChange(ctx: CommandContext, host: Host, over: AbortSignal): Promise<void> {
-  while (!over.aborted) {
-    await ctx.db.waitForChange(ctx.repo, 5_000, over).catch(() => {})
-    host.wake()
-    await new Promise((done) => setTimeout(done, 200))
-  }
 }
 
 function makeHost(

@@ -166,7 +166,9 @@ begin
         limit greatest(coalesce(r.target, 0), 1000)) x),
       'landing', (select count(*) from (select from swarm.bead_backlog where repo_id = p_repo and run_id = p_run and status = 'pending'
         and open_blockers = 0 and stage = 'land' limit 1000) x)),
-    'open_wave', (select min(wave) from swarm.bead_backlog where repo_id = p_repo and run_id = p_run and status in ('pending', 'in_progress')),
+    -- what is pending and not ready waits for a bead of a lower wave: for one that is counted here, or for one that is blocked
+    'open_wave', (select min(wave) from swarm.bead_backlog where repo_id = p_repo and run_id = p_run
+      and (status = 'in_progress' or status = 'pending' and open_blockers = 0)),
     'stages', (select coalesce(jsonb_agg(jsonb_build_object('workflow', name, 'stage', stage, 'position', position, 'roles', to_jsonb(role),
         'independent', null)), '[]') from swarm.workflow_stages where repo_id = p_repo),
     'agents', (select coalesce(jsonb_agg(jsonb_build_object('agent_id', a.agent_id, 'role', a.role,

@@ -20,7 +20,10 @@ export interface Snapshot {
   /** Questions that nobody has answered. */
   readonly questions: number
   readonly waves: readonly { readonly number: number; readonly status: string }[]
-  /** The lowest wave with a bead that is not finished; null when there is none or waves are not known. */
+  /**
+   * The lowest wave with a bead that is ready or in progress; null when there is none or waves are not known. What waits for a
+   * blocked bead does not keep its wave open.
+   */
   readonly open_wave: number | null
 }
 

@@ -120,7 +120,7 @@ export class World {
   snapshot(): Snapshot {
     const beads = [...this.beads.values()]
     const ready = beads.filter((bead) => this.isReady(bead))
-    const open = beads.filter(({ status }) => status === 'pending' || status === 'in_progress')
+    const open = beads.filter((bead) => bead.status === 'in_progress' || this.isReady(bead))
     return structuredClone({
       now_ms: this.now,
       run: this.run,

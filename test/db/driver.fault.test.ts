@@ -76,7 +76,7 @@ describe('under load', () => {
       const random = seeded(seedOfRun(what))
       const load = await program(LOAD)
       let running = true
-      const process = load.run([server.url, String(SECONDS), '6'], 60_000).finally(() => {
+      const process = load.run([server.url, String(SECONDS), '6'], 150_000).finally(() => {
         running = false
       })
       const faults = await fault(random, () => running)
@@ -97,16 +97,24 @@ describe('under load', () => {
         expect(row?.n).toBe(acknowledged.length)
       })
     },
+    180_000,
   )
 })
 
-/** Kills one backend of the load every few milliseconds. */
+/**
+ * Kills one backend of the load every few milliseconds, the next only when something was written since: where a connection
+ * takes long, none would live long enough otherwise.
+ */
 async function killBackends(random: () => number, running: () => boolean): Promise<number> {
   let killed = 0
   await withAdmin(async (admin) => {
+    let written = -1
     while (running()) {
+      const [counter] = await admin`select n::int from swarm.counters where name = 'load'`
+      const progressed = Number(counter?.n ?? 0) !== written
+      written = Number(counter?.n ?? 0)
       const backends = await admin`select pid from pg_stat_activity where application_name = 'swarm load'`
-      if (backends.length > 0) {
+      if (progressed && backends.length > 0) {
         await admin`select pg_terminate_backend(${pick(backends, random).pid})`
         killed += 1
       }

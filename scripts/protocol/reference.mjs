@@ -9,6 +9,7 @@ const TITLES = {
   look: 'Look',
   talk: 'Talk',
   other: 'Other',
+  compat: 'Kept for those who use them',
 }
 
 /** The reference page; `intro` is its hand-written part. */
@@ -32,9 +33,9 @@ export function referencePage(contract, intro) {
   return `${parts.join('\n\n')}\n`
 }
 
-/** The command table of the README, by group. */
+/** The command table of the README, by group, without the verbs that repeat others. */
 export function commandTable({ commands, describeFields, GROUPS }) {
-  const rows = GROUPS.flatMap((group) =>
+  const rows = GROUPS.filter((group) => group !== 'compat').flatMap((group) =>
     commands
       .filter((command) => command.group === group)
       .map((command) => {

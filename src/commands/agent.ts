@@ -40,7 +40,7 @@ type Summary = z.output<typeof output>
 
 export default defineCommand({
   name: 'agent',
-  group: 'work',
+  group: 'compat',
   summary: 'run-once again and again until there is nothing left to claim; answers a summary',
   input,
   output,

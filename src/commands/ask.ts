@@ -5,7 +5,7 @@ import { write } from '../runtime/write.ts'
 
 export default defineCommand({
   name: 'ask',
-  group: 'run',
+  group: 'talk',
   summary: 'ask a person something; the question stands first everywhere until it is answered',
   input: z.strictObject({
     question: text(8_000),

@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { type AnyCommand, type Catalog, defineCommand, GROUPS } from '../contract/command.ts'
+import { type AnyCommand, type Catalog, defineCommand, GROUPS, type Group } from '../contract/command.ts'
 import { commonFields, writeFields } from '../contract/common.ts'
 import { ERRORS, exitCodeOf } from '../contract/errors.ts'
 import { text } from '../contract/fields.ts'
@@ -13,6 +13,9 @@ const overview = z.object({
   verbs: z
     .record(z.string(), z.array(z.string()))
     .describe('summary, fields, and the effect unless it is a read'),
+  operators: z
+    .record(z.string(), z.array(z.string()))
+    .describe('names of the verbs that operators use, by group; describe one for its fields'),
   every: z.string().describe('fields of every verb'),
   write: z.string().describe('further fields of every verb that is not a read'),
 })
@@ -33,7 +36,7 @@ const whole = z.object({
 export default defineCommand({
   name: 'describe',
   group: 'other',
-  summary: 'what can be sent: all verbs in short, or one in full',
+  summary: 'what can be sent: verbs in short, or one in full',
   input: z.strictObject({ verb: text(64).optional() }),
   output: z.union([overview, whole]),
   effect: 'read',
@@ -52,9 +55,13 @@ export default defineCommand({
       : describeOne(await findVerb(catalog, input.verb, 'describe')),
 })
 
-/** All verbs, those of the agent's loop first. */
+/** Groups of verbs that agents have no use for: their names suffice, so that an agent reads at most 8 KB. */
+const OPERATORS: readonly Group[] = ['set up', 'run']
+
+/** What agents use with its fields, the loop first; what operators use by name; not what repeats other verbs. */
 async function describeAll({ verbs, loaders }: Catalog): Promise<z.output<typeof overview>> {
-  const inOrder = GROUPS.flatMap((group) => verbs.filter((verb) => verb.group === group))
+  const of = (group: Group) => verbs.filter((verb) => verb.group === group)
+  const inOrder = GROUPS.filter((group) => group !== 'compat' && !OPERATORS.includes(group)).flatMap(of)
   const commands = await Promise.all(inOrder.map((verb) => loaders[verb.name]?.()))
   return {
     notation:
@@ -62,6 +69,7 @@ async function describeAll({ verbs, loaders }: Catalog): Promise<z.output<typeof
     verbs: Object.fromEntries(
       commands.flatMap((command) => (command ? [[command.name, inShort(command)]] : [])),
     ),
+    operators: Object.fromEntries(OPERATORS.map((group) => [group, of(group).map(({ name }) => name)])),
     every: inLine(describeFields(commonFields)),
     write: inLine(describeFields(writeFields)),
   }

@@ -5,7 +5,7 @@ import { noRoot } from '../runtime/target.ts'
 
 export default defineCommand({
   name: 'init-local-db',
-  group: 'set up',
+  group: 'compat',
   summary: 'start the embedded Postgres of this root and make its tables, whatever DATABASE_URL says',
   input: z.strictObject({ join }),
   output: initDbOutput.extend({ started: z.boolean().describe('false when it ran already') }),

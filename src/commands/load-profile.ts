@@ -9,7 +9,7 @@ const completed = z.object({ transition: z.string(), kept: z.boolean() })
 
 export default defineCommand({
   name: 'load-profile',
-  group: 'other',
+  group: 'compat',
   summary:
     'how fast this database claims and completes: a bounded load in a repo of its own, removed afterwards',
   input: z.strictObject({

@@ -18,7 +18,7 @@ const claim = claimRow.extend({
 
 export default defineCommand({
   name: 'resume',
-  group: 'look',
+  group: 'compat',
   summary: 'who holds what since when: where work goes on after a crash',
   input: z.strictObject({
     agent_id: agentId.optional(),

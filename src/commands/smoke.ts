@@ -15,7 +15,7 @@ const MOST_STAGES = 12
 
 export default defineCommand({
   name: 'smoke',
-  group: 'work',
+  group: 'compat',
   summary: 'self-check: one bead through the whole loop in a scratch repo, with a real process, then removed',
   input: z.strictObject({ agent_id: agentId.max(100).optional().describe('1 by default') }),
   output,

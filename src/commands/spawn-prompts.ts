@@ -17,7 +17,7 @@ type Prompt = z.output<typeof prompt>
 
 export default defineCommand({
   name: 'spawn-prompts',
-  group: 'other',
+  group: 'compat',
   summary: 'prompts for agents 1 to count, inline or as files; registers nothing',
   input: z.strictObject({
     count: z.int().min(1).max(100),

@@ -12,7 +12,8 @@ export type Effect = 'read' | 'write' | 'local'
 /** What must be there before a command can run. */
 export type Needs = 'database' | 'root' | 'nothing'
 
-export const GROUPS = ['loop', 'set up', 'work', 'run', 'look', 'talk', 'other'] as const
+/** `compat` has verbs that repeat others and stay for those who use them; they are told by `help` and by their name only. */
+export const GROUPS = ['loop', 'set up', 'work', 'run', 'look', 'talk', 'other', 'compat'] as const
 export type Group = (typeof GROUPS)[number]
 
 /**

@@ -7,11 +7,13 @@ import { openSession, rowsOf } from './look-support.ts'
 const session = openSession('postgres://nobody@127.0.0.1:1/none', 'none')
 
 describe('describe', () => {
-  it('tells every verb with its fields in at most 8 KB', async () => {
+  it('tells every verb, those of agents with their fields, in at most 8 KB', async () => {
     const envelope = await session.send({ cmd: 'describe' })
     expect(Buffer.byteLength(JSON.stringify(envelope))).toBeLessThanOrEqual(8_192)
-    const { verbs: told } = await session.ask({ cmd: 'describe' })
-    expect(Object.keys(told ?? {}).toSorted()).toEqual(verbs.map((verb) => verb.name).toSorted())
+    const { verbs: told, operators } = await session.ask({ cmd: 'describe' })
+    const names = [Object.keys(told ?? {}), ...Object.values(isJsonObject(operators) ? operators : {})].flat()
+    const expected = verbs.filter(({ group }) => group !== 'compat').map(({ name }) => name)
+    expect(names.toSorted()).toEqual(expected.toSorted())
     expect(told).toMatchObject({
       'claim-next': [
         'take the first ready bead; it starts its current stage',

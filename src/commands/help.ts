@@ -19,6 +19,7 @@ const TITLES: Readonly<Record<Group, string>> = {
   look: 'looking',
   talk: 'talking',
   other: 'others',
+  compat: 'kept for those who use them',
 }
 
 export default defineCommand({

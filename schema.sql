@@ -30,6 +30,31 @@ create or replace function swarm.next_event_seq() returns bigint language sql vo
 $$ select case when pg_current_xact_id() is not null then nextval('swarm.event_seq') end $$;
 
 
+-- Checks of the tables that every claim writes are domains: a CHECK of a table is parsed and planned again at every INSERT and UPDATE, a
+-- domain's once in a session, and only for the columns that are set.
+do $$
+declare
+  d  text[];
+begin
+  foreach d slice 1 in array array[
+    ['not_empty', 'text', $c$value <> ''$c$],
+    ['positive', 'integer', 'value >= 1'],
+    ['not_negative', 'integer', 'value >= 0'],
+    ['big_positive', 'bigint', 'value >= 1'],
+    ['big_not_negative', 'bigint', 'value >= 0'],
+    ['bead_priority', 'text collate "C"', $c$value in ('p0', 'p1', 'p2', 'p3', 'p4')$c$],
+    ['bead_status', 'text', $c$value in ('pending', 'in_progress', 'completed', 'blocked', 'failed', 'deferred', 'cancelled')$c$],
+    ['bead_verification', 'text', $c$value in ('unverified', 'claimed', 'verified')$c$],
+    ['claim_status', 'text', $c$value in ('in_progress', 'completed', 'blocked')$c$],
+    ['attempt_status', 'text', $c$value in ('started', 'passed', 'failed', 'error')$c$],
+    ['agent_status', 'text', $c$value in ('idle', 'working', 'waiting', 'error', 'done')$c$]] loop
+    if to_regtype('swarm.' || d[1]) is null then
+      execute format('create domain swarm.%I as %s check (%s)', d[1], d[2], d[3]);
+    end if;
+  end loop;
+end $$;
+
+
 -- 2. Repos, agents, configuration ------------------------------------------------------------------------------------
 
 create table if not exists swarm.repos (
@@ -103,16 +128,16 @@ create table if not exists swarm.workflow_stages (
 -- seen_at: when an agent first did something itself; null: somebody registered its number, and it has not come yet.
 create table if not exists swarm.agent_state (
   repo_id                 text not null,
-  agent_id                integer not null check (agent_id >= 1),
+  agent_id                swarm.positive not null,
   name                    text,
   role                    text,
   host                    text,
   bead_id                 text,
   current_stage           text,
   stage_started_at        timestamptz,
-  status                  text not null default 'idle' check (status in ('idle', 'working', 'waiting', 'error', 'done')),
+  status                  swarm.agent_status not null default 'idle',
   last_update             timestamptz not null default clock_timestamp(),
-  implementation_attempt  integer not null default 0 check (implementation_attempt >= 0),
+  implementation_attempt  swarm.not_negative not null default 0,
   feedback                text,
   created_at              timestamptz not null default clock_timestamp(),
   seen_at                 timestamptz default clock_timestamp(),
@@ -128,12 +153,11 @@ create table if not exists swarm.agent_state (
 create table if not exists swarm.bead_backlog (
   id                   bigint generated always as identity primary key,
   repo_id              text not null,
-  bead_id              text not null check (bead_id <> ''),
+  bead_id              swarm.not_empty not null,
   title                text not null default '',
   description          text not null default '',
-  priority             text collate "C" not null default 'p2' check (priority in ('p0', 'p1', 'p2', 'p3', 'p4')),
-  status               text not null default 'pending' check (status in
-                       ('pending', 'in_progress', 'completed', 'blocked', 'failed', 'deferred', 'cancelled')),
+  priority             swarm.bead_priority not null default 'p2',
+  status               swarm.bead_status not null default 'pending',
   bead_type            text not null default 'task',
   labels               text[] not null default '{}',
   category             text,
@@ -141,13 +165,13 @@ create table if not exists swarm.bead_backlog (
   metadata             jsonb not null default '{}',
   workflow             text not null default 'default',
   stage                text not null,
-  attempt              integer not null default 1 check (attempt >= 1),
-  retry_count          integer not null default 0 check (retry_count >= 0),
+  attempt              swarm.positive not null default 1,
+  retry_count          swarm.not_negative not null default 0,
   feedback             text,
-  open_blockers        integer not null default 0 check (open_blockers >= 0),
-  fence                bigint not null default 0 check (fence >= 0),
+  open_blockers        swarm.not_negative not null default 0,
+  fence                swarm.big_not_negative not null default 0,
   attempts_from        bigint not null default 0,
-  verification_status  text not null default 'unverified' check (verification_status in ('unverified', 'claimed', 'verified')),
+  verification_status  swarm.bead_verification not null default 'unverified',
   workspace            text,
   commit_hash          text,
   pr_url               text,
@@ -179,14 +203,14 @@ create index if not exists bead_links_other on swarm.bead_links (repo_id, other_
 create table if not exists swarm.bead_claims (
   repo_id           text not null,
   bead_id           text not null,
-  claimed_by        integer not null check (claimed_by >= 1),
+  claimed_by        swarm.positive not null,
   claimed_at        timestamptz not null,
   heartbeat_at      timestamptz not null,
   lease_expires_at  timestamptz not null,
-  status            text not null default 'in_progress' check (status in ('in_progress', 'completed', 'blocked')),
+  status            swarm.claim_status not null default 'in_progress',
   holder            text,
-  fence             bigint not null check (fence >= 1),
-  lease_ms          integer not null check (lease_ms >= 1),
+  fence             swarm.big_positive not null,
+  lease_ms          swarm.positive not null,
   primary key (repo_id, bead_id)
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 
@@ -203,8 +227,8 @@ create table if not exists swarm.stage_history (
   agent_id        integer not null,
   bead_id         text not null,
   stage           text not null,
-  attempt_number  integer not null check (attempt_number >= 1),
-  status          text not null check (status in ('started', 'passed', 'failed', 'error')),
+  attempt_number  swarm.positive not null,
+  status          swarm.attempt_status not null,
   result          text,
   feedback        text,
   transcript      text,
@@ -212,7 +236,7 @@ create table if not exists swarm.stage_history (
   session_id      text,
   started_at      timestamptz not null,
   completed_at    timestamptz,
-  duration_ms     bigint check (duration_ms >= 0)
+  duration_ms     swarm.big_not_negative
 );
 create index if not exists stage_history_bead on swarm.stage_history (repo_id, bead_id, id);
 

@@ -52,8 +52,10 @@ declare
   v_start  timestamptz := clock_timestamp();
   v_key    text := swarm.own_key(p_args, p_proc, p_key);
   v_reply  jsonb;
+  v_set    text;
 begin
-  perform set_config('lock_timeout', '10s', true);
+  -- an assignment, since PERFORM would start and end a query
+  v_set := set_config('lock_timeout', '10s', true);
   v_reply := swarm.take_key(p_repo, p_cmd, p_args, v_key);
   if v_reply is not null then
     return v_reply;

@@ -169,12 +169,16 @@ declare
   v_lease    integer := coalesce((a ->> 'lease_ms')::integer, (p ->> 'lease_ms')::integer, 900000);
   v_labels   text[] := case when a ? 'labels' then swarm.texts(a -> 'labels') end;
   v_types    text[] := case when a ? 'bead_types' then swarm.texts(a -> 'bead_types') end;
+  v_now      timestamptz;
 begin
   select * into v_agent from swarm.agent_state where repo_id = p_repo and agent_id = (a ->> 'agent_id')::integer for no key update;
   if not found then
     return swarm.unknown_agent(p_repo, (a ->> 'agent_id')::integer);
   end if;
-  perform swarm.expire_leases(p_repo);
+  v_now := clock_timestamp();
+  if exists (select from swarm.bead_claims where repo_id = p_repo and status = 'in_progress' and lease_expires_at < v_now) then
+    perform swarm.expire_leases(p_repo);
+  end if;
 
   select * into c from swarm.bead_claims where repo_id = p_repo and claimed_by = v_agent.agent_id and status = 'in_progress';
   if found then

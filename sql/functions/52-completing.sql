@@ -32,17 +32,24 @@ begin
   select * into v_history from swarm.stage_history
     where repo_id = p_repo and bead_id = b.bead_id and status = 'started' order by id desc limit 1;
   -- Fails closed: the last run of this very gate, by swarm and in this attempt, must have exited with 0.
-  if v_outcome = 'passed' and s.gate is not null and coalesce(case
-      when v_trust = 'verified' then (select (x ->> 'exit_code')::integer from jsonb_array_elements(a -> 'evidence') x where x -> 'gate' = s.gate)
-      else (select (metadata ->> 'exit_code')::integer from swarm.stage_artifacts
-        where stage_history_id = v_history.id and trust = 'verified' and metadata -> 'gate' = s.gate order by id desc limit 1) end, -1) <> 0 then
-    return swarm.refused('CONFLICT', format('stage %s has a gate: it passes only when swarm has run it and it exited with 0', b.stage), 'stage',
-      jsonb_build_object('stage', b.stage, 'gate', s.gate), jsonb_build_object('cmd', 'run-once', 'agent_id', v_agent));
+  -- Nested, so that the query is prepared only for a stage with a gate.
+  if v_outcome = 'passed' and s.gate is not null then
+    if coalesce(case
+        when v_trust = 'verified' then (select (x ->> 'exit_code')::integer from jsonb_array_elements(a -> 'evidence') x where x -> 'gate' = s.gate)
+        else (select (metadata ->> 'exit_code')::integer from swarm.stage_artifacts
+          where stage_history_id = v_history.id and trust = 'verified' and metadata -> 'gate' = s.gate order by id desc limit 1) end, -1) <> 0 then
+      return swarm.refused('CONFLICT', format('stage %s has a gate: it passes only when swarm has run it and it exited with 0', b.stage), 'stage',
+        jsonb_build_object('stage', b.stage, 'gate', s.gate), jsonb_build_object('cmd', 'run-once', 'agent_id', v_agent));
+    end if;
   end if;
 
   if v_outcome = 'passed' then
-    v_target := coalesce(s.on_pass, (select stage from swarm.workflow_stages
-      where repo_id = p_repo and name = b.workflow and position > s.position order by position limit 1), 'done');
+    v_target := s.on_pass;
+    if v_target is null then
+      select stage into v_target from swarm.workflow_stages
+        where repo_id = p_repo and name = b.workflow and position > s.position order by position limit 1;
+    end if;
+    v_target := coalesce(v_target, 'done');
     v_transition := case when v_target = 'done' then 'finalize' else 'advance' end;
   else
     v_target := case when v_outcome = 'failed' then coalesce(s.on_fail, b.stage) else b.stage end;
@@ -52,7 +59,9 @@ begin
   update swarm.stage_history set status = v_outcome, result = v_transition, feedback = a ->> 'feedback', completed_at = v_now,
       duration_ms = greatest(0, extract(epoch from v_now - started_at) * 1000)
     where id = v_history.id;
-  b.attempt := swarm.next_attempt(b, v_target);
+  if v_transition <> 'finalize' then
+    b.attempt := swarm.next_attempt(b, v_target);
+  end if;
   if v_transition = 'retry' then
     select * into t from swarm.workflow_stages where repo_id = p_repo and name = b.workflow and stage = v_target;
     if b.attempt > coalesce(t.max_attempts, (select max_implementation_attempts from swarm.swarm_config)) then
@@ -62,19 +71,21 @@ begin
   end if;
   v_attempt := case when v_transition in ('finalize', 'block') then v_history.attempt_number else b.attempt end;
 
-  for e in select * from jsonb_array_elements(a -> 'artifacts') loop
-    if swarm.store_artifact(p_repo, v_history.id, e ->> 'artifact_type', e ->> 'content', coalesce(e -> 'metadata', '{}'), 'claimed') then
-      perform swarm.emit(p_repo, 'artifact_stored', b.bead_id, b.bead_id, v_agent, b.stage,
-        jsonb_build_object('artifact_type', e ->> 'artifact_type', 'trust', 'claimed'));
-    end if;
-  end loop;
-  for e in select * from jsonb_array_elements(a -> 'evidence') loop
-    if swarm.store_artifact(p_repo, v_history.id, 'quality_gate_report', coalesce(e ->> 'output', ''), e - 'output', v_trust) then
-      perform swarm.emit(p_repo, 'artifact_stored', b.bead_id, b.bead_id, v_agent, b.stage,
-        jsonb_build_object('artifact_type', 'quality_gate_report', 'trust', v_trust));
-    end if;
-    b.commit_hash := coalesce(e ->> 'commit', b.commit_hash);
-  end loop;
+  if a ?| '{artifacts,evidence}' then
+    for e in select * from jsonb_array_elements(a -> 'artifacts') loop
+      if swarm.store_artifact(p_repo, v_history.id, e ->> 'artifact_type', e ->> 'content', coalesce(e -> 'metadata', '{}'), 'claimed') then
+        perform swarm.emit(p_repo, 'artifact_stored', b.bead_id, b.bead_id, v_agent, b.stage,
+          jsonb_build_object('artifact_type', e ->> 'artifact_type', 'trust', 'claimed'));
+      end if;
+    end loop;
+    for e in select * from jsonb_array_elements(a -> 'evidence') loop
+      if swarm.store_artifact(p_repo, v_history.id, 'quality_gate_report', coalesce(e ->> 'output', ''), e - 'output', v_trust) then
+        perform swarm.emit(p_repo, 'artifact_stored', b.bead_id, b.bead_id, v_agent, b.stage,
+          jsonb_build_object('artifact_type', 'quality_gate_report', 'trust', v_trust));
+      end if;
+      b.commit_hash := coalesce(e ->> 'commit', b.commit_hash);
+    end loop;
+  end if;
   if v_outcome = 'passed' and (v_trust = 'verified' or s.gate is not null) then
     b.verification_status := 'verified';
   elsif v_outcome = 'passed' and a ? 'evidence' and b.verification_status = 'unverified' then
@@ -99,7 +110,10 @@ begin
     update swarm.agent_state set bead_id = null, current_stage = null, stage_started_at = null, status = 'idle', feedback = null, last_update = v_now
       where repo_id = p_repo and agent_id = v_agent;
     if v_transition = 'finalize' then
-      perform swarm.shift_dependants(p_repo, b.bead_id, -1);
+      -- a statement of its own after the bead's lock, as the readiness rules ask for
+      if exists (select from swarm.bead_links where repo_id = p_repo and other_id = b.bead_id) then
+        perform swarm.shift_dependants(p_repo, b.bead_id, -1);
+      end if;
     end if;
   else
     v_kept := coalesce((p ->> 'keep')::boolean, true)

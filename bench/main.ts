@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { benchAppends } from './appends.ts'
 import { benchClaims } from './claims.ts'
 import type { Section } from './measure.ts'
+import { benchPairs, pairsOptions } from './pairs.ts'
 import { type BenchServer, withServer } from './server.ts'
 import { benchStart } from './start.ts'
 import { benchLatency, benchReplay, benchSubscribers } from './streams.ts'
@@ -15,6 +16,7 @@ const BENCHES: Readonly<Record<string, (fresh: () => Promise<BenchServer>) => Pr
   d: async (fresh) => benchLatency(await fresh()),
   e: async (fresh) => benchSubscribers(await fresh()),
   f: benchReplay,
+  pairs: async (fresh) => benchPairs(await fresh(), pairsOptions(process.argv)),
 }
 
 function render(section: Section): string {

@@ -81,6 +81,9 @@ export async function benchPairs(server: BenchServer, options: PairsOptions): Pr
               options.pairs * (clients === 8 ? 3 : 1),
             ),
           )
+        process.stderr.write(
+          `${age}, ${clients} clients: ${rates.old[round]?.toFixed(0)}/s, now ${rates.now[round]?.toFixed(0)}/s\n`,
+        )
         if (age === 'fresh') {
           await dropDatabase(server, both.old)
           await dropDatabase(server, both.now)
@@ -103,7 +106,7 @@ export async function benchPairs(server: BenchServer, options: PairsOptions): Pr
   }
   return {
     title: 'The SQL of a claim and its completion',
-    how: `\`npm run bench -- pairs\`: pgbench on databases of schema 0.1.0 and of today on one server, ${options.pairs} pairs each time with one client and three times as many with eight, ${options.rounds} alternations, medians (of the ratios too); fresh: new databases each time; aged: by ${options.aged} pairs before. A workflow of one stage.`,
+    how: `\`npm run bench -- pairs\`: pgbench on databases of schema 0.1.0 and of today on one server, ${options.pairs} pairs each time with one client and three times as many with eight, ${options.rounds} alternations, medians (of the ratios too); fresh: new databases each time; aged: by ${options.aged} pairs before, each repo's beads vacuumed and analysed. A workflow of one stage.`,
     rows,
   }
 }

@@ -98,19 +98,24 @@ async function writeFile(
   format: BacklogFormat,
   input: Input,
 ): Promise<{ beads: number; path: string }> {
-  const [{ existsSync, renameSync, rmSync }, { resolve }, { writeLines }, { FORMATS }] = await Promise.all([
+  const [
+    { createWriteStream, existsSync, rmSync },
+    { resolve },
+    { writeLines },
+    { FORMATS },
+    { draftBeside, place },
+  ] = await Promise.all([
     import('node:fs'),
     import('node:path'),
     import('../ndjson.ts'),
     import('../backlog/read-file.ts'),
+    import('../root/new-file.ts'),
   ])
   const file = resolve(ctx.cwd, path)
   if (existsSync(file) && !input.force) {
-    throw new SwarmError('EXISTS', `there is a file ${path} already`, {
-      ctx: { field: 'path', got: path },
-    })
+    throw taken(path)
   }
-  const draft = `${file}.${process.pid}.part`
+  const draft = draftBeside(file)
   let beads = 0
   async function* lines(): AsyncGenerator<JsonObject> {
     for (let after = 0; ; ) {
@@ -122,13 +127,23 @@ async function writeFile(
     }
   }
   try {
-    await writeLines(draft, lines())
-    renameSync(draft, file)
+    const out = createWriteStream(draft, { flags: 'wx' })
+    await writeLines(out, lines())
+    await new Promise<void>((resolve, reject) => {
+      out.once('error', reject)
+      out.end(resolve)
+    })
+    place(draft, file, input.force ?? false)
   } catch (error) {
     rmSync(draft, { force: true })
+    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') throw taken(path)
     throw unwritable(error, path)
   }
   return { beads, path: file }
+}
+
+function taken(path: string): SwarmError {
+  return new SwarmError('EXISTS', `there is a file ${path} already`, { ctx: { field: 'path', got: path } })
 }
 
 function unwritable(error: unknown, path: string): unknown {

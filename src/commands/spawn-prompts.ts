@@ -1,10 +1,11 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import * as z from 'zod'
 import { agentPrompt } from '../agents/prompt.ts'
 import { type CommandContext, defineCommand } from '../contract/command.ts'
 import { SwarmError } from '../contract/errors.ts'
 import { role, text } from '../contract/fields.ts'
+import { writeNewFile } from '../root/new-file.ts'
 import { namedRepo } from '../runtime/caller.ts'
 
 const prompt = z.object({
@@ -23,6 +24,7 @@ export default defineCommand({
     count: z.int().min(1).max(100),
     roles: z.array(role).min(1).max(100).optional().describe('given out in turn'),
     out_dir: text(4_096).optional().describe('write prompt-<agent_id>.md into this directory'),
+    force: z.boolean().optional().describe('write over files that are there'),
   }),
   output: z.object({
     prompts: z.array(prompt),
@@ -30,7 +32,7 @@ export default defineCommand({
   }),
   effect: 'local',
   needs: 'nothing',
-  errors: [],
+  errors: ['EXISTS'],
   positional: ['count'],
   examples: [
     {
@@ -44,7 +46,7 @@ export default defineCommand({
       },
     },
   ],
-  async run(ctx, { count, roles, out_dir }) {
+  async run(ctx, { count, roles, out_dir, force = false }) {
     const agents = Array.from({ length: count }, (_, at) => ({
       agent_id: at + 1,
       role: roles?.[at % roles.length],
@@ -61,7 +63,7 @@ export default defineCommand({
       }),
     }))
     return {
-      prompts: out_dir === undefined ? prompts : await writeAll(resolve(ctx.cwd, out_dir), prompts),
+      prompts: out_dir === undefined ? prompts : await writeAll(resolve(ctx.cwd, out_dir), prompts, force),
       register: registrations(agents, ctx.render),
     }
   },
@@ -87,17 +89,22 @@ function fileName(agentId: number): string {
   return `prompt-${agentId}.md`
 }
 
-async function writeAll(directory: string, prompts: readonly Prompt[]): Promise<Prompt[]> {
+async function writeAll(directory: string, prompts: readonly Prompt[], force: boolean): Promise<Prompt[]> {
   try {
     await mkdir(directory, { recursive: true })
     const written: Prompt[] = []
     for (const { prompt: content = '', ...rest } of prompts) {
       const file = join(directory, fileName(rest.agent_id))
-      await writeFile(file, content)
+      writeNewFile(file, content, force)
       written.push({ ...rest, file })
     }
     return written
   } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') {
+      throw new SwarmError('EXISTS', `there are prompts in ${directory} already; force writes over them`, {
+        ctx: { field: 'out_dir', got: directory },
+      })
+    }
     const why = error instanceof Error ? error.message : String(error)
     throw new SwarmError('INVALID', `out_dir cannot be written: ${why}`, {
       ctx: {

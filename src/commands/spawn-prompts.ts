@@ -95,16 +95,12 @@ async function writeAll(directory: string, prompts: readonly Prompt[], force: bo
     const written: Prompt[] = []
     for (const { prompt: content = '', ...rest } of prompts) {
       const file = join(directory, fileName(rest.agent_id))
-      writeNewFile(file, content, force)
+      writePrompt(file, content, force)
       written.push({ ...rest, file })
     }
     return written
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') {
-      throw new SwarmError('EXISTS', `there are prompts in ${directory} already; force writes over them`, {
-        ctx: { field: 'out_dir', got: directory },
-      })
-    }
+    if (error instanceof SwarmError) throw error
     const why = error instanceof Error ? error.message : String(error)
     throw new SwarmError('INVALID', `out_dir cannot be written: ${why}`, {
       ctx: {
@@ -113,6 +109,17 @@ async function writeAll(directory: string, prompts: readonly Prompt[], force: bo
         expected: 'a directory that can be written',
         got: directory,
       },
+    })
+  }
+}
+
+function writePrompt(file: string, content: string, force: boolean): void {
+  try {
+    writeNewFile(file, content, force)
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
+    throw new SwarmError('EXISTS', `there is a file ${file} already; force writes over it`, {
+      ctx: { field: 'out_dir', got: file },
     })
   }
 }

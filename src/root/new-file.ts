@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { closeSync, constants, linkSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, constants, copyFileSync, linkSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 
 /** A name beside a file that nobody can foresee, and so nobody can have put a link there. */
 export function draftBeside(file: string): string {
@@ -13,10 +13,16 @@ export function draftBeside(file: string): string {
 export function place(draft: string, file: string, force: boolean): void {
   if (force) {
     renameSync(draft, file)
-  } else {
-    linkSync(draft, file)
-    rmSync(draft)
+    return
   }
+  try {
+    linkSync(draft, file)
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error) || error.code === 'EEXIST') throw error
+    // some file systems have no hard links
+    copyFileSync(draft, file, constants.COPYFILE_EXCL)
+  }
+  rmSync(draft)
 }
 
 /** Writes a whole file, never through a link. See `place` for `force`. */

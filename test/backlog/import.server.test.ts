@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { JsonObject } from '../../src/contract/json.ts'
@@ -429,6 +429,20 @@ describe('export', () => {
     const nowhere = await place.refused({ cmd: 'export', path: 'no/such/dir/x.jsonl' })
     expect(nowhere).toMatchObject({ code: 'INVALID', ctx: { field: 'path' } })
     expect(existsSync(join(dir, 'no'))).toBe(false)
+  })
+
+  it('writes through no link: not at the file, and not at a name beside it that can be foreseen', async () => {
+    const place = session('export-links')
+    await place.ask({ cmd: 'enqueue', beads: [{ bead_id: 'a', title: 'A' }] })
+    const victim = fileOf('mine')
+    for (const link of ['backlog.jsonl', `other.jsonl.${process.pid}.part`]) {
+      symlinkSync(join(dir, victim), join(dir, link))
+    }
+    expect(await place.refused({ cmd: 'export', path: 'backlog.jsonl' })).toMatchObject({ code: 'EXISTS' })
+    await place.ask({ cmd: 'export', path: 'backlog.jsonl', force: true })
+    await place.ask({ cmd: 'export', path: 'other.jsonl' })
+    expect(readFileSync(join(dir, victim), 'utf8')).toBe('mine\n')
+    expect([linesOf('backlog.jsonl').length, linesOf('other.jsonl').length]).toEqual([1, 1])
   })
 })
 

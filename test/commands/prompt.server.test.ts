@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -236,5 +236,21 @@ describe('spawn-prompts', () => {
       out_dir: join(out_dir, 'prompt-1.md'),
     })
     expect(refused.err).toMatchObject({ code: 'INVALID', ctx: { field: 'out_dir' } })
+  })
+
+  it('writes over nothing without force, and never through a link', async () => {
+    const session = openSession(url, 'spawned')
+    const out_dir = join(scratch, 'theirs')
+    const victim = join(scratch, 'victim')
+    mkdirSync(out_dir)
+    writeFileSync(victim, 'mine')
+    symlinkSync(victim, join(out_dir, 'prompt-1.md'))
+    const request = { cmd: 'spawn-prompts', count: 1, out_dir }
+    const refused = await session.refused(request)
+    expect(refused.err).toMatchObject({ code: 'EXISTS', ctx: { got: join(out_dir, 'prompt-1.md') } })
+    expect(refused.fix ?? {}).not.toHaveProperty('force')
+    await session.ask({ ...request, force: true })
+    expect(readFileSync(victim, 'utf8')).toBe('mine')
+    expect(readFileSync(join(out_dir, 'prompt-1.md'), 'utf8')).toMatch(/^You are agent 1 /)
   })
 })

@@ -52,21 +52,24 @@ export async function build() {
 }
 
 /** Libraries that a start does not need: in files of their own, the bundle and its code cache are a third smaller. */
-const APART = ['@agentclientprotocol/sdk', 'execa', 'ndjson', 'pino']
+const APART = ['@agentclientprotocol/sdk', '@modelcontextprotocol/server', 'execa', 'ndjson', 'pino']
 /** Those of them without a default export. */
-const NAMED_ONLY = ['@agentclientprotocol/sdk', 'execa']
+const NAMED_ONLY = ['@agentclientprotocol/sdk', '@modelcontextprotocol/server', 'execa']
+/** Further modules of them that are used, in the same file: two copies of one class would not know each other. */
+const WITH = { '@modelcontextprotocol/server': ['@modelcontextprotocol/server/stdio'] }
 
 /** Bundles each of them; answers the file that stands for it. */
 async function bundleApart() {
   const files = new Map()
   for (const name of APART) {
     const stdin = { contents: `export * from '${name}'\nexport { default } from '${name}'`, resolveDir: ROOT }
-    if (NAMED_ONLY.includes(name)) stdin.contents = `export * from '${name}'`
+    const modules = [name, ...(WITH[name] ?? [])]
+    if (NAMED_ONLY.includes(name)) stdin.contents = modules.map((one) => `export * from '${one}'`).join('\n')
     const { outputFiles } = await bundle({ ...COMMON, stdin, plugins: [onlyEnglish()] })
     const contents = Buffer.from(outputFiles[0].contents)
     const file = `main-${name.replace(/\W+/g, '-')}-${createHash('sha256').update(contents).digest('hex').slice(0, 12)}.cjs`
     if (!existsSync(join(DIST, file))) await put(file, contents)
-    files.set(name, file)
+    for (const one of modules) files.set(one, file)
   }
   return files
 }

@@ -19,6 +19,7 @@ async function main(argv: readonly string[]): Promise<void> {
   if (first === 'demo-session' && second !== undefined) {
     return (await import('./agents/demo/program.ts')).runDemoSession(second)
   }
+  if (first === 'mcp') return (await import('./surface/mcp/index.ts')).runMcp(argv.slice(1))
   return (await import('./surface/cli/index.ts')).runCli(argv)
 }
 

@@ -52,6 +52,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 /** Each library has one owner: files whose path starts so. */
 const OWNERS: Readonly<Record<string, readonly string[]>> = {
   '@agentclientprotocol/sdk': ['agents/acp/'],
+  '@modelcontextprotocol/server': ['surface/mcp/'],
   commander: ['surface/cli/'],
   execa: ['process/'],
   'fastest-levenshtein': ['repair/'],

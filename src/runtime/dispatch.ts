@@ -22,8 +22,8 @@ export interface DispatcherOptions extends ProcessOptions {
 export interface Dispatcher {
   /** Parses a request; never throws. */
   accept(raw: JsonObject): Promise<Prepared | Reply>
-  /** Runs one request; never throws. */
-  run(request: Prepared, emit: Emit): Promise<Reply>
+  /** Runs one request; never throws. Once `signal` aborts, what it waits for ends and it is answered. */
+  run(request: Prepared, emit: Emit, signal?: AbortSignal): Promise<Reply>
   /** Runs appends together; never throws. */
   runAppends(requests: readonly Prepared[]): Promise<readonly Reply[]>
   refuse(error: SwarmError, rid?: Rid): Reply
@@ -111,9 +111,9 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     return row ?? { total: 0, active: 0 }
   }
 
-  const run = async (request: Prepared, emit: Emit): Promise<Reply> => {
+  const run = async (request: Prepared, emit: Emit, signal?: AbortSignal): Promise<Reply> => {
     const started = performance.now()
-    const { scope, end, done } = state.scope(request, emitter(request, emit, started))
+    const { scope, end, done } = state.scope(request, emitter(request, emit, started), signal)
     const watched = request.waits && state.authority.hasToken ? watch(request, scope, end) : undefined
     try {
       const d = await perform(request, scope)

@@ -142,12 +142,14 @@ export function createProcess(options: ProcessOptions) {
     scope(
       request: Prepared,
       emit: (lines: readonly Json[]) => Promise<void>,
+      asked?: AbortSignal,
     ): { scope: Scope; end: () => void; done: () => void } {
       const { rid, waits } = request
       const own = new AbortController()
       const cancellable = waits && rid !== undefined
       if (cancellable) open.set(rid, own)
       const ends = cancellable || (waits && authority.hasToken)
+      const signals = [stop.signal, ...(ends ? [own.signal] : []), ...(asked ? [asked] : [])]
       let use: Use | undefined
       const connection = () => {
         use ??= connect(request)
@@ -159,7 +161,7 @@ export function createProcess(options: ProcessOptions) {
           db: () => connection().db,
           holdings: () => connection().holdings,
           key: request.write.idem ?? `${holder}-${++operations}`,
-          signal: ends ? AbortSignal.any([stop.signal, own.signal]) : stop.signal,
+          signal: signals.length > 1 ? AbortSignal.any(signals) : stop.signal,
           emit,
           notes: {},
         },

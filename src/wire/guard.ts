@@ -38,9 +38,9 @@ export function guard<A extends Accepted>(
         () => handler.accept(raw),
         () => broken(undefined),
       ),
-    run: (request, emit) =>
+    run: (request, emit, signal) =>
       attempt(
-        () => handler.run(request, emit),
+        () => handler.run(request, emit, signal),
         () => broken(request.rid),
       ),
     async runAppends(requests) {

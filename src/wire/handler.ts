@@ -15,8 +15,8 @@ export interface Accepted {
 export interface Handler<A extends Accepted = Accepted> {
   /** Parses a request; never throws. A refused request comes back as its reply. */
   accept(raw: JsonObject): Promise<A | Reply>
-  /** Runs one request; never throws. What it emits comes before its reply. */
-  run(request: A, emit: Emit): Promise<Reply>
+  /** Runs one request; never throws. What it emits comes before its reply. Once `signal` aborts, it waits for nothing more. */
+  run(request: A, emit: Emit, signal?: AbortSignal): Promise<Reply>
   /** Runs appends together; one reply each, in order; never throws. */
   runAppends(requests: readonly A[]): Promise<readonly Reply[]>
   /** The reply to a line that is no request: not JSON, too long, not an object. */

@@ -17,8 +17,8 @@ create schema if not exists swarm;
 -- clock_timestamp(), never now(): now() stands still at the start of the transaction and would order a claim before
 -- the release that it waited for.
 
-create or replace function swarm.iso(t timestamptz) returns text language sql immutable parallel safe as
-$$ select to_char(t at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') $$;
+create or replace function swarm.iso(t timestamptz) returns text language sql immutable parallel safe
+return to_char(t at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
 
 create sequence if not exists swarm.event_seq cache 1;
 create sequence if not exists swarm.lock_fence cache 1;
@@ -26,8 +26,8 @@ create sequence if not exists swarm.made_bead_ids cache 1;
 
 -- The transaction's id is taken before the sequence number. Readers rely on it: whoever holds a smaller number than
 -- one they can see had its transaction id before, so waiting for transaction ids to end settles the gaps.
-create or replace function swarm.next_event_seq() returns bigint language sql volatile as
-$$ select case when pg_current_xact_id() is not null then nextval('swarm.event_seq') end $$;
+create or replace function swarm.next_event_seq() returns bigint language sql volatile
+return case when pg_catalog.pg_current_xact_id() is not null then pg_catalog.nextval('swarm.event_seq') end;
 
 
 -- Checks of the tables that every claim writes are domains: a CHECK of a table is parsed and planned again at every INSERT and UPDATE, a

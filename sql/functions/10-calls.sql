@@ -1,6 +1,7 @@
 -- One call per command.
 
-create or replace function swarm.event_json(e swarm.execution_events) returns jsonb language sql stable as $$
+create or replace function swarm.event_json(e swarm.execution_events) returns jsonb language sql stable
+begin atomic
   select jsonb_strip_nulls(jsonb_build_object(
       'sequence', e.seq, 'payload_version', e.schema_version, 'timestamp', swarm.iso(e.created_at),
       'event_type', e.event_type, 'entity_id', e.entity_id, 'bead_id', e.bead_id, 'agent_id', e.agent_id,
@@ -8,8 +9,8 @@ create or replace function swarm.event_json(e swarm.execution_events) returns js
       'diagnostics', case when e.diagnostics_category is not null then jsonb_build_object(
         'category', e.diagnostics_category, 'retryable', e.diagnostics_retryable,
         'next_command', e.diagnostics_next_command, 'detail', e.diagnostics_detail) end))
-    || jsonb_build_object('payload', e.payload)
-$$;
+    || jsonb_build_object('payload', e.payload);
+end;
 
 -- swarm.run takes the operation key, calls swarm.do_<verb>(repo, args, proc), keeps the reply and writes the audit row,
 -- all in one transaction. `args` is what the client asked for and part of the operation's identity; `proc` is what the
@@ -19,10 +20,11 @@ $$;
 
 create or replace function swarm.refused(
   code text, msg text, area text default null, ctx jsonb default '{}', fix jsonb default null, needs jsonb default null
-) returns jsonb language sql immutable as $$
+) returns jsonb language sql immutable
+begin atomic
   select jsonb_build_object('refused', jsonb_strip_nulls(
-    jsonb_build_object('code', code, 'area', area, 'msg', msg, 'fix', fix, 'needs', needs)) || jsonb_build_object('ctx', ctx))
-$$;
+    jsonb_build_object('code', code, 'area', area, 'msg', msg, 'fix', fix, 'needs', needs)) || jsonb_build_object('ctx', ctx));
+end;
 
 -- Large texts are not kept twice: an audit row of more than 4 kB keeps the names and sizes of its fields. Nor is a token, wherever it stands.
 create or replace function swarm.audit_args(args jsonb) returns jsonb language plpgsql stable as $$
@@ -39,11 +41,12 @@ end $$;
 
 -- The operation key as it is stored. Two senders may use the same one: a key belongs to the token that sent it (`principal`), else to the
 -- agent that the request speaks for, else to the agent of the process (`caller`). Another process of the same agent has the same keys.
-create or replace function swarm.own_key(p_args jsonb, p_proc jsonb, p_key text) returns text language sql immutable parallel safe as $$
+create or replace function swarm.own_key(p_args jsonb, p_proc jsonb, p_key text) returns text language sql immutable parallel safe
+begin atomic
   select coalesce(p_proc ->> 'principal',
     'agent:' || coalesce(p_args ->> 'agent_id', replace(coalesce(p_args ->> 'from', p_args ->> 'agent'), E'\n', ' '), p_proc ->> 'caller'),
-    '') || E'\n' || p_key
-$$;
+    '') || E'\n' || p_key;
+end;
 
 create or replace function swarm.run(
   p_repo text, p_cmd text, p_args jsonb, p_proc jsonb, p_key text, p_rid text default null
@@ -70,9 +73,10 @@ create or replace procedure swarm.run_and_wake(
 ) language plpgsql as $$
 begin
   r := swarm.run(p_repo, p_cmd, p_args, p_proc, p_key, p_rid);
-  if not r ?| array['refused', 'transient', 'replayed'] then
+  -- what commits can have no search_path of its own
+  if not r operator(pg_catalog.?|) array['refused', 'transient', 'replayed'] then
     commit;
-    perform pg_notify('swarm', p_repo);
+    perform pg_catalog.pg_notify('swarm', p_repo);
   end if;
 end $$;
 

@@ -117,12 +117,13 @@ create or replace function swarm.first_stage(p_repo text, p_workflow text) retur
   select stage from swarm.workflow_stages where repo_id = p_repo and name = p_workflow order by position limit 1
 $$;
 
-create or replace function swarm.unknown_agent(p_repo text, p_agent integer) returns jsonb language sql stable as $$
+create or replace function swarm.unknown_agent(p_repo text, p_agent integer) returns jsonb language sql stable
+begin atomic
   select swarm.refused('NOTFOUND', format('no agent %s in repo %s', p_agent, p_repo), null,
     jsonb_build_object('field', 'agent_id', 'got', p_agent),
     case when p_agent <= 100 then jsonb_build_object('cmd', 'register', 'count', p_agent)
-         else jsonb_build_object('cmd', 'agents') end)
-$$;
+         else jsonb_build_object('cmd', 'agents') end);
+end;
 
 drop function if exists swarm.unknown_bead(text, text, jsonb);
 

@@ -57,5 +57,5 @@ create or replace function swarm.note_agent(p_repo text, p_agent integer) return
 $$;
 
 -- The status as answers show it.
-create or replace function swarm.agent_status(s swarm.agent_state) returns text language sql immutable parallel safe as
-$$ select case when s.status = 'idle' and s.seen_at is null then 'absent' else s.status end $$;
+create or replace function swarm.agent_status(s swarm.agent_state) returns text language sql immutable parallel safe
+return case when s.status = 'idle' and s.seen_at is null then 'absent' else s.status end;

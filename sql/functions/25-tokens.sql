@@ -30,16 +30,18 @@ begin
     else jsonb_build_object('token', jsonb_build_object('principal', swarm.token_json(t) - '{created_at,last_used_at}'::text[])) end;
 end $$;
 
-create or replace function swarm.has_operator(p_repo text) returns boolean language sql stable as $$
+create or replace function swarm.has_operator(p_repo text) returns boolean language sql stable
+begin atomic
   select exists (select from swarm.api_tokens where repo_id = p_repo and role = 'operator' and revoked_at is null
-    and (expires_at is null or expires_at > clock_timestamp()))
-$$;
+    and (expires_at is null or expires_at > clock_timestamp()));
+end;
 
-create or replace function swarm.token_json(t swarm.api_tokens) returns jsonb language sql stable as $$
+create or replace function swarm.token_json(t swarm.api_tokens) returns jsonb language sql stable
+begin atomic
   select jsonb_strip_nulls(jsonb_build_object('token_id', t.id, 'repo', t.repo_id, 'role', t.role, 'agent_id', t.agent_id, 'name', t.name,
     'created_at', swarm.iso(t.created_at), 'expires_at', swarm.iso(t.expires_at), 'revoked_at', swarm.iso(t.revoked_at),
-    'last_used_at', swarm.iso(t.last_used_at)))
-$$;
+    'last_used_at', swarm.iso(t.last_used_at)));
+end;
 
 create or replace function swarm.tokens_json(p_repo text, p_after bigint, p_limit integer) returns jsonb language sql stable as $$
   select jsonb_build_object('rows', coalesce(jsonb_agg(swarm.token_json(t) order by t.id), '[]')) from (

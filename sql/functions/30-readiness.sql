@@ -4,11 +4,11 @@
 -- Whoever adds a link holds the repo's advisory lock and its blockers FOR SHARE; whoever finishes a bead locks the bead
 -- first and reads its dependants in a later statement. So one of the two always sees the other.
 
-create or replace function swarm.is_open(p_status text) returns boolean language sql immutable parallel safe as
-$$ select p_status not in ('completed', 'cancelled') $$;
+create or replace function swarm.is_open(p_status text) returns boolean language sql immutable parallel safe
+return p_status not in ('completed', 'cancelled');
 
-create or replace function swarm.blocking(p_kind text) returns boolean language sql immutable parallel safe as
-$$ select p_kind in ('blocks', 'parent-child') $$;
+create or replace function swarm.blocking(p_kind text) returns boolean language sql immutable parallel safe
+return p_kind in ('blocks', 'parent-child');
 
 create or replace function swarm.count_blockers(p_repo text, p_bead text) returns integer language sql stable as $$
   select count(distinct l.other_id)::integer
@@ -34,8 +34,8 @@ begin
   return cardinality(v_ids);
 end $$;
 
-create or replace function swarm.lock_links(p_repo text) returns void language sql volatile as
-$$ select pg_advisory_xact_lock(hashtext('swarm:links:' || p_repo)) $$;
+create or replace function swarm.lock_links(p_repo text) returns void language sql volatile
+return pg_advisory_xact_lock(hashtext('swarm:links:' || p_repo));
 
 -- Locks the beads somebody is about to wait for, in id order, so that none of them finishes unseen.
 create or replace function swarm.lock_blockers(p_repo text, p_beads text[]) returns void language plpgsql volatile as $$
@@ -121,10 +121,11 @@ begin
   return null;
 end $$;
 
-create or replace function swarm.refused_cycle(p_cycle text[]) returns jsonb language sql stable as $$
+create or replace function swarm.refused_cycle(p_cycle text[]) returns jsonb language sql stable
+begin atomic
   select swarm.refused('CONFLICT', 'these dependencies form a cycle: ' || array_to_string(p_cycle, ' -> '), 'claim',
-    jsonb_build_object('field', 'depends_on', 'cycle', to_jsonb(p_cycle)))
-$$;
+    jsonb_build_object('field', 'depends_on', 'cycle', to_jsonb(p_cycle)));
+end;
 
 create or replace function swarm.texts(p_array jsonb) returns text[] language sql immutable as
 $$ select coalesce(array_agg(t order by n), '{}') from jsonb_array_elements_text(p_array) with ordinality as x(t, n) $$;

@@ -1,10 +1,11 @@
 -- Import.
 
 -- Metadata of a tracker's bead without what its export renews: times, and a status that shares one of ours with another.
-create or replace function swarm.lasting(m jsonb) returns jsonb language sql immutable parallel safe as $$
+create or replace function swarm.lasting(m jsonb) returns jsonb language sql immutable parallel safe
+begin atomic
   select m - (array['created_at', 'updated_at', 'closed_at']
-    || case when m ->> 'status' in ('pinned', 'hooked') then array['status'] else '{}' end)
-$$;
+    || case when m ->> 'status' in ('pinned', 'hooked') then array['status'] else '{}' end);
+end;
 
 -- Import: beads from a tracker, then their links. A bead that is there already keeps its status and progress; what
 -- describes it is brought up to date. Links whose other bead is unknown are kept and

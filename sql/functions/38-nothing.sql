@@ -2,11 +2,12 @@
 
 -- True when all that was ever to be done is done or given up: nobody needs to wait any longer. A backlog that has not
 -- begun is not finished, and neither is one that waits for a person.
-create or replace function swarm.is_finished(p_repo text) returns boolean language sql stable as $$
+create or replace function swarm.is_finished(p_repo text) returns boolean language sql stable
+begin atomic
   select exists (select from swarm.bead_backlog where repo_id = p_repo and status in ('completed', 'cancelled'))
     and not exists (select from swarm.bead_backlog
-      where repo_id = p_repo and status in ('pending', 'in_progress', 'blocked', 'failed'))
-$$;
+      where repo_id = p_repo and status in ('pending', 'in_progress', 'blocked', 'failed'));
+end;
 
 -- How many beads have one of these statuses. Counts stop at 10,000: nobody acts differently beyond, and counting must
 -- stay cheap.

@@ -56,10 +56,11 @@ create or replace function swarm.next_attempt(b swarm.bead_backlog, p_stage text
     and h.status <> 'started' and h.result not in ('lease_expired', 'released', 'cancelled', 'noop')
 $$;
 
-create or replace function swarm.may_do(p_repo text, p_workflow text, p_stage text, p_role text) returns boolean language sql stable as $$
+create or replace function swarm.may_do(p_repo text, p_workflow text, p_stage text, p_role text) returns boolean language sql stable
+begin atomic
   select p_role is null or exists (select from swarm.workflow_stages
-    where repo_id = p_repo and name = p_workflow and stage = p_stage and (role is null or p_role = any(role)))
-$$;
+    where repo_id = p_repo and name = p_workflow and stage = p_stage and (role is null or p_role = any(role)));
+end;
 
 -- Gives a locked bead to an agent: a new fence, a new claim, a started attempt of its current stage. Two events.
 create or replace function swarm.give_bead(b swarm.bead_backlog, p_agent integer, p_holder text, p_lease_ms integer)
@@ -88,12 +89,13 @@ begin
   return b;
 end $$;
 
-create or replace function swarm.claim_json(b swarm.bead_backlog, p_lease_ms integer, p_held boolean) returns jsonb language sql stable as $$
+create or replace function swarm.claim_json(b swarm.bead_backlog, p_lease_ms integer, p_held boolean) returns jsonb language sql stable
+begin atomic
   select jsonb_build_object('d', jsonb_strip_nulls(jsonb_build_object('stage', b.stage, 'attempt', b.attempt, 'feedback', b.feedback,
       'fence', b.fence, 'lease_ms', p_lease_ms, 'held', p_held)) || jsonb_build_object(
     'bead', jsonb_build_object('bead_id', b.bead_id, 'title', b.title, 'description', b.description,
-                               'priority', b.priority, 'labels', to_jsonb(b.labels))))
-$$;
+                               'priority', b.priority, 'labels', to_jsonb(b.labels))));
+end;
 
 -- The first ready bead the agent may do, locked. The planner is held to the ready indexes: with statistics from an
 -- emptier table it would choose to sort. When every ready bead is locked by somebody, wait for the first of them rather

@@ -57,8 +57,8 @@ begin
 end $$;
 
 -- The steps of the loop have been written one by one; this keeps its answer.
-create or replace function swarm.do_agent(p_repo text, a jsonb, p jsonb) returns jsonb language sql immutable as
-$$ select jsonb_build_object('d', p -> 'summary') $$;
+create or replace function swarm.do_agent(p_repo text, a jsonb, p jsonb) returns jsonb language sql immutable
+return jsonb_build_object('d', p -> 'summary');
 
 -- The latest row of an attempt of a stage under a fence.
 create or replace function swarm.attempt_under(

@@ -1,13 +1,15 @@
 -- Gates that a bead has not passed.
 
-create or replace function swarm.has_gate(s swarm.workflow_stages) returns boolean language sql stable as $$
-  select s.gate is not null
-$$;
+create or replace function swarm.has_gate(s swarm.workflow_stages) returns boolean language sql stable
+begin atomic
+  select s.gate is not null;
+end;
 
 -- Whether this evidence is of a run of the gate that the stage has now.
-create or replace function swarm.of_gate(s swarm.workflow_stages, p_evidence jsonb) returns boolean language sql stable as $$
-  select p_evidence -> 'gate' = s.gate
-$$;
+create or replace function swarm.of_gate(s swarm.workflow_stages, p_evidence jsonb) returns boolean language sql stable
+begin atomic
+  select p_evidence -> 'gate' = s.gate;
+end;
 
 -- The first stage with a gate that the bead has not passed since it was last worked on at that stage or an earlier one;
 -- null when there is none. What counts is a passed stage with evidence of swarm's own that its gate exited with 0.

@@ -29,10 +29,11 @@ begin
 end $$;
 
 -- The types of events that swarm itself records, and will: names with these beginnings are not for clients.
-create or replace function swarm.is_system_type(p_type text) returns boolean language sql immutable as $$
+create or replace function swarm.is_system_type(p_type text) returns boolean language sql immutable
+begin atomic
   select lower(p_type) in ('rate_limited', 'meltdown') or lower(p_type) ~ ('^(agent|artifact|bead|broadcast|budget|host|iteration|landing|leader'
-    || '|lease|lock|message|question|run|session|stage|token|transition|wave)_')
-$$;
+    || '|lease|lock|message|question|run|session|stage|token|transition|wave)_');
+end;
 
 -- Whether a client may record this event: null, or the refusal.
 create or replace function swarm.check_event(p_repo text, a jsonb) returns jsonb language plpgsql stable as $$
@@ -116,10 +117,11 @@ begin
   return jsonb_build_object('d', jsonb_build_object('broadcast_id', v_id, 'sequence', v_seq));
 end $$;
 
-create or replace function swarm.check_sender(p_repo text, p_from text) returns jsonb language sql stable as $$
+create or replace function swarm.check_sender(p_repo text, p_from text) returns jsonb language sql stable
+begin atomic
   select case when p_from ~ '^[0-9]{1,9}$' and not exists (select from swarm.agent_state where repo_id = p_repo and agent_id = p_from::integer)
-    then swarm.unknown_agent(p_repo, p_from::integer) else '{}' end
-$$;
+    then swarm.unknown_agent(p_repo, p_from::integer) else '{}' end;
+end;
 
 -- Whom a message goes to: an agent, everybody with a role (but the sender), or several of both.
 create or replace function swarm.address(p_repo text, a jsonb) returns jsonb language plpgsql stable as $$
@@ -159,7 +161,8 @@ begin
 end $$;
 
 -- What only some messages have.
-create or replace function swarm.message_extras(m swarm.agent_messages) returns jsonb language sql stable as $$
+create or replace function swarm.message_extras(m swarm.agent_messages) returns jsonb language sql stable
+begin atomic
   select jsonb_strip_nulls(jsonb_build_object('thread_id', m.thread_id, 'reply_to', m.reply_to, 'importance', nullif(m.importance, 'normal'),
-    'ack_required', nullif(m.ack_required, false), 'deadline_at', swarm.iso(m.deadline_at)))
-$$;
+    'ack_required', nullif(m.ack_required, false), 'deadline_at', swarm.iso(m.deadline_at)));
+end;

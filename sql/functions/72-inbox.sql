@@ -81,8 +81,8 @@ begin
 end $$;
 
 -- An agent by its number, anybody else by name.
-create or replace function swarm.sender_json(p_from text) returns jsonb language sql immutable parallel safe as
-$$ select case when p_from ~ '^[1-9][0-9]{0,8}$' then to_jsonb(p_from::integer) else to_jsonb(p_from) end $$;
+create or replace function swarm.sender_json(p_from text) returns jsonb language sql immutable parallel safe
+return case when p_from ~ '^[1-9][0-9]{0,8}$' then to_jsonb(p_from::integer) else to_jsonb(p_from) end;
 
 -- What an agent has not read: messages, and of the repo's latest broadcasts those of the last day that it has not seen. Every answer
 -- of the loop asks: counting messages stops at 1,000, and no more than 20 broadcasts are looked at.

@@ -1,10 +1,11 @@
 -- Streams.
 
-create or replace function swarm.item_kind(p_type text) returns text language sql immutable parallel safe as
-$$ select case p_type when 'message_sent' then 'message' when 'broadcast_sent' then 'broadcast' else 'event' end $$;
+create or replace function swarm.item_kind(p_type text) returns text language sql immutable parallel safe
+return case p_type when 'message_sent' then 'message' when 'broadcast_sent' then 'broadcast' else 'event' end;
 
 -- An event of one of these types that came without a message or broadcast, recorded by hand, is an event like others.
-create or replace function swarm.log_item(e swarm.execution_events) returns jsonb language sql stable as $$
+create or replace function swarm.log_item(e swarm.execution_events) returns jsonb language sql stable
+begin atomic
   select coalesce(case e.event_type
     when 'message_sent' then (
       select jsonb_build_object('kind', 'message', 'repo', e.repo_id, 'from', e.agent_id, 'to', jsonb_agg(m.to_agent_id order by m.id),
@@ -16,17 +17,18 @@ create or replace function swarm.log_item(e swarm.execution_events) returns json
     when 'broadcast_sent' then (
       select jsonb_build_object('kind', 'broadcast', 'repo', e.repo_id, 'broadcast_id', l.id, 'from', swarm.sender_json(l.from_agent), 'msg', l.msg, 'at', swarm.iso(e.created_at))
       from swarm.broadcast_log l where l.seq = e.seq) end,
-    jsonb_build_object('kind', 'event', 'repo', e.repo_id) || swarm.event_json(e))
-$$;
+    jsonb_build_object('kind', 'event', 'repo', e.repo_id) || swarm.event_json(e));
+end;
 
 -- Whether a row is for this agent: a message to it, any broadcast, its own events, those of the bead that it holds.
-create or replace function swarm.concerns(e swarm.execution_events, p_agent integer) returns boolean language sql stable as $$
+create or replace function swarm.concerns(e swarm.execution_events, p_agent integer) returns boolean language sql stable
+begin atomic
   select case e.event_type
     when 'message_sent' then exists (select from swarm.agent_messages m where m.seq = e.seq and m.to_agent_id = p_agent)
     when 'broadcast_sent' then true
     else e.agent_id = p_agent or (e.bead_id is not null and exists (select from swarm.bead_claims c
-      where c.repo_id = e.repo_id and c.bead_id = e.bead_id and c.claimed_by = p_agent and c.status = 'in_progress')) end
-$$;
+      where c.repo_id = e.repo_id and c.bead_id = e.bead_id and c.claimed_by = p_agent and c.status = 'in_progress')) end;
+end;
 
 -- Takes the cursor for a holder, or says who has it. A new cursor starts at p_start.
 create or replace function swarm.take_cursor(p_repo text, p_name text, p_holder text, p_lease_ms integer, p_start bigint) returns jsonb

@@ -1,11 +1,12 @@
 -- Runs: starting, steering and looking.
 
-create or replace function swarm.run_json(r swarm.swarm_runs) returns jsonb language sql stable as $$
+create or replace function swarm.run_json(r swarm.swarm_runs) returns jsonb language sql stable
+begin atomic
   select jsonb_strip_nulls(jsonb_build_object('run_id', r.run_id, 'status', r.status, 'pause_reason', r.pause_reason, 'target', r.target,
     'waves', r.waves, 'agents', r.config -> 'agents', 'adapter', r.config -> 'adapter', 'started_at', swarm.iso(r.started_at), 'ended_at', swarm.iso(r.ended_at),
     'estimated_completion', swarm.iso(r.estimated_completion),
-    'landed', (select count(*) from swarm.bead_backlog b where b.repo_id = r.repo_id and b.run_id = r.run_id and b.status = 'completed')))
-$$;
+    'landed', (select count(*) from swarm.bead_backlog b where b.repo_id = r.repo_id and b.run_id = r.run_id and b.status = 'completed')));
+end;
 
 create or replace function swarm.emit_run(p_repo text, p_type text, p_run text, p_session text, p_bead text, p_agent integer, p_stage text,
   p_payload jsonb) returns void language plpgsql volatile as $$
@@ -14,10 +15,11 @@ begin
     values (p_type, coalesce(p_session, p_run, p_bead, p_payload ->> 'question_id', p_repo), p_repo, p_run, p_session, p_bead, p_agent, p_stage, jsonb_strip_nulls(p_payload));
 end $$;
 
-create or replace function swarm.unknown_run(p_run text) returns jsonb language sql immutable as $$
+create or replace function swarm.unknown_run(p_run text) returns jsonb language sql immutable
+begin atomic
   select swarm.refused('NOTFOUND', format('there is no run %s', p_run), null, jsonb_build_object('field', 'run_id', 'got', p_run),
-    '{"cmd": "runs"}')
-$$;
+    '{"cmd": "runs"}');
+end;
 
 -- Gives every workflow of the repo its last stage `land`, which swarm itself does: a failure there goes back to implement, where there
 -- is such a stage.

@@ -104,10 +104,11 @@ begin
   return jsonb_build_object('d', jsonb_build_object('session_id', x.session_id, 'input_id', v_id));
 end $$;
 
-create or replace function swarm.unknown_session(p_session text) returns jsonb language sql immutable as $$
+create or replace function swarm.unknown_session(p_session text) returns jsonb language sql immutable
+begin atomic
   select swarm.refused('NOTFOUND', format('there is no session %s', p_session), null,
-    jsonb_build_object('field', 'session_id', 'got', p_session), '{"cmd": "ps"}')
-$$;
+    jsonb_build_object('field', 'session_id', 'got', p_session), '{"cmd": "ps"}');
+end;
 
 -- What a host has passed on is not passed on again.
 create or replace function swarm.take_inputs(p_repo text, p_ids jsonb) returns integer language sql volatile as $$

@@ -20,6 +20,7 @@ export class Client implements Queryable {
   readonly #connector: Connector
   readonly #sql: postgres.Sql
   readonly #prepare: boolean
+  readonly #startupPath: boolean
   #busy = 0
   #retired = false
   #backendPid: number | undefined
@@ -28,6 +29,7 @@ export class Client implements Queryable {
   constructor(options: ClientOptions) {
     this.#connector = new Connector(options.connect, options.connectTimeoutMs, options.max)
     this.#prepare = options.connect.prepare
+    this.#startupPath = options.connect.startupPath
     this.#sql = postgres(driverOptions(options, this.#connector))
     this.#connector.prepare()
   }
@@ -42,6 +44,11 @@ export class Client implements Queryable {
   }
 
   query(statement: string, params: readonly Param[], timeoutMs: number): Promise<readonly Row[]> {
+    if (this.#startupPath) return this.call(statement, params, timeoutMs)
+    return this.begin((transaction) => transaction.query(statement, params, timeoutMs), timeoutMs)
+  }
+
+  call(statement: string, params: readonly Param[], timeoutMs: number): Promise<readonly Row[]> {
     return this.#track(async () => {
       const query = unsafe(this.#sql, statement, params, this.#prepare)
       const rows = await this.#bounded(query, timeoutMs)

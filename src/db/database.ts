@@ -60,7 +60,7 @@ export interface OpenDatabase extends Database {
 }
 
 const NOTIFY =
-  "select pg_notify('swarm', repo) from pg_catalog.json_array_elements_text($1::text::json) as changed(repo)"
+  "select pg_catalog.pg_notify('swarm', repo) from pg_catalog.json_array_elements_text($1::pg_catalog.text::pg_catalog.json) as changed(repo)"
 /** For so long after contention, transactions are told of it from the start. */
 const CONTENDED_MS = 10_000
 const NOTIFY_TIMEOUT_MS = 2_000
@@ -198,7 +198,7 @@ class PooledDatabase implements OpenDatabase {
       holder,
       probe: async (channel) => {
         await this.#pool.run(performance.now() + connectTimeoutMs, (client) => {
-          return client.query("select pg_notify($1, 'probe')", [channel], connectTimeoutMs)
+          return client.call("select pg_catalog.pg_notify($1, 'probe')", [channel], connectTimeoutMs)
         })
       },
       onWarn: onWarn ?? (() => {}),
@@ -235,7 +235,7 @@ class PooledDatabase implements OpenDatabase {
 
   async #sendNotifications(repos: readonly string[]): Promise<void> {
     await this.#pool.run(performance.now() + NOTIFY_TIMEOUT_MS, (client) => {
-      return client.query(NOTIFY, [JSON.stringify(repos)], NOTIFY_TIMEOUT_MS)
+      return client.call(NOTIFY, [JSON.stringify(repos)], NOTIFY_TIMEOUT_MS)
     })
   }
 

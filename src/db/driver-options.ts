@@ -13,6 +13,9 @@ const TYPES = {
   bytea: { to: 17, from: [17], serialize: asText, parse: (text: string): unknown => text },
 }
 
+/** Names without a schema mean what Postgres itself has, whatever stands in a schema where others may create. */
+export const OWN_PATH = 'pg_catalog'
+
 export interface ClientOptions {
   readonly connect: ConnectOptions
   readonly connectTimeoutMs: number
@@ -54,6 +57,7 @@ export function driverOptions(options: ClientOptions, connector: Connector): pos
     ...(connect.targetSessionAttrs ? { target_session_attrs: sessionAttrs(connect.targetSessionAttrs) } : {}),
     connection: {
       application_name: connect.applicationName ?? options.applicationName,
+      ...(connect.startupPath ? { search_path: OWN_PATH } : {}),
       ...(connect.startupOptions ? { options: connect.startupOptions } : {}),
     },
     // its default writes to stdout

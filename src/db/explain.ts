@@ -99,6 +99,7 @@ export function explain(failure: Failure, about: About): SwarmError {
     case 'exhausted':
       return make('DEPENDENCY', `the server of ${shown} has run out of resources: ${text}`, { ...again })
     case 'unprepared':
+    case 'startup':
     case 'other':
       return make('INTERNAL', `the database answered an error: ${text}`, { area: 'database' })
   }

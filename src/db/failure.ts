@@ -26,6 +26,8 @@ export type FailureKind =
   | 'exhausted'
   /** A pooler has lost a prepared statement; nothing was run. */
   | 'unprepared'
+  /** A pooler takes no search_path at start-up; nothing was run. */
+  | 'startup'
   /** TLS could not be agreed on. */
   | 'tls'
   | 'other'
@@ -70,6 +72,7 @@ export class Failure extends Error {
 const BREAKING: ReadonlySet<FailureKind> = new Set([
   'lost',
   'unprepared',
+  'startup',
   'away',
   'starting',
   'full',
@@ -84,4 +87,5 @@ const PASSING: ReadonlySet<FailureKind> = new Set([
   'full',
   'contention',
   'unprepared',
+  'startup',
 ])

@@ -130,7 +130,8 @@ export class Listener {
     })
     this.#lose = lose
     const client = new Client({
-      connect,
+      // what it runs names its schemas, and a pooler must not refuse it
+      connect: { ...connect, startupPath: false },
       connectTimeoutMs,
       max: 1,
       applicationName: `${LISTENER} ${holder}`,
@@ -207,7 +208,7 @@ export class Listener {
     const { answerMs = ANSWER_MS } = this.#options
     const heard = this.#expect(beat, answerMs)
     const sent = client
-      .query('select pg_notify($1, $2)', [this.#beat, beat], answerMs)
+      .call('select pg_catalog.pg_notify($1, $2)', [this.#beat, beat], answerMs)
       .catch(() => this.#lose())
     const alive = await Promise.race([lost.then(() => false), heard])
     await sent
@@ -219,7 +220,11 @@ export class Listener {
    * LISTEN and then passes nothing: a notification over another connection shows it.
    */
   async #isPooled(client: Client): Promise<boolean> {
-    const [row] = await client.query('select pg_backend_pid() as pid', [], this.#options.connectTimeoutMs)
+    const [row] = await client.call(
+      'select pg_catalog.pg_backend_pid() as pid',
+      [],
+      this.#options.connectTimeoutMs,
+    )
     if (row?.pid === client.backendPid) return false
     const { answerMs = ANSWER_MS } = this.#options
     const heard = this.#expect('probe', answerMs)

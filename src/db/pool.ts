@@ -1,4 +1,5 @@
 import { Client } from './client.ts'
+import { OWN_PATH } from './driver-options.ts'
 import { Failure } from './failure.ts'
 import { Gate } from './semaphore.ts'
 import type { ConnectTarget, EmbeddedAddress } from './target.ts'
@@ -25,6 +26,7 @@ export class Pool {
   #connect: ConnectOptions | undefined
   #client: Client | undefined
   #made = 0
+  #checked = false
   #idle: NodeJS.Timeout | undefined
   #starting: Promise<void> | undefined
   /** Once true, nothing is worth another attempt. */
@@ -57,6 +59,7 @@ export class Pool {
   async run<T>(deadlineAt: number, work: (client: Client) => Promise<T>): Promise<T> {
     await this.#gate.enter(deadlineAt)
     try {
+      await this.#checkPath(deadlineAt)
       const value = await work(this.#current(await this.connectOptions()))
       this.up = true
       return value
@@ -103,11 +106,32 @@ export class Pool {
     this.#client?.retire()
   }
 
+  /** From now on each transaction sets its own search_path: a pooler before this database does not take it at start-up. */
+  withoutStartupPath(): void {
+    if (!this.#connect?.startupPath) return
+    this.#connect = { ...this.#connect, startupPath: false }
+    this.#client?.retire()
+  }
+
   close(): void {
     this.closed = true
     clearTimeout(this.#idle)
     this.#client?.destroy()
     this.#client = undefined
+  }
+
+  /** Once for a pool: a pooler may also take the search_path and not pass it on. The embedded server has none before it. */
+  async #checkPath(deadlineAt: number): Promise<void> {
+    const connect = await this.connectOptions()
+    if (this.#checked || !connect.startupPath || this.#target?.kind === 'embedded') return
+    try {
+      const statement = "select pg_catalog.current_setting('search_path') as path"
+      const [row] = await this.#current(connect).call(statement, [], deadlineAt - performance.now())
+      this.#checked = true
+      if (row?.path !== OWN_PATH) this.withoutStartupPath()
+    } catch (error) {
+      throw error instanceof Failure ? error.undone() : error
+    }
   }
 
   #current(connect: ConnectOptions): Client {
@@ -142,6 +166,7 @@ function embeddedOptions({ host, port, user, database }: EmbeddedAddress): Conne
     tls: { mode: 'disable', direct: false },
     prepare: true,
     pooled: false,
+    startupPath: true,
     applicationName: undefined,
     startupOptions: undefined,
     targetSessionAttrs: undefined,

@@ -3,7 +3,10 @@ import type { Param } from '../contract/context.ts'
 
 /** What a client, or a transaction of it, can run. Rows are objects. Throws `Failure`. */
 export interface Queryable {
+  /** One statement, with pg_catalog alone as search_path. */
   query(statement: string, params: readonly Param[], timeoutMs: number): Promise<readonly Row[]>
+  /** One that names everything with its schema, so that the search_path does not matter: always one round trip. */
+  call(statement: string, params: readonly Param[], timeoutMs: number): Promise<readonly Row[]>
   /** Several statements without parameters, in one implicit transaction. */
   script(statements: string, timeoutMs: number): Promise<void>
 }

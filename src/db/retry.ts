@@ -57,6 +57,7 @@ export async function persist<T>(
       unknown = unknown ? mayStillBeDone(error) : !error.rolledBack
       if (unknown && !resend) throw new Stopped(error, true)
       if (error.kind === 'unprepared') pool.withoutPrepared()
+      if (error.kind === 'startup') pool.withoutStartupPath()
       if (isAbsentServer(error) && !ensured) {
         ensured = true
         const from = performance.now()
@@ -94,6 +95,7 @@ function patienceMs(error: Failure, unknown: boolean, tries: number, pool: Pool)
     case 'contention':
       return Number.POSITIVE_INFINITY
     case 'unprepared':
+    case 'startup':
       return tries < 3 ? Number.POSITIVE_INFINITY : 0
     case 'starting':
     case 'full':

@@ -81,6 +81,7 @@ function kindOf(code: string, severity: string, message: string, sent: boolean):
   if (kind === 'schema') return code === '42703' || /\bswarm\b/.test(message) ? 'schema' : 'other'
   if (kind === 'lost') return sent ? 'lost' : 'away'
   if (kind) return kind
+  if (code === '08P01' && message.includes('startup parameter')) return 'startup'
   if (AWAY.has(code)) return sent && code === 'CONNECT_TIMEOUT' ? 'lost' : 'away'
   if (LOST.has(code) || code.startsWith('08') || severity === 'FATAL' || severity === 'PANIC')
     return sent ? 'lost' : 'away'

@@ -1,5 +1,6 @@
 import type postgres from 'postgres'
 import type { Param } from '../contract/context.ts'
+import { OWN_PATH } from './driver-options.ts'
 import { Failure } from './failure.ts'
 import { type Queryable, type Row, unsafe } from './queryable.ts'
 import { toFailure } from './sqlstate.ts'
@@ -23,16 +24,21 @@ export class Transaction implements Queryable {
     return this.#failure
   }
 
-  /** Time-outs that end with the transaction, so that they also pass a pooler. */
+  /** Time-outs and a search_path that end with the transaction, so that they also pass a pooler. */
   async open(sql: postgres.TransactionSql, timeoutMs: number): Promise<void> {
     this.#sql = sql
     const ms = String(Math.max(1, Math.ceil(timeoutMs)))
-    const bounds = `select set_config('statement_timeout', $1, true), set_config('idle_in_transaction_session_timeout', $1, true)`
+    const bounds = `select pg_catalog.set_config('search_path', '${OWN_PATH}', true), pg_catalog.set_config('statement_timeout', $1, true),
+      pg_catalog.set_config('idle_in_transaction_session_timeout', $1, true)`
     await this.query(bounds, [ms], timeoutMs)
   }
 
   query(statement: string, params: readonly Param[], timeoutMs: number): Promise<readonly Row[]> {
     return this.#run((sql) => unsafe(sql, statement, params, this.#prepare), timeoutMs)
+  }
+
+  call(statement: string, params: readonly Param[], timeoutMs: number): Promise<readonly Row[]> {
+    return this.query(statement, params, timeoutMs)
   }
 
   async script(statements: string, timeoutMs: number): Promise<void> {

@@ -18,6 +18,8 @@ export interface ConnectOptions {
   readonly prepare: boolean
   /** Known to be behind a pooler in transaction mode: LISTEN does not work. */
   readonly pooled: boolean
+  /** `search_path` goes in the start-up message; off behind a pooler, which refuses or drops it. */
+  readonly startupPath: boolean
   readonly applicationName: string | undefined
   /** `options` of the start-up message, like `-c search_path=x`. */
   readonly startupOptions: string | undefined
@@ -119,6 +121,7 @@ export function parseUrl(
     tls: parseTls(params, hosts, env),
     prepare: !pooled && !['false', '0'].includes(params.get('prepare') ?? ''),
     pooled,
+    startupPath: !pooled,
     applicationName: params.get('application_name') || env.PGAPPNAME || undefined,
     startupOptions: params.get('options') || undefined,
     targetSessionAttrs: params.get('target_session_attrs') || undefined,

@@ -5,16 +5,18 @@ import { refusalToError } from '../contract/refusal.ts'
 import { Failure } from './failure.ts'
 import type { Queryable, Row } from './queryable.ts'
 
-const RUN = 'select swarm.run($1::text, $2::text, $3::text::jsonb, $4::text::jsonb, $5::text, $6::text) as r'
-const RUN_AND_WAKE =
-  'call swarm.run_and_wake($1::text, $2::text, $3::text::jsonb, $4::text::jsonb, $5::text, $6::text, null)'
-const APPEND = 'select swarm.append($1::text::jsonb) as r'
+const TEXT = 'pg_catalog.text'
+const JSON_TEXT = 'pg_catalog.text::pg_catalog.jsonb'
+const ARGUMENTS = `$1::${TEXT}, $2::${TEXT}, $3::${JSON_TEXT}, $4::${JSON_TEXT}, $5::${TEXT}, $6::${TEXT}`
+const RUN = `select swarm.run(${ARGUMENTS}) as r`
+const RUN_AND_WAKE = `call swarm.run_and_wake(${ARGUMENTS}, null)`
+const APPEND = 'select swarm.append($1::pg_catalog.text::pg_catalog.jsonb) as r'
 /** Appends in one statement (DESIGN section 4). */
 const GROUP_SIZE = 64
 
 /** Runs one write. A refusal of the database is thrown. */
 export async function runCall(on: Queryable, call: WriteCall, timeoutMs: number): Promise<WriteReply> {
-  const [row] = await on.query(RUN, paramsOf(call), timeoutMs)
+  const [row] = await on.call(RUN, paramsOf(call), timeoutMs)
   return toReply(row?.r)
 }
 
@@ -30,7 +32,7 @@ export async function runAndWake(
   const startedAt = performance.now()
   let row: Row | undefined
   try {
-    ;[row] = await on.query(RUN_AND_WAKE, paramsOf(call), timeoutMs)
+    ;[row] = await on.call(RUN_AND_WAKE, paramsOf(call), timeoutMs)
   } catch (error) {
     if (!(error instanceof Failure) || error.breaksClient) throw error
     const reply = await runCall(on, call, timeoutMs - (performance.now() - startedAt))
@@ -52,7 +54,7 @@ export async function appendCalls(
   timeoutMs: number,
 ): Promise<PromiseSettledResult<WriteReply>[]> {
   const items = calls.map((call) => ({ ...call, proc: call.proc ?? {}, rid: ridText(call) }))
-  const [row] = await on.query(APPEND, [JSON.stringify(items)], timeoutMs)
+  const [row] = await on.call(APPEND, [JSON.stringify(items)], timeoutMs)
   const replies: unknown = row?.r
   if (!Array.isArray(replies) || replies.length !== calls.length) throw unreadable()
   return replies.map(settle)

@@ -27,7 +27,7 @@ export function parseBuild(text: string): SchemaBuild {
 
 /**
  * All of the schema as one script, right for an empty database and for one of any earlier version: the steps that it lacks, the tables of
- * schema.sql, the functions in the order of their numbers. It is meant for one transaction, and refuses a database of a newer version.
+ * schema.sql, the functions in the order of their names, of which the last fixes their search_path. It is meant for one transaction, and refuses a database of a newer version.
  */
 export function schemaSql(): string {
   const files = readSchemaFiles(__dirname)
@@ -42,8 +42,8 @@ export function schemaSql(): string {
     end if;
   end if;
 end $guard$;`,
-    ...files.steps.map(({ number, sql }) => guardedStep(number, sql)),
     dropOldFunctions(hash),
+    ...files.steps.map(({ number, sql }) => guardedStep(number, sql)),
     files.tables,
     ...files.functions,
     `update swarm.swarm_config set schema_version = ${version}, functions_hash = '${hash}'
@@ -68,14 +68,22 @@ ${sql}$step$;
 end $guard$;`
 }
 
-/** Functions with other parameters than today's would stay beside them. Those that a default or a view needs are only replaced. */
+/**
+ * Functions with other parameters than today's would stay beside them, and those whose body was bound when they were made hold the columns
+ * that they name as they are: so all go before the steps, each after those that call it. Those that a default or a view needs are only
+ * replaced. A database of version 1 kept no hash.
+ */
 function dropOldFunctions(hash: string): string {
-  return `do $guard$ declare f regprocedure; begin
+  return `do $guard$ declare f regprocedure; v_found boolean := true; begin
   if to_regclass('swarm.swarm_config') is not null then
-    if (select functions_hash from swarm.swarm_config) is distinct from '${hash}' then
-      for f in select p.oid from pg_proc p where p.pronamespace = to_regnamespace('swarm')
-          and not exists (select from pg_depend d where d.refclassid = 'pg_proc'::regclass and d.refobjid = p.oid) loop
-        execute format('drop routine %s', f);
+    if (select to_jsonb(c) ->> 'functions_hash' from swarm.swarm_config c) is distinct from '${hash}' then
+      while v_found loop
+        v_found := false;
+        for f in select p.oid from pg_proc p where p.pronamespace = to_regnamespace('swarm')
+            and not exists (select from pg_depend d where d.refclassid = 'pg_proc'::regclass and d.refobjid = p.oid) loop
+          execute format('drop routine %s', f);
+          v_found := true;
+        end loop;
       end loop;
     end if;
   end if;

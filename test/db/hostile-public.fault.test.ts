@@ -150,4 +150,28 @@ describe('with a public schema in which somebody else makes functions and operat
     }
     await session.end()
   })
+
+  test('so is every other function, called by hand', async () => {
+    const env = { DATABASE_URL: direct, SWARM_REPO: 'hand' }
+    expect((await runSwarm(['init-db'], { env })).code).toBe(0)
+    const calls = await admin.unsafe(`select pg_catalog.format('select swarm.%I(%s)', p.proname, (
+        select pg_catalog.string_agg(case when t operator(pg_catalog.=) 'text'::pg_catalog.regtype then '''hand''::pg_catalog.text'
+          else pg_catalog.format('null::%s', t::pg_catalog.regtype) end, ', ' order by n)
+        from pg_catalog.unnest(p.proargtypes) with ordinality a(t, n))) as call
+      from pg_catalog.pg_proc p where p.pronamespace operator(pg_catalog.=) 'swarm'::pg_catalog.regnamespace
+        and p.prokind operator(pg_catalog.=) 'f' order by p.proname`)
+    expect(calls.length).toBeGreaterThan(150)
+    const session = plainClient(direct)
+    const trapped = []
+    for (const { call } of calls) {
+      // what a function says of such arguments is not the point
+      await session.unsafe(call).catch(() => {})
+      if (await isSuperuser()) {
+        trapped.push(call)
+        await admin.unsafe('alter role mallory nosuperuser')
+      }
+    }
+    await session.end()
+    expect(trapped).toEqual([])
+  })
 })

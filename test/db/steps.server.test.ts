@@ -93,12 +93,22 @@ test('the script itself refuses a database that a newer swarm has upgraded meanw
 test('doctor tells functions of another build, and init-db brings them back', async () => {
   await sql.unsafe(schemaSql())
   await sql`update swarm.swarm_config set functions_hash = 'other'`
-  await sql.unsafe('create function swarm.left_over() returns int language sql as $$ select 1 $$')
+  await sql.unsafe(`create function swarm.left_over() returns int language sql return 1;
+    create function swarm.left_above() returns int language sql return swarm.left_over()`)
   const place = openAt(scratch(), old)
   const found = await place.ask({ cmd: 'doctor' })
   expect(found.healthy).toBe(false)
   expect(JSON.stringify(found.checks)).toContain('those of another build')
   expect(await place.ask({ cmd: 'status' })).toMatchObject({ beads: { pending: 2 } })
   expect(await place.ask({ cmd: 'init-db' })).toMatchObject({ schema: 'upgraded' })
+  expect(await catalog(sql)).toEqual(await catalog(admin))
+})
+
+test('a step changes columns that the functions of before name', async () => {
+  await sql.unsafe(schemaSql())
+  await sql`create function swarm.left_over() returns bigint language sql
+    begin atomic select count(*) from swarm.bead_backlog where status = 'pending'; end`
+  await sql`update swarm.swarm_config set schema_version = 2, functions_hash = 'other'`
+  await sql.unsafe(schemaSql())
   expect(await catalog(sql)).toEqual(await catalog(admin))
 })

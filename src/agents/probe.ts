@@ -1,7 +1,7 @@
 import { accessSync, constants, existsSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, isAbsolute, join } from 'node:path'
-import { endSession, newMarker, startProgram, within } from '../process/index.ts'
+import { drain, endSession, newMarker, startProgram, within } from '../process/index.ts'
 import type { Probe, ProbeOrders } from './adapter.ts'
 
 const VERSION_MS = 15_000
@@ -100,7 +100,7 @@ async function askVersion(
     )
     await within(exited, VERSION_MS)
     await endSession({ pid, marker, exited, graceMs: 500 })
-    await within(closed, 500)
+    await drain(closed, 500, () => text.length)
     const isGone = await within(exited, 0)
     return { exitCode: isGone ? (await exited).exitCode : null, text }
   } catch (error) {

@@ -1,4 +1,5 @@
 import {
+  drain,
   endSession,
   newMarker,
   type Program,
@@ -50,7 +51,6 @@ export interface AgentSession {
 const LINGER_MS = 30_000
 /** How long a process that was left behind may hold the output open after the program's exit. */
 const DRAIN_MS = 1_000
-const DRAIN_MAX_MS = 10_000
 const STDERR_CHARS = 2_000
 
 /**
@@ -168,12 +168,10 @@ class RunningSession implements AgentSession {
 
   /** Waits for the rest of the output; not for ever, as a process that was left behind may hold it open. */
   async #drain(): Promise<void> {
-    const latest = performance.now() + DRAIN_MAX_MS
-    for (let heard = -1; heard !== this.#heard || this.events.isFull; ) {
-      heard = this.#heard
-      if (await within(this.#conversation.drained, DRAIN_MS)) return
-      if (performance.now() > latest && !this.events.isFull) return
-    }
+    const heard = () => this.#heard
+    do {
+      if (await drain(this.#conversation.drained, DRAIN_MS, heard)) return
+    } while (this.events.isFull)
   }
 
   async #endNow({ lingerMs = LINGER_MS }: EndOptions): Promise<SessionEnd> {

@@ -10,6 +10,8 @@ export interface BoundedText {
 
 export interface BoundedCollector {
   add(chunk: Buffer): void
+  /** Bytes that were produced so far. */
+  bytes(): number
   result(): BoundedText
 }
 
@@ -41,6 +43,7 @@ export function collectBounded(maxBytes: number): BoundedCollector {
         tailBytes -= first.length
       }
     },
+    bytes: () => bytes,
     result() {
       const kept = Buffer.concat(tail)
       const end = kept.length > tailLimit ? kept.subarray(kept.length - tailLimit) : kept

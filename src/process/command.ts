@@ -1,11 +1,11 @@
 import type { Readable, Writable } from 'node:stream'
 import { type BoundedText, collectBounded } from './bounded.ts'
+import { drain } from './drain.ts'
 import { echo } from './echo.ts'
 import { childEnvironment, type Environment } from './environment.ts'
 import { endGroup, forgetGroup, groupGone, rememberGroup } from './group.ts'
 import { type Argv, type Exit, startChild } from './spawn.ts'
 import { startWatchdog } from './watchdog.ts'
-import { within } from './within.ts'
 
 export interface CommandOptions {
   /** Binary and arguments; no shell. */
@@ -50,7 +50,7 @@ const DEFAULT_OUTPUT_BYTES = 65_536
 const DEFAULT_GRACE_MS = 2_000
 /** After the command has ended: what a process that it started may still take to end by itself. */
 const LEFT_MS = 100
-/** After the group has ended: how long a process that left the group may hold the pipes open. */
+/** After the group has ended: how long a process that left the group may hold the pipes open without a word. */
 const DRAIN_MS = 500
 
 /**
@@ -102,13 +102,13 @@ export async function runCommand(options: CommandOptions): Promise<CommandResult
     if (typeof first === 'string') {
       const gone = await endGroup(child.pid, graceMs)
       const exit = gone ? await child.exited : undefined
-      await within(drained, DRAIN_MS)
+      await drain(drained, DRAIN_MS, output.bytes)
       return result(first, exit)
     }
     const left = !(await groupGone(child.pid, LEFT_MS))
     if (left) await endGroup(child.pid, graceMs)
     else forgetGroup(child.pid)
-    await within(drained, DRAIN_MS)
+    await drain(drained, DRAIN_MS, output.bytes)
     return result(first.signal ? 'signaled' : 'exited', first, left)
   } finally {
     stop.cancel()

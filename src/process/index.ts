@@ -1,5 +1,6 @@
 export { type BoundedText, tailOf } from './bounded.ts'
 export { type CommandOptions, type CommandResult, runCommand } from './command.ts'
+export { drain } from './drain.ts'
 export { type EndSessionOptions, endSession, type LeftProcess, type SessionEnding } from './end-session.ts'
 export { childEnvironment, type Environment } from './environment.ts'
 export { type LivenessDelta, type LivenessSample, livenessDelta, sampleLiveness } from './liveness.ts'

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Writable } from 'node:stream'
 import { afterAll, describe, expect, it } from 'vitest'
 import { SwarmError } from '../../src/contract/errors.ts'
 import { type CommandOptions, runCommand } from '../../src/process/index.ts'
@@ -28,6 +29,44 @@ describe('running a command', () => {
     expect(result).toMatchObject({ ended: 'exited', exitCode: 7 })
     expect(result.output.text).toBe('it broke\n')
     expect(result.stdout.text).toBe('')
+  })
+
+  it('loses no output of a command that ends while this process is busy', async () => {
+    const file = (name: string) => join(scratch, name)
+    const start = (name: string, echo?: Writable) => {
+      const script = `echo $$ > ${name}.new; mv ${name}.new ${name}.pid; until [ -e ${name}.go ]; do sleep 0.01; done; echo ${name}`
+      return runCommand({ argv: ['sh', '-c', script], cwd: scratch, timeoutMs: 20_000, echo })
+    }
+    const busyUntil = (holds: () => boolean) => {
+      while (!holds());
+    }
+    /** Lets it write and end, and does nothing else meanwhile. */
+    const letEnd = (name: string) => {
+      const pid = Number(readFileSync(file(`${name}.pid`), 'utf8'))
+      writeFileSync(file(`${name}.go`), '')
+      busyUntil(() => !lives(pid))
+    }
+    const later = () => {
+      letEnd('second')
+      setImmediate(() => {
+        const end = performance.now() + 800
+        busyUntil(() => performance.now() > end)
+      })
+    }
+    // what can be read is told before what has ended: the second one writes and ends in between, and then all is busy
+    const busy = new Writable({
+      write(_chunk, _encoding, done) {
+        later()
+        done()
+      },
+    })
+    const first = start('first', busy)
+    const second = start('second')
+    while (!existsSync(file('first.pid')) || !existsSync(file('second.pid')))
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    letEnd('first')
+    expect((await second).stdout.text).toBe('second\n')
+    expect((await first).stdout.text).toBe('first\n')
   })
 
   it('tells a signal from an exit code', async () => {

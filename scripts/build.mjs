@@ -52,11 +52,22 @@ export async function build() {
 }
 
 /** Libraries that a start does not need: in files of their own, the bundle and its code cache are a third smaller. */
-const APART = ['@agentclientprotocol/sdk', '@modelcontextprotocol/server', 'execa', 'ndjson', 'pino']
+const APART = [
+  '@agentclientprotocol/sdk',
+  '@hono/node-server',
+  '@modelcontextprotocol/server',
+  'execa',
+  'hono',
+  'ndjson',
+  'pino',
+]
 /** Those of them without a default export. */
-const NAMED_ONLY = ['@agentclientprotocol/sdk', '@modelcontextprotocol/server', 'execa']
+const NAMED_ONLY = APART.filter((name) => !['ndjson', 'pino'].includes(name))
 /** Further modules of them that are used, in the same file: two copies of one class would not know each other. */
-const WITH = { '@modelcontextprotocol/server': ['@modelcontextprotocol/server/stdio'] }
+const WITH = {
+  '@hono/node-server': ['@hono/node-server/utils/response'],
+  '@modelcontextprotocol/server': ['@modelcontextprotocol/server/stdio'],
+}
 
 /** Bundles each of them; answers the file that stands for it. */
 async function bundleApart() {

@@ -53,9 +53,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 const OWNERS: Readonly<Record<string, readonly string[]>> = {
   '@agentclientprotocol/sdk': ['agents/acp/'],
   '@modelcontextprotocol/server': ['surface/mcp/'],
+  '@hono/node-server': ['surface/http/'],
   commander: ['surface/cli/'],
   execa: ['process/'],
   'fastest-levenshtein': ['repair/'],
+  hono: ['surface/http/'],
   ndjson: ['ndjson.ts'],
   pino: ['logger.ts'],
   postgres: ['db/'],

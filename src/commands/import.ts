@@ -54,6 +54,7 @@ export default defineCommand({
     more_problems: z.int().optional().describe('how many are not listed'),
   }),
   effect: 'write',
+  hostBound: true,
   alone: true,
   errors: [],
   positional: ['path'],

@@ -29,6 +29,7 @@ export default defineCommand({
     timed_out: z.boolean(),
   }),
   effect: 'write',
+  hostBound: true,
   alone: true,
   reach: () => 'database',
   errors: [],

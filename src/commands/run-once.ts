@@ -49,6 +49,7 @@ export default defineCommand({
   input,
   output,
   effect: 'write',
+  hostBound: true,
   role: 'runner',
   errors: ['NOTFOUND', 'CONFLICT', 'BUSY'],
   positional: ['command'],

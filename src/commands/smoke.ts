@@ -20,6 +20,7 @@ export default defineCommand({
   input: z.strictObject({ agent_id: agentId.max(100).optional().describe('1 by default') }),
   output,
   effect: 'write',
+  hostBound: true,
   errors: [],
   examples: [
     {

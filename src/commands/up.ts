@@ -34,6 +34,7 @@ export default defineCommand({
     overview: overview.optional(),
   }),
   effect: 'write',
+  hostBound: true,
   errors: ['NOTFOUND', 'CONFLICT', 'EXISTS', 'BUSY'],
   alone: true,
   waits: ({ dry_run }) => dry_run !== true,

@@ -19,6 +19,7 @@ export default defineCommand({
   }),
   output: z.object({ host_id: z.string(), ended: z.string() }),
   effect: 'write',
+  hostBound: true,
   errors: [],
   alone: true,
   waits: () => true,

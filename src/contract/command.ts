@@ -61,6 +61,11 @@ interface CommandBase<I extends z.ZodObject, O extends z.ZodType> {
   waits?(input: z.output<I>): boolean
   /** True when it can be no part of a batch although it does not wait: it runs for long, or makes the tables themselves. */
   readonly alone?: true
+  /**
+   * True when it runs what the request says, or reads and writes files where swarm runs. Over a network that takes a token; what acts on
+   * this machine otherwise (its `reach`, an effect that is `local`) does too.
+   */
+  readonly hostBound?: true
   /** What a dry run answers; a sentence per change. Reads only. */
   dry?(ctx: CommandContext, input: z.output<I>): Promise<readonly string[]>
 }
@@ -106,6 +111,22 @@ export function loadVerb({ loaders }: Catalog, word: string): Promise<AnyCommand
   return Object.hasOwn(loaders, word) ? loaders[word]?.() : undefined
 }
 
+/** Where a server listens. */
+export interface ServeOptions {
+  /** Address or name of the interface. */
+  readonly host: string
+  /** 0 for any that is free. */
+  readonly port: number
+}
+
+/** What a server says of itself while it runs, and at its end. */
+export interface Served {
+  readonly url: string
+  readonly auth: 'tokens' | 'cooperative'
+  /** Requests answered so far. */
+  readonly requests: number
+}
+
 /** Everything a command may use. All I/O that is not the database's comes in here. */
 export interface CommandContext {
   readonly repo: string
@@ -142,6 +163,17 @@ export interface CommandContext {
   next(request: FixRequest): void
   /** Where a command that runs for this request shows its output as it comes; only in a one-shot call. */
   readonly echo: Writable | undefined
+  /**
+   * Serves the verbs over HTTP until the process is told to stop; `onOpen` is called once it listens. Only in a one-shot call: a server is
+   * a process of its own.
+   */
+  readonly serve:
+    | ((
+        ctx: CommandContext,
+        options: ServeOptions,
+        onOpen: (served: Served) => Promise<void>,
+      ) => Promise<Served>)
+    | undefined
   /** Sends lines of this answer ahead of its reply, in order; resolves when the reader has taken them. */
   emit(lines: readonly Json[]): Promise<void>
   /** True once the process was told to stop; `signal` may also mean that only this request was ended. */

@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import { agentsConfigSchema } from './agents-config.ts'
 import { stageName, text } from './fields.ts'
+import { httpSchema } from './http-config.ts'
 import { landingSchema, orchestratorSchema } from './orchestrator-config.ts'
 
 const makeStage = () =>
@@ -60,6 +61,7 @@ export const configSchema = z.strictObject({
   agents: z.lazy(() => agentsConfigSchema).optional(),
   orchestrator: z.lazy(() => orchestratorSchema).optional(),
   landing: z.lazy(() => landingSchema).optional(),
+  http: z.lazy(() => httpSchema).optional(),
 })
 
 export type SwarmConfig = z.output<typeof configSchema>

@@ -1,7 +1,7 @@
 import { may, needOf, reachOf } from '../contract/authority.ts'
 import type { Database } from '../contract/context.ts'
 import { SwarmError } from '../contract/errors.ts'
-import type { Principal } from '../contract/roles.ts'
+import type { Principal, Reach } from '../contract/roles.ts'
 import type { Prepared } from './prepare.ts'
 import { type Access, createAccessCache, FRESH_MS, hashToken } from './principal.ts'
 
@@ -17,6 +17,8 @@ export interface AuthorityOptions {
   readonly token: string | undefined
   /** True where a process stands between whoever asks and this machine (HTTP, MCP): nothing runs without a token then. */
   readonly strict: boolean
+  /** Set where the requests come over a network. */
+  readonly remote?: { readonly shared: boolean } | undefined
   /** Whether the configuration asks for tokens, whatever the database says. */
   readonly configured: () => boolean
   /** The database that this process has of its own, without a request that names one; undefined when it has none. */
@@ -70,8 +72,11 @@ export function createAuthority(options: AuthorityOptions) {
 
   const admit = async (request: Prepared, asked: Asked): Promise<Standing> => {
     const { command, input, common } = request
+    if (options.remote && common.database_url !== undefined) throw otherDatabase()
     if (needOf(command, input) === 'anyone') return { principal: known, unowned: false }
     const reach = reachOf(command, input)
+    // any user of this machine reaches a port of it
+    if (options.remote && token === undefined && isHostBound(command, reach)) throw noToken(undefined)
     if (reach === 'machine') {
       // whose machine it is says who may: asking the database would start it
       if (known) refuse(may(known, command, input, common))
@@ -119,6 +124,7 @@ export function createAuthority(options: AuthorityOptions) {
 
     /** Makes a token this process's own. A process speaks for one holder as long as it lives: it may hold claims. */
     async authenticate(shown: string, db: Database): Promise<Principal> {
+      if (options.remote?.shared) throw showHeader()
       cache.clear()
       const access = await cache.look(options.home() ?? db, await hashToken(shown), [])
       if (!access.token || !('principal' in access.token)) throw badToken(access.token?.problem ?? 'unknown')
@@ -160,6 +166,10 @@ function refuse(refusal: SwarmError | undefined): void {
   if (refusal) throw refusal
 }
 
+function isHostBound({ hostBound, effect }: Prepared['command'], reach: Reach): boolean {
+  return reach === 'machine' || effect === 'local' || hostBound === true
+}
+
 function isSame(one: Principal, other: Principal): boolean {
   return one.repo === other.repo && one.role === other.role && one.agent_id === other.agent_id
 }
@@ -176,4 +186,16 @@ function noToken(repo: string | undefined): SwarmError {
 
 function badToken(problem: 'unknown' | 'expired' | 'revoked'): SwarmError {
   return new SwarmError('UNAUTHORIZED', `this token is ${problem}`, { ctx: { field: 'token', problem } })
+}
+
+function otherDatabase(): SwarmError {
+  return new SwarmError('UNAUTHORIZED', 'over a network requests go to the database of the server', {
+    ctx: { kind: 'InvalidValue', field: 'database_url', expected: 'no such field', got: '***' },
+  })
+}
+
+function showHeader(): SwarmError {
+  return new SwarmError('UNAUTHORIZED', 'here a token is shown with each request, as Authorization: Bearer', {
+    ctx: { field: 'token', expected: 'the header Authorization' },
+  })
 }

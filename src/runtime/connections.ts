@@ -112,3 +112,21 @@ export function createConnections(holder: string): Connections {
     },
   }
 }
+
+/** The same pools, with claims and cursors of its own: for one of several holders of a process. Closing it leaves the pools open. */
+export function withOwnHoldings(shared: Connections): Connections {
+  const own = new Map<Database, Connection>()
+  const ownOf = (db: Database): Connection => {
+    const found = own.get(db) ?? { db, holdings: createHoldings(), cursors: new Map<string, number>() }
+    own.set(db, found)
+    return found
+  }
+  return {
+    use(request, env, root) {
+      const use = shared.use(request, env, root)
+      return { ...ownOf(use.db), release: use.release }
+    },
+    all: () => [...own.values()],
+    async close() {},
+  }
+}

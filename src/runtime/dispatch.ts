@@ -3,6 +3,7 @@ import type { WriteCall } from '../contract/context.ts'
 import type { Emit, Reply, Rid } from '../contract/envelope.ts'
 import { SwarmError } from '../contract/errors.ts'
 import type { Json, JsonObject } from '../contract/json.ts'
+import type { Principal } from '../contract/roles.ts'
 import { toSwarmError } from './faults.ts'
 import { fixedFor } from './fixes.ts'
 import { describeRequest, type Prepared, prepare } from './prepare.ts'
@@ -35,6 +36,12 @@ export interface Dispatcher {
   startRenewing(): void
   /** Keeps to the configured retention until it closes. */
   startRetention(): void
+  /** Ends a request that is still open, by its `rid`; false when there is none. */
+  cancel(rid: Rid): boolean
+  /** Says whether a request might run, without running it: as whom, or why not. */
+  mayRun(
+    raw: JsonObject,
+  ): Promise<{ readonly principal: Principal | null } | { readonly refusal: SwarmError }>
   /** Makes every open wait answer `shutdown`. */
   shutdown(): void
   close(): Promise<void>
@@ -206,6 +213,21 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
           await run(accepted, async () => {})
         },
       )
+    },
+    cancel: state.cancel,
+    async mayRun(raw) {
+      try {
+        const request = await prepare(options.catalog, raw, state.defaults)
+        const { scope, done } = state.scope(request, async () => {})
+        try {
+          const { principal } = await state.admit(request, scope)
+          return { principal }
+        } finally {
+          done()
+        }
+      } catch (error) {
+        return { refusal: toSwarmError(error) }
+      }
     },
     shutdown: () => state.stop.abort(),
     async close() {

@@ -8,7 +8,7 @@ import { rememberEnvironment } from '../contract/secrets.ts'
 import type { Defaults } from '../contract/try-parse.ts'
 import { loadRoot, repoOf } from '../root/config.ts'
 import { createAuthority, type Standing } from './authority.ts'
-import { createConnections, type Use } from './connections.ts'
+import { type Connections, createConnections, type Use, withOwnHoldings } from './connections.ts'
 import { defaultsFrom, inherited, type Prepared, prepare } from './prepare.ts'
 import { noRoot } from './target.ts'
 
@@ -22,6 +22,18 @@ export interface ProcessOptions {
   readonly echo?: Writable
   /** True where others than this machine's user send the requests (HTTP, MCP): nothing runs without a token then. */
   readonly strict?: boolean
+  /** Serves the verbs over HTTP; only where a verb may turn this process into a server. */
+  readonly serve?: CommandContext['serve']
+  /** Set where the requests come over a network. */
+  readonly remote?: Remote
+}
+
+/** One of several holders whose requests come into this process over a network. */
+export interface Remote {
+  /** The pools of the process. What is claimed over them stays with each holder. */
+  readonly connections: Connections
+  /** True where several clients send requests under this holder: `hello` must not make all of them somebody else. */
+  readonly shared: boolean
 }
 
 /** What a request notes while it runs, for its envelope. */
@@ -51,7 +63,7 @@ export function createProcess(options: ProcessOptions) {
   const { catalog, env, cwd, render } = options
   const holder = randomId()
   rememberEnvironment(env)
-  const connections = createConnections(holder)
+  const connections = options.remote ? withOwnHoldings(options.remote.connections) : createConnections(holder)
   const stop = new AbortController()
   const inputEnd = new AbortController()
   const open = new Map<Rid, AbortController>()
@@ -100,6 +112,7 @@ export function createProcess(options: ProcessOptions) {
   const authority = createAuthority({
     token: env.SWARM_TOKEN || undefined,
     strict: options.strict ?? false,
+    remote: options.remote,
     configured: () => rootIfAny()?.config.auth === 'tokens',
     home: homeDatabase,
   })
@@ -137,6 +150,12 @@ export function createProcess(options: ProcessOptions) {
       root = null
     },
     repoOfRequest,
+    /** Ends a request that is still open; false when there is none with that `rid`. */
+    cancel(rid: Rid): boolean {
+      const found = open.get(rid)
+      found?.abort()
+      return found !== undefined
+    },
 
     /** The scope of an outermost request. Call `done` when it has been answered. */
     scope(
@@ -195,6 +214,7 @@ export function createProcess(options: ProcessOptions) {
         env,
         render,
         echo: options.echo,
+        serve: options.serve,
         holder,
         databaseUrl: request.common.database_url ?? (env.DATABASE_URL || undefined),
         rid: request.rid,
@@ -222,11 +242,7 @@ export function createProcess(options: ProcessOptions) {
         replayed() {
           scope.notes.replayed = true
         },
-        cancel(rid) {
-          const found = open.get(rid)
-          found?.abort()
-          return found !== undefined
-        },
+        cancel: state.cancel,
         async execute(raw: JsonObject, part: ExecuteOptions = {}) {
           const prepared = await prepare(catalog, { ...inherited(request), ...raw }, defaults)
           const notes: Notes = {}

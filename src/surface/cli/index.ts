@@ -46,6 +46,7 @@ async function run(request: FixRequest, format: Format, started: number): Promis
     render: renderShell,
     surface: 'oneshot',
     echo: stderr,
+    serve: async (...args) => (await import('../http/index.ts')).serve(...args),
   })
   const handler = guard(dispatcher, (err) => getLogger().error({ err }, 'a fault while answering a request'))
   const printer = createPrinter(format, () => dispatcher.shutdown())

@@ -1,0 +1,95 @@
+import { Hono } from 'hono'
+import type { Catalog } from '../../contract/command.ts'
+import { SwarmError } from '../../contract/errors.ts'
+import { getLogger } from '../../logger.ts'
+import { answerError, answerJson } from './answer.ts'
+import { type Ctx, type Env, headerOf } from './asked.ts'
+import type { Callers } from './callers.ts'
+import { Refused } from './refused.ts'
+import { answerRest } from './rest.ts'
+import { ROUTES } from './routes.ts'
+import { answerRpc } from './rpc.ts'
+import { checkOrigin, type Site } from './site.ts'
+import { cookieName, tokenOf } from './token.ts'
+
+/** What the app is made of. */
+export interface AppParts {
+  readonly catalog: Catalog
+  readonly site: Site
+  readonly callers: Callers
+  /** Of the listening socket; known once it listens. */
+  readonly port: () => number
+  readonly maxBodyBytes: number
+  /** Says whether the database answers, and is at the schema of this program. */
+  readonly ready: () => Promise<SwarmError | undefined>
+}
+
+const CSP = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self' data:",
+  "font-src 'self'",
+  "connect-src 'self'",
+  "manifest-src 'self'",
+  "form-action 'self'",
+  "base-uri 'none'",
+  "frame-ancestors 'none'",
+].join('; ')
+
+const HEADERS = {
+  'content-security-policy': CSP,
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-resource-policy': 'same-origin',
+  'cache-control': 'no-store',
+}
+
+/** The routes of the server. What each means is its verb's. */
+export function createApp(parts: AppParts): Hono<Env> {
+  const app = new Hono<Env>()
+
+  app.use('*', async (c, next) => {
+    const { incoming, outgoing } = c.env
+    // an upgrade has no answer of its own yet
+    if (outgoing) for (const [name, value] of Object.entries(HEADERS)) outgoing.setHeader(name, value)
+    const header = headerOf(incoming)
+    const { secure } = checkOrigin(
+      parts.site,
+      { method: c.req.method, peer: incoming.socket.remoteAddress, header },
+      c.req.method === 'GET' && !c.req.path.startsWith('/api/') && header('sec-fetch-mode') === 'navigate',
+    )
+    const token = tokenOf(header, cookieName(parts.port()))
+    c.set('asked', { token, catalog: parts.catalog, dispatcher: parts.callers.of(token), secure })
+    await next()
+  })
+
+  app.get('/healthz', (c) => answerJson(c, 200, { ok: true }))
+  app.get('/readyz', async (c) => {
+    const problem = await parts.ready()
+    return problem ? answerError(c, problem) : answerJson(c, 200, { ok: true })
+  })
+  app.post('/api/rpc', (c) => answerRpc(c, parts.callers, parts.maxBodyBytes))
+  for (const route of ROUTES)
+    app.on(route.method, route.path, (c) => answerRest(c, route, parts.maxBodyBytes))
+
+  app.notFound((c) => {
+    const { method, path } = c.req
+    return answerError(
+      c,
+      new SwarmError('NOTFOUND', `there is no ${method} ${path.slice(0, 200)}`, {
+        ctx: { field: 'path', got: path.slice(0, 200) },
+      }),
+    )
+  })
+  app.onError((error, c) => refuse(c, error))
+  return app
+}
+
+function refuse(c: Ctx, error: unknown): Response {
+  if (error instanceof Refused) return answerError(c, error.error, error.status)
+  if (error instanceof SwarmError) return answerError(c, error)
+  getLogger().error({ err: error }, 'a fault while answering a request')
+  return answerError(c, new SwarmError('INTERNAL', 'a fault in swarm: the log on stderr says why'))
+}

@@ -2,6 +2,7 @@ import type { CommandContext } from '../contract/command.ts'
 import type { FixRequest } from '../contract/errors.ts'
 import { knownSchema, type SchemaBuild, schemaOf } from '../db/schema.ts'
 import { toSwarmError } from '../runtime/faults.ts'
+import { checkDisk } from './disk.ts'
 import { checkPlace, repoOfPlace } from './root.ts'
 import { bad, type Check, good } from './types.ts'
 
@@ -13,7 +14,7 @@ const MAX_SKEW_MS = 2_000
 
 /** Looks at everything. A check that cannot be made is a failed check; nothing is thrown. */
 export async function examine(ctx: CommandContext): Promise<Check[]> {
-  const place = checkPlace(ctx)
+  const place = [...checkPlace(ctx), ...checkSpace(ctx)]
   try {
     return [...place, ...(await checkServer(ctx)), ...(await checkTables(ctx))]
   } catch (error) {
@@ -22,6 +23,11 @@ export async function examine(ctx: CommandContext): Promise<Check[]> {
     const mend = fix && fix.cmd !== 'doctor' ? fix : from === EMBEDDED ? START : undefined
     return [...place, bad('database', `${from}: ${message}`, mend)]
   }
+}
+
+/** The disk of another server cannot be seen from here. */
+function checkSpace(ctx: CommandContext): Check[] {
+  return ctx.root && source(ctx) === EMBEDDED ? [checkDisk(ctx.root.path)] : []
 }
 
 /** Where the address of the database comes from; never the address with its password. */

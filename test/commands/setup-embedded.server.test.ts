@@ -26,7 +26,12 @@ describe('in a directory without a database', () => {
     })
     expect(await place.ask({ cmd: 'init', count: 2 })).toMatchObject({ changed: false })
     expect(await place.ask({ cmd: 'status' })).toMatchObject({ repo: 'one', database: { kind: 'embedded' } })
-    expect(await place.ask({ cmd: 'doctor' })).toMatchObject({ healthy: true })
+    expect(await place.ask({ cmd: 'doctor' })).toMatchObject({
+      healthy: true,
+      checks: expect.arrayContaining([
+        { name: 'disk', ok: true, detail: expect.stringMatching(/ GiB free at .*\/\.swarm\/pg$/) },
+      ]),
+    })
   })
 
   it('db starts and stops the server, and a request starts it again', async () => {

@@ -1,11 +1,9 @@
 import * as z from 'zod'
 import { type CommandContext, defineCommand } from '../contract/command.ts'
 import { agentId, label, leaseMs, nothingToDo, text, unread, waitMs } from '../contract/fields.ts'
+import { LEASE_MS, RENEWED_LEASE_MS } from '../contract/leases.ts'
 import { waitUntil } from '../runtime/wait.ts'
 import { isHeld, writeOrReplay } from '../runtime/write.ts'
-
-const LEASE_RENEWED_MS = 60_000
-const LEASE_MS = 900_000
 
 const output = z.object({
   bead: z
@@ -104,7 +102,7 @@ async function claimOnce(
   // a wait asks several times under one key: what differs between the times is no part of the operation
   const { d: claim, replayed } = await writeOrReplay<Claim>(ctx, 'claim-next', args, {
     require,
-    lease_ms: ctx.renews ? LEASE_RENEWED_MS : LEASE_MS,
+    lease_ms: ctx.renews ? RENEWED_LEASE_MS : LEASE_MS,
     ...(speaksFor(ctx, args.agent_id) ? { holder: ctx.env.SWARM_HOLDER } : {}),
   })
   if (claim.bead && claim.fence !== undefined && claim.lease_ms !== undefined) {

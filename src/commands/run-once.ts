@@ -2,6 +2,7 @@ import * as z from 'zod'
 import { type CommandContext, defineCommand } from '../contract/command.ts'
 import { SwarmError } from '../contract/errors.ts'
 import { agentId, leaseMs, TRANSITIONS, waitMs } from '../contract/fields.ts'
+import { LEASE_MS } from '../contract/leases.ts'
 import { command, DEFAULT_TIMEOUT_MS, ran, timeoutMs, withDatabase } from '../contract/stage-fields.ts'
 import { priorReply } from '../runtime/prior-reply.ts'
 import { holderWrite } from '../runtime/write.ts'
@@ -9,9 +10,6 @@ import { completionOf } from '../work/completion.ts'
 import type { HeldWork } from '../work/held-work.ts'
 import { runStageCommand, STOP_REASONS } from '../work/stage-runner.ts'
 import { oneCommand, takeBead } from '../work/take-bead.ts'
-
-/** The lease of a claim that this process keeps and then no longer renews. */
-const LEFT_LEASE_MS = 900_000
 
 const input = z.strictObject({
   agent_id: agentId,
@@ -117,7 +115,7 @@ async function runOnce(ctx: CommandContext, input: Input): Promise<Output> {
     ran,
     attempt: work.attempt,
     verified: ran.gate,
-    ...(ctx.renews ? {} : { lease_ms: input.lease_ms ?? LEFT_LEASE_MS }),
+    ...(ctx.renews ? {} : { lease_ms: input.lease_ms ?? LEASE_MS }),
     complete: completionOf(input.agent_id, work, stageRun),
   }
   return holderWrite<Output>(ctx, 'run-once', input, proc, { ended: (d) => !d.kept })

@@ -3,7 +3,7 @@ import { explain } from './explain.ts'
 import type { Listener } from './listener.ts'
 import { Notifier } from './notifier.ts'
 import { Pool } from './pool.ts'
-import { persist, Stopped } from './retry.ts'
+import { retry, Stopped } from './retry.ts'
 import type { ConnectTarget, UrlTarget } from './target.ts'
 import { TransactionDatabase } from './transaction-database.ts'
 import { parseUrl } from './url.ts'
@@ -101,7 +101,7 @@ class PooledDatabase implements OpenDatabase {
     // only the first attempt: what became of it is asked with the plain write
     let wakes = this.#notifier.takeTurn()
     let attempts = 0
-    const { reply, woke } = await persist(this.#pool, this.#rules(true), async (client, leftMs) => {
+    const { reply, woke } = await retry(this.#pool, this.#rules(true), async (client, leftMs) => {
       attempts += 1
       const along = wakes
       wakes = false
@@ -125,7 +125,7 @@ class PooledDatabase implements OpenDatabase {
     params: readonly Param[] = [],
     { timeoutMs = this.#timeoutMs }: { readonly timeoutMs?: number } = {},
   ): Promise<Row[]> {
-    const rows = await persist(this.#pool, { ...this.#rules(true), timeoutMs }, (client, leftMs) => {
+    const rows = await retry(this.#pool, { ...this.#rules(true), timeoutMs }, (client, leftMs) => {
       return client.query(statement, params, leftMs)
     }).catch((error: unknown) => {
       // a read has no outcome to be unknown
@@ -140,7 +140,7 @@ class PooledDatabase implements OpenDatabase {
     { keyed = false }: TransactionOptions = {},
   ): Promise<T> {
     let changed = new Set<string>()
-    const value = await persist(this.#pool, this.#rules(keyed), (client, leftMs, undone) => {
+    const value = await retry(this.#pool, this.#rules(keyed), (client, leftMs, undone) => {
       if (undone) this.#contendedAt = performance.now()
       // the next ones would most likely be undone too, each after the server's deadlock timeout
       const contended = performance.now() - this.#contendedAt < CONTENDED_MS
@@ -157,7 +157,7 @@ class PooledDatabase implements OpenDatabase {
 
   script(sql: string): Promise<void> {
     const rules = { ...this.#rules(false), timeoutMs: this.#options.scriptTimeoutMs ?? 120_000 }
-    const attempt = persist(this.#pool, rules, (client, leftMs) => client.script(sql, leftMs))
+    const attempt = retry(this.#pool, rules, (client, leftMs) => client.script(sql, leftMs))
     return attempt.catch((error: unknown) => this.#fail(error))
   }
 
@@ -210,7 +210,7 @@ class PooledDatabase implements OpenDatabase {
   async #appendGroup(calls: readonly WriteCall[]): Promise<readonly PromiseSettledResult<WriteReply>[]> {
     if (calls.length === 1) return Promise.allSettled(calls.map((call) => this.write(call)))
     try {
-      const results = await persist(this.#pool, this.#rules(true), (client, leftMs) =>
+      const results = await retry(this.#pool, this.#rules(true), (client, leftMs) =>
         appendCalls(client, calls, leftMs),
       )
       // a group that was replayed or refused as a whole wakes for nothing, and is rare

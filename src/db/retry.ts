@@ -2,7 +2,7 @@ import type { Client } from './client.ts'
 import { Failure } from './failure.ts'
 import type { Pool } from './pool.ts'
 
-export interface Persistence {
+export interface RetryOptions {
   /** Milliseconds for all attempts together; the start of an embedded server does not count. */
   readonly timeoutMs: number
   /** Whether it may be sent again when it is not known whether it has been done: reads, and writes under an operation key. */
@@ -34,9 +34,9 @@ const LONGEST_PAUSE_MS = 200
  * has no connection free gets the connect timeout to come back; one that never answered is away at once. What may have been
  * done is asked for up to the deadline, since its outcome is owed.
  */
-export async function persist<T>(
+export async function retry<T>(
   pool: Pool,
-  { timeoutMs, resend, random }: Persistence,
+  { timeoutMs, resend, random }: RetryOptions,
   attempt: (client: Client, leftMs: number, contended: boolean) => Promise<T>,
 ): Promise<T> {
   // may start the embedded server

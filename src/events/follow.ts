@@ -7,8 +7,8 @@ import { openTransaction, type StreamLines } from './lines.ts'
 import type { LogFilter, LogItem } from './log-items.ts'
 import { type LogBatch, LogReader } from './log-reader.ts'
 import type { NamedCursor } from './named-cursor.ts'
-import { persevere } from './persevere.ts'
 import { beadIsDone, type Until } from './until.ts'
+import { retryWhileAway } from './while-away.ts'
 
 /**
  * A busy log that holds nothing for this reader is looked at less and less often, whatever is announced, until all readers together
@@ -68,7 +68,7 @@ export async function follow(ctx: CommandContext, options: FollowOptions): Promi
   const end = (reason: Followed['reason']): Followed => ({ upTo, count, reason })
   const here = () => formatCursor(log, upTo)
   const patiently = <T>(work: () => Promise<T>) =>
-    persevere(work, {
+    retryWhileAway(work, {
       signal,
       deadline,
       onAway: (ms, { code }) => lines.stalled(ms, { reason: code }, here()),

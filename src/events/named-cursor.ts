@@ -3,7 +3,7 @@ import { SwarmError } from '../contract/errors.ts'
 import { isJsonObject, type Json } from '../contract/json.ts'
 import { pauseOrAbort } from '../contract/pause.ts'
 import { refusalToError } from '../contract/refusal.ts'
-import { persevere } from './persevere.ts'
+import { retryWhileAway } from './while-away.ts'
 
 const LEASE_MS = 30_000
 const RETRY_MS = 500
@@ -55,7 +55,7 @@ export async function takeCursor(
   }
   for (let acked = start; ; ) {
     const onAway = async () => {}
-    const taken = (await persevere(() => take(ctx, options, start), { signal, deadline, onAway }))?.value
+    const taken = (await retryWhileAway(() => take(ctx, options, start), { signal, deadline, onAway }))?.value
     if (taken && !(taken instanceof SwarmError)) return taken
     if (signal.aborted) return acked
     if (taken) acked = Number(taken.ctx.acked ?? acked)

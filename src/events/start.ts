@@ -2,7 +2,7 @@ import type { CommandContext } from '../contract/command.ts'
 import { pauseOrAbort } from '../contract/pause.ts'
 import { settling } from './horizon.ts'
 import { openTransaction, type StreamLines } from './lines.ts'
-import { persevere } from './persevere.ts'
+import { retryWhileAway } from './while-away.ts'
 
 /**
  * The place `now`: everything up to it is final, so whoever begins there misses nothing that commits later. A transaction that
@@ -15,7 +15,7 @@ export async function settledNow(
 ): Promise<number | undefined> {
   const gap = settling(ctx.db)
   for (;;) {
-    const checked = await persevere(() => gap.check(), {
+    const checked = await retryWhileAway(() => gap.check(), {
       signal,
       deadline,
       onAway: (ms, { code }) => lines.stalled(ms, { reason: code }),

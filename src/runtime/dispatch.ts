@@ -6,12 +6,14 @@ import type { Json, JsonObject } from '../contract/json.ts'
 import type { Principal } from '../contract/roles.ts'
 import { toSwarmError } from './faults.ts'
 import { fixedFor } from './fixes.ts'
-import { describeRequest, type Prepared, prepare } from './prepare.ts'
+import { admit, admitted, perform } from './perform.ts'
+import { type Prepared, prepare } from './prepare.ts'
 import { FRESH_MS } from './principal.ts'
+import { createProcessState, type ProcessOptions } from './process-state.ts'
 import { startRenewing } from './renew.ts'
-import { createProcess, emitter, type ProcessOptions, type Scope, times } from './request-context.ts'
+import { emitter, failure, ridOf, times } from './reply.ts'
 import { startRetention } from './retention.ts'
-import { noRoot } from './target.ts'
+import { openScope, type Scope } from './scope.ts'
 
 export type { Prepared }
 
@@ -48,48 +50,15 @@ export interface Dispatcher {
 }
 
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
-  const state = createProcess(options)
+  const state = createProcessState(options)
   let stopRenewing = () => {}
   let stopRetention = () => {}
-
-  const perform = (request: Prepared, scope: Scope): Promise<Json> =>
-    carryOut(request, scope).catch(async (thrown: unknown) => {
-      throw await fixedFor(thrown, request, options.catalog)
-    })
-
-  const carryOut = async (request: Prepared, scope: Scope): Promise<Json> => {
-    const { command, input } = request
-    const needs = command.needs ?? 'database'
-    if (needs === 'root' && !state.currentRoot()) throw noRoot()
-    const standing = await state.admit(request, scope)
-    scope.notes.standing = standing
-    const ctx = state.context(request, scope, standing, perform)
-    if (request.write.dry) {
-      const would = await command.dry?.(ctx, input)
-      return { dry: true, would_do: would ?? [describeRequest(request)] }
-    }
-    if ('append' in command) {
-      const [settled] = await ctx.db.append([command.append(ctx, input)])
-      if (settled?.status !== 'fulfilled') throw settled?.reason
-      if (settled.value.replayed) ctx.replayed()
-      return settled.value.d
-    }
-    const d =
-      command.pages && input.stream
-        ? await (await import('./page.ts')).streamPages(ctx, input, (page) => command.run(ctx, page))
-        : await command.run(ctx, input)
-    if (command.effect === 'local') state.forgetRoot()
-    // it may have made tokens, or what asks for them
-    if (command.group === 'set up') state.authority.forget()
-    // what a command answers is JSON: its output schema says so
-    return d as Json
-  }
 
   /** Looks while a request waits whether its token is still good; the answer is then why it is not. */
   const watch = (request: Prepared, scope: Scope, end: () => void) => {
     let refusal: unknown
     const timer = setInterval(() => {
-      state.admit(request, scope).catch((error: unknown) => {
+      admit(state, request, scope).catch((error: unknown) => {
         if (!(error instanceof SwarmError) || error.code !== 'UNAUTHORIZED') return
         refusal = error
         end()
@@ -120,10 +89,10 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
 
   const run = async (request: Prepared, emit: Emit, signal?: AbortSignal): Promise<Reply> => {
     const started = performance.now()
-    const { scope, end, done } = state.scope(request, emitter(request, emit, started), signal)
+    const { scope, end, done } = openScope(state, request, emitter(request, emit, started), signal)
     const watched = request.waits && state.authority.hasToken ? watch(request, scope, end) : undefined
     try {
-      const d = await perform(request, scope)
+      const d = await perform(state, request, scope)
       const refusal = watched?.refusal()
       if (refusal) throw refusal
       return await success(request, d, scope, started)
@@ -136,15 +105,14 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   }
 
   const runTogether = async (requests: readonly Prepared[], started: number): Promise<readonly Reply[]> => {
-    const parts = requests.map((request) => ({ request, ...state.scope(request, async () => {}) }))
+    const parts = requests.map((request) => ({ request, ...openScope(state, request, async () => {}) }))
     try {
       const calls: WriteCall[] = []
       const refused = new Map<Prepared, unknown>()
       for (const { request, scope } of parts) {
         if (!('append' in request.command)) throw new Error(`${request.command.name} does not append`)
         try {
-          const ctx = state.context(request, scope, await state.admit(request, scope), perform)
-          calls.push(request.command.append(ctx, request.input))
+          calls.push(request.command.append(await admitted(state, request, scope), request.input))
         } catch (error) {
           refused.set(request, error)
         }
@@ -218,9 +186,9 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     async mayRun(raw) {
       try {
         const request = await prepare(options.catalog, raw, state.defaults)
-        const { scope, done } = state.scope(request, async () => {})
+        const { scope, done } = openScope(state, request, async () => {})
         try {
-          const { principal } = await state.admit(request, scope)
+          const { principal } = await admit(state, request, scope)
           return { principal }
         } finally {
           done()
@@ -238,19 +206,9 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   }
 }
 
-function failure(error: unknown, rid: Rid | undefined, started: number): Reply {
-  return { ok: false, ...(rid === undefined ? {} : { rid }), ...times(started), error: toSwarmError(error) }
-}
-
 /** A bare word in place of a request may be a verb or anything: one that is none is not offered as a request. */
 function withVerb({ loaders }: Catalog, error: SwarmError): SwarmError {
   const { fix } = error
   if (!fix || Object.keys(fix).length > 1 || Object.hasOwn(loaders, fix.cmd)) return error
   return error.with({ fix: { cmd: 'describe' } })
-}
-
-function ridOf(raw: JsonObject): Rid | undefined {
-  const { rid } = raw
-  if (typeof rid === 'string') return rid.length <= 256 ? rid : undefined
-  return Number.isSafeInteger(rid) ? Number(rid) : undefined
 }

@@ -1,16 +1,13 @@
 import type { Database, Holdings } from '../contract/context.ts'
+import { DEFAULT_MAX_HOLD_MS, RENEW_FRACTION } from '../contract/leases.ts'
 import { isSameClaim } from './holdings.ts'
-
-/** Claims are renewed when a third of their lease has passed. */
-const FRACTION = 3
-const DEFAULT_MAX_HOLD_MS = 4 * 3_600_000
 
 /**
  * How long a renewal may take, in ms. Without an answer by then its connection counts as half-open, and whatever else waits there is sent
  * again on another: within the lease.
  */
 export function renewTimeoutMs(leaseMs: number): number {
-  return Math.min(5_000, Math.max(1_000, leaseMs / FRACTION))
+  return Math.min(5_000, Math.max(1_000, leaseMs / RENEW_FRACTION))
 }
 
 /** One database with the claims that this process holds in it. */
@@ -40,7 +37,7 @@ export function startRenewing(
       const { renewed, busy } = stateOf(holdings)
       for (const claim of holdings.list()) {
         const key = `${claim.repo} ${claim.bead_id} ${claim.fence}`
-        const due = (renewed.get(key) ?? claim.since) + claim.lease_ms / FRACTION
+        const due = (renewed.get(key) ?? claim.since) + claim.lease_ms / RENEW_FRACTION
         if (claim.lost || busy.has(key) || now() < due || now() - claim.since > maxHoldMs) continue
         busy.add(key)
         db.read<{ renewed: boolean }>(

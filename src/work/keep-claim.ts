@@ -1,4 +1,5 @@
 import type { CommandContext } from '../contract/command.ts'
+import { DEFAULT_MAX_HOLD_MS, RENEW_FRACTION } from '../contract/leases.ts'
 import { pauseOrAbort } from '../contract/pause.ts'
 import { renewTimeoutMs } from '../runtime/renew.ts'
 import { type Attempt, claimState } from './claim-state.ts'
@@ -13,13 +14,10 @@ export interface KeptClaim extends Attempt {
  */
 export type ClaimEnd = 'lost' | 'away' | 'max_hold'
 
-/** Renewed when this part of the lease has passed. */
-const FRACTION = 3
 const SHORTEST_PAUSE_MS = 100
 const LONGEST_PAUSE_MS = 1_000
 /** Looked at again after a change in the repo, at most so often. */
 const LOOK_PAUSE_MS = 200
-const DEFAULT_MAX_HOLD_MS = 4 * 3_600_000
 
 /**
  * Renews one claim while a command runs under it, and looks after every change in the repo whether it is still ours. `over` aborts
@@ -31,7 +29,7 @@ export function keepClaim(ctx: CommandContext, claim: KeptClaim): { over: AbortS
   const stopped = new AbortController()
   const started = performance.now()
   const maxHoldMs = ctx.root?.config.max_hold_ms ?? DEFAULT_MAX_HOLD_MS
-  const renewAfterMs = claim.lease_ms / FRACTION
+  const renewAfterMs = claim.lease_ms / RENEW_FRACTION
   let renewed = started
   let asked = started
   let busy = false

@@ -2,10 +2,8 @@ import * as z from 'zod'
 import type { CommandContext } from '../contract/command.ts'
 import type { Holdings } from '../contract/context.ts'
 import { SwarmError } from '../contract/errors.ts'
+import { RENEWED_LEASE_MS } from '../contract/leases.ts'
 import { type HeldWork, heldWork } from './held-work.ts'
-
-/** The lease while a command runs: its runner renews it. */
-const RUNNING_LEASE_MS = 60_000
 
 interface Wanted {
   readonly agent_id: number
@@ -39,7 +37,7 @@ const claimed = z.object({
  * would bring an old fence.
  */
 export async function takeBead(ctx: CommandContext, wanted: Wanted): Promise<Taken> {
-  const { agent_id, labels, bead_types, wait_ms, lease_ms = RUNNING_LEASE_MS } = wanted
+  const { agent_id, labels, bead_types, wait_ms, lease_ms = RENEWED_LEASE_MS } = wanted
   const idem = `claim-${crypto.randomUUID()}`
   const claim = claimed.parse(
     await ctx.execute({ cmd: 'claim-next', agent_id, labels, bead_types, wait_ms, lease_ms, idem }),

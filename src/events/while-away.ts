@@ -4,7 +4,7 @@ import { pauseOrAbort } from '../contract/pause.ts'
 const SHORTEST_PAUSE_MS = 50
 const LONGEST_PAUSE_MS = 500
 
-export interface Perseverance {
+export interface AwayOptions {
   readonly signal: AbortSignal
   /** `performance.now()` after which there is no further attempt. */
   readonly deadline: number | undefined
@@ -16,9 +16,9 @@ export interface Perseverance {
  * Does `work` until it succeeds: a database that is away, slow or full is waited for. Undefined when the signal aborts, at once and
  * whatever is under way, or when the deadline has passed. Throws what will not pass by itself.
  */
-export async function persevere<T>(
+export async function retryWhileAway<T>(
   work: () => Promise<T>,
-  { signal, deadline, onAway }: Perseverance,
+  { signal, deadline, onAway }: AwayOptions,
 ): Promise<{ readonly value: T } | undefined> {
   const since = performance.now()
   for (;;) {

@@ -123,11 +123,11 @@ describe('with a public schema in which somebody else makes functions and operat
 
   test('a superuser runs the whole loop and nobody else becomes one', async () => {
     await loop(direct, 'direct')
-  })
+  }, 180_000)
 
   test.skipIf(!program)('the same behind PgBouncer, which takes no search_path at start-up', async () => {
     await loop(pooled, 'pooled')
-  })
+  }, 180_000)
 
   test('the functions that clients call are safe by themselves, from any session', async () => {
     const env = { DATABASE_URL: direct, SWARM_REPO: 'psql' }
@@ -149,7 +149,7 @@ describe('with a public schema in which somebody else makes functions and operat
       expect(await isSuperuser(), statement).toBe(false)
     }
     await session.end()
-  })
+  }, 180_000)
 
   test('so is every other function, called by hand', async () => {
     const env = { DATABASE_URL: direct, SWARM_REPO: 'hand' }
@@ -173,5 +173,5 @@ describe('with a public schema in which somebody else makes functions and operat
     }
     await session.end()
     expect(trapped).toEqual([])
-  })
+  }, 180_000)
 })

@@ -125,9 +125,13 @@ describe('with a public schema in which somebody else makes functions and operat
     await loop(direct, 'direct')
   }, 180_000)
 
-  test.skipIf(!program)('the same behind PgBouncer, which takes no search_path at start-up', async () => {
-    await loop(pooled, 'pooled')
-  }, 180_000)
+  test.skipIf(!program)(
+    'the same behind PgBouncer, which takes no search_path at start-up',
+    async () => {
+      await loop(pooled, 'pooled')
+    },
+    180_000,
+  )
 
   test('the functions that clients call are safe by themselves, from any session', async () => {
     const env = { DATABASE_URL: direct, SWARM_REPO: 'psql' }

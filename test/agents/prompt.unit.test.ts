@@ -1,11 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import { agentPrompt, MAX_PROMPT_BYTES } from '../../src/agents/prompt.ts'
+import { catalog } from '../../src/commands/registry.ts'
 import { renderLine } from '../../src/contract/envelope.ts'
 import { renderShell } from '../../src/surface/cli/render.ts'
+import { renderCall } from '../../src/surface/mcp/tools.ts'
 
 const WAYS = [
   { way: 'pipe', render: renderLine },
   { way: 'shell', render: renderShell },
+  { way: 'tools', render: renderCall(catalog) },
 ]
 
 describe.each(WAYS)('the prompt for a $way', ({ way, render }) => {
@@ -25,9 +28,9 @@ describe.each(WAYS)('the prompt for a $way', ({ way, render }) => {
     ['what failed does', /back to implement, 3 tries/],
     ['how work that was found is filed', /"discovered_from":"<bead>".*enqueue.*beads/],
     ['what a restart finds', /after a restart: the held one/],
-    ['that an open pipe renews the claim', /[Kk]eep one `swarm` open.*renews your claim/],
+    ['that the claim is renewed', /[Kk]eep one `swarm` open.*renews your claim|claim renews itself while/],
     ['the reasons in quotes', /d\.reason "empty": done, stop; "blocked": tell a person/],
-    ['that there is something to read', /d\.unread: do 1/],
+    ['that there is something to read', /d\.unread: do 1|"messages" and "notices" beside d are for you/],
     ['how all are told', /\bbroadcast\b/],
   ])('says %s', (_, pattern) => {
     for (const prompt of prompts) expect(prompt).toMatch(pattern)
@@ -39,7 +42,7 @@ describe.each(WAYS)('the prompt for a $way', ({ way, render }) => {
 
   it('tells who registers itself how to get the same number again', () => {
     expect(agentPrompt({ render })).toMatch(
-      way === 'pipe' ? /"name":"…" of your own, a restart gets it again/ : /--name … of your own, a restart/,
+      way === 'shell' ? /--name … of your own, a restart/ : /"name":"…" of your own, a restart gets it again/,
     )
   })
 

@@ -9,6 +9,7 @@ const USAGE = [
   ['swarm <command> [--flags]', 'prints one envelope; its exit code says how it went'],
   ['swarm help <command>', 'flags, examples and exit codes of a command'],
   ['swarm --format table <command>', 'prints for people instead'],
+  ['swarm mcp', 'serves the tools of an agent to an MCP client; swarm mcp --help says how'],
   ['swarm --version', 'prints the version'],
 ] as const
 

@@ -1,18 +1,43 @@
 import { serveStdio } from '@modelcontextprotocol/server/stdio'
 import { catalog } from '../../commands/registry.ts'
-import { isJsonObject } from '../../contract/json.ts'
+import { SwarmError } from '../../contract/errors.ts'
+import { isJsonObject, type Json } from '../../contract/json.ts'
 import { getLogger } from '../../logger.ts'
-import { createDispatcher } from '../../runtime/dispatch.ts'
+import { createDispatcher, type Dispatcher } from '../../runtime/dispatch.ts'
+import { createPrinter } from '../cli/print.ts'
 import { endWith } from '../ending.ts'
 import { onStopSignal } from '../signals.ts'
+import { readMcpLine, USAGE } from './options.ts'
 import { createMcpServer } from './server.ts'
 import { createMcpSession, type McpSession } from './session.ts'
 import { renderCall } from './tools.ts'
 import { createLineTransport } from './transport.ts'
 
-/** `swarm mcp`: serves the Model Context Protocol on stdin and stdout until stdin ends. */
-export async function runMcp(_argv: readonly string[]): Promise<void> {
-  await serve(process.env)
+/** `swarm mcp`: serves the Model Context Protocol on stdin and stdout until stdin ends, or tells a client how to start it. */
+export async function runMcp(argv: readonly string[]): Promise<void> {
+  const started = performance.now()
+  const { env } = process
+  try {
+    const intent = readMcpLine(argv, env)
+    if (intent.kind === 'serve') return await serve(intent.env)
+    if (intent.kind === 'help') return await print({ ok: true, d: { text: USAGE } }, started, USAGE)
+    const { client, args, write } = intent
+    const { install } = await import('./install.ts')
+    const installed = install(client, args, { write, cwd: process.cwd(), env })
+    const text = write ? undefined : `# ${installed.path}\n${installed.content}`
+    return await print({ ok: true, d: { ...installed } }, started, text)
+  } catch (error) {
+    if (!(error instanceof SwarmError)) throw error
+    return await print({ ok: false, error }, started)
+  }
+}
+
+type Outcome = { readonly ok: true; readonly d: Json } | { readonly ok: false; readonly error: SwarmError }
+
+/** Prints an envelope as one-shots do, and ends with its exit code. */
+async function print(outcome: Outcome, started: number, text?: string): Promise<void> {
+  const times = { t: Date.now(), ms: Math.round(performance.now() - started) }
+  endWith(await createPrinter('json').print({ ...outcome, ...times }, text))
 }
 
 async function serve(env: NodeJS.ProcessEnv): Promise<void> {
@@ -27,7 +52,8 @@ async function serve(env: NodeJS.ProcessEnv): Promise<void> {
     surface: 'pipe',
   })
   const onFault = (err: unknown) => getLogger().error({ err }, 'a fault while answering a request')
-  const session = createMcpSession({ catalog, dispatcher, agentId: agentOf(env), onFault })
+  const agentId = agentOf(env) ?? (await agentOfToken(dispatcher, env))
+  const session = createMcpSession({ catalog, dispatcher, agentId, onFault })
   let onDrained = () => {}
   const drained = new Promise<void>((resolve) => {
     onDrained = resolve
@@ -63,6 +89,18 @@ async function serve(env: NodeJS.ProcessEnv): Promise<void> {
 function agentOf({ SWARM_AGENT_ID }: NodeJS.ProcessEnv): number | undefined {
   const id = Number(SWARM_AGENT_ID || Number.NaN)
   return Number.isInteger(id) && id >= 1 ? id : undefined
+}
+
+/** Whom the token of this process stands for; undefined when that cannot be said now. */
+async function agentOfToken(
+  dispatcher: Dispatcher,
+  { SWARM_TOKEN }: NodeJS.ProcessEnv,
+): Promise<number | undefined> {
+  if (!SWARM_TOKEN) return undefined
+  const accepted = await dispatcher.accept({ cmd: 'hello', token: SWARM_TOKEN })
+  const reply = 'ok' in accepted ? accepted : await dispatcher.run(accepted, async () => {})
+  const d = reply.ok ? reply.d : undefined
+  return isJsonObject(d) && typeof d.agent_id === 'number' ? d.agent_id : undefined
 }
 
 /** The loop in words, for the model at the other end. */

@@ -1,6 +1,7 @@
 import { Server, type ServerContext } from '@modelcontextprotocol/server'
 import type { JsonObject } from '../../contract/json.ts'
 import { VERSION } from '../version.ts'
+import { readResource, resources, resourceTemplates } from './resources.ts'
 import type { McpSession } from './session.ts'
 import { listTools } from './tools.ts'
 
@@ -14,7 +15,7 @@ const PROGRESS_MS = 10_000
 export function createMcpServer(session: McpSession, instructions: string): Server {
   const server = new Server(
     { name: 'swarm', version: VERSION },
-    { capabilities: { tools: {} }, instructions },
+    { capabilities: { tools: {}, resources: {} }, instructions },
   )
   const known = new Set(session.agentId === undefined ? [] : ['agent_id', 'agent'])
   server.setRequestHandler('tools/list', async () => ({ tools: await listTools(session.catalog, known) }))
@@ -28,6 +29,9 @@ export function createMcpServer(session: McpSession, instructions: string): Serv
       stop()
     }
   })
+  server.setRequestHandler('resources/list', async () => resources)
+  server.setRequestHandler('resources/templates/list', async () => resourceTemplates)
+  server.setRequestHandler('resources/read', ({ params }) => readResource(session, params.uri))
   return server
 }
 

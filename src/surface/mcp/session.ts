@@ -7,6 +7,7 @@ import { faultIn } from '../../wire/encode.ts'
 import { guard } from '../../wire/guard.ts'
 import { inspect } from '../../wire/inspect.ts'
 import { toResult } from './answer.ts'
+import { createAttention } from './attention.ts'
 import { requestOf } from './tools.ts'
 
 /** A wait is answered after so long, in ms, whatever it asked for: clients give up on a call that takes longer. */
@@ -72,28 +73,42 @@ export function createMcpSession(options: McpSessionOptions): McpSession {
     }
   }
 
-  const answer = async (raw: JsonObject, signal: AbortSignal): Promise<{ reply: Reply; lines: Json[] }> => {
+  /** The request, when it can be run. */
+  const accept = async (raw: JsonObject): Promise<Prepared | Reply> => {
     const flaw = inspect(raw)
-    if (flaw) return { reply: refused(flaw), lines: [] }
-    const accepted = await dispatcher.accept(bounded(raw))
-    return 'ok' in accepted ? { reply: accepted, lines: [] } : run(accepted, signal)
+    return flaw ? refused(flaw) : dispatcher.accept(bounded(raw))
+  }
+
+  const ask = async (raw: JsonObject): Promise<Json | undefined> => {
+    const accepted = await accept(raw)
+    if ('ok' in accepted) return undefined
+    const reply = await dispatcher.run(accepted, async () => {})
+    return reply.ok ? reply.d : undefined
+  }
+  const attention = createAttention(agentId, ask)
+
+  const answer = async (raw: JsonObject, signal: AbortSignal): Promise<CallToolResult> => {
+    const accepted = await accept(raw)
+    const request = 'ok' in accepted ? undefined : accepted
+    if (request) await attention.before(request)
+    const { reply, lines } = 'ok' in accepted ? { reply: accepted, lines: [] } : await run(accepted, signal)
+    // what is told counts as read, and nobody reads this any more
+    if (signal.aborted) return toResult(catalog, reply, lines)
+    const { reply: rest, told } = await attention.after(request, reply)
+    return toResult(catalog, rest, lines, told)
   }
 
   return {
     catalog,
     agentId,
+    ask,
     async call(tool, args, signal) {
       try {
-        const { reply, lines } = await answer(requestOf(tool, args), signal)
-        return toResult(catalog, reply, lines)
+        return await answer(requestOf(tool, args), signal)
       } catch (fault) {
         onFault?.(fault)
         return toResult(catalog, refused(faultIn('the answer')))
       }
-    },
-    async ask(request) {
-      const { reply } = await answer(request, new AbortController().signal)
-      return reply.ok ? reply.d : undefined
     },
   }
 }

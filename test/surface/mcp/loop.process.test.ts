@@ -1,33 +1,11 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterAll, describe, expect, test } from 'vitest'
-import { testDatabase } from '../../support/database.ts'
-import { type McpClient, type OpenOptions, openMcp } from './support.ts'
+import { describe, expect, test } from 'vitest'
+import { mcpPlace, type OpenOptions } from './support.ts'
 
-const { url } = await testDatabase()
-const scratch = mkdtempSync(join(tmpdir(), 'swarm-mcp-'))
-const clients: McpClient[] = []
-let repos = 0
-
-afterAll(async () => {
-  for (const client of clients) await client.close()
-  rmSync(scratch, { recursive: true, force: true })
-})
-
-async function open(repo: string, more: Partial<OpenOptions> = {}): Promise<McpClient> {
-  const client = await openMcp({
-    cwd: scratch,
-    ...more,
-    env: { DATABASE_URL: url, SWARM_REPO: repo, ...more.env },
-  })
-  clients.push(client)
-  return client
-}
+const { repo: newRepo, open } = await mcpPlace()
 
 /** A repo with two agents and two beads. */
 async function someRepo(more: Partial<OpenOptions> = {}) {
-  const repo = `mcp-${++repos}`
+  const repo = newRepo()
   const client = await open(repo, more)
   await client.ok('register', { count: 2 })
   await client.ok('enqueue', {
@@ -92,4 +70,70 @@ test('the list of tools is short, and those of the loop are at hand from the sta
   expect(always).toEqual(names.filter((name) => name !== 'ask' && name !== 'swarm_call'))
   const show = tools.find(({ name }) => name === 'show')
   expect(show?.annotations).toMatchObject({ readOnlyHint: true })
+})
+
+describe('beside an answer', () => {
+  test('stand unread messages and broadcasts, once, and they are read then', async () => {
+    const { repo, client } = await someRepo()
+    const other = await open(repo)
+    await client.ok('claim-next', { agent_id: 1 })
+    await other.ok('send', { agent_id: 2, to: 1, body: 'the API has changed' })
+    await other.ok('broadcast', { from: 2, msg: 'main is red' })
+    const beat = await client.call('heartbeat', { agent_id: 1 })
+    expect(beat).toMatchObject({
+      ok: true,
+      d: { bead_id: 'a' },
+      messages: [{ from: 2, body: 'the API has changed' }],
+      broadcasts: [{ from: 2, msg: 'main is red' }],
+    })
+    expect(beat.d).not.toHaveProperty('unread')
+    const next = await client.call('show', { bead_id: 'a' })
+    expect(next.messages).toBeUndefined()
+    expect(await client.ok('inbox', { agent_id: 1 })).toEqual({ messages: [], broadcasts: [], unread: 0 })
+    // a read, and a refusal, carry them too
+    await other.ok('send', { agent_id: 2, to: 1, body: 'one' })
+    expect(await client.call('show', { bead_id: 'a' })).toMatchObject({ messages: [{ body: 'one' }] })
+    await other.ok('send', { agent_id: 2, to: 1, body: 'two' })
+    expect(await client.call('complete-stage', { agent_id: 1, outcome: 'great' })).toMatchObject({
+      ok: false,
+      messages: [{ body: 'two' }],
+    })
+  })
+
+  test('stands that there is more, where it is too long to go along', async () => {
+    const { repo, client } = await someRepo()
+    const other = await open(repo)
+    await other.ok('send', { agent_id: 2, to: 1, body: 'x'.repeat(100_000) })
+    const beat = await client.call('heartbeat', { agent_id: 1 })
+    expect(beat).toMatchObject({ ok: true, unread: 1 })
+    expect(beat.messages).toBeUndefined()
+    expect(await client.ok<{ messages: unknown[] }>('inbox', { agent_id: 1 })).toMatchObject({ unread: 0 })
+  })
+
+  test('stands nothing for another agent', async () => {
+    const { client } = await someRepo()
+    await client.ok('send', { agent_id: 1, to: 2, body: 'for two' })
+    expect((await client.call('show', { bead_id: 'a' })).messages).toBeUndefined()
+    expect(await client.call('heartbeat', { agent_id: 2 })).toMatchObject({ messages: [{ body: 'for two' }] })
+    await client.ok('send', { agent_id: 1, to: 2, body: 'for two again' })
+    // two agents speak through this client: whose request this is cannot be said
+    expect((await client.call('show', { bead_id: 'a' })).messages).toBeUndefined()
+  })
+
+  test('stands what others do to the held bead, and nothing of what the agent did itself', async () => {
+    const { repo, client } = await someRepo()
+    const other = await open(repo)
+    expect((await client.call('claim-next', { agent_id: 1 })).notices).toBeUndefined()
+    const beat = await client.call('heartbeat', { agent_id: 1, note: 'at work' })
+    expect(beat.notices).toBeUndefined()
+    await other.ok('swarm_call', { cmd: 'update', bead_id: 'a', title: 'A, but smaller' })
+    const told = await client.call('heartbeat', { agent_id: 1 })
+    expect(told.notices).toMatchObject([{ event_type: 'bead_updated', bead_id: 'a' }])
+    expect((await client.call('heartbeat', { agent_id: 1 })).notices).toBeUndefined()
+    await other.ok('swarm_call', { cmd: 'cancel', bead_id: 'a', reason: 'not wanted' })
+    const over = await client.call('swarm_call', { cmd: 'status' })
+    expect(JSON.stringify(over.notices)).toContain('cancelled')
+    await other.ok('swarm_call', { cmd: 'reopen', bead_id: 'a' })
+    expect((await client.call('swarm_call', { cmd: 'status' })).notices).toBeUndefined()
+  })
 })

@@ -1,6 +1,11 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { Client, type ClientOptions } from '@modelcontextprotocol/client'
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'
+import { afterAll } from 'vitest'
 import type { Json, JsonObject } from '../../../src/contract/json.ts'
+import { testDatabase } from '../../support/database.ts'
 import { BIN, cleanEnv } from '../../support/swarm.ts'
 
 /** What a tool answered: the text of its result, which is JSON. */
@@ -94,4 +99,31 @@ function definedOnly(env: NodeJS.ProcessEnv): Record<string, string> {
   return Object.fromEntries(
     Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
   )
+}
+
+/** A database of the test file's own, and a directory outside of any root. Clients that are opened here are closed when the file is done. */
+export async function mcpPlace() {
+  const { url, sql } = await testDatabase()
+  const scratch = mkdtempSync(join(tmpdir(), 'swarm-mcp-'))
+  const clients: McpClient[] = []
+  let repos = 0
+  afterAll(async () => {
+    for (const client of clients) await client.close()
+    rmSync(scratch, { recursive: true, force: true })
+  })
+  return {
+    url,
+    sql,
+    scratch,
+    repo: () => `mcp-${++repos}`,
+    async open(repo: string, more: Partial<OpenOptions> = {}): Promise<McpClient> {
+      const client = await openMcp({
+        cwd: scratch,
+        ...more,
+        env: { DATABASE_URL: url, SWARM_REPO: repo, ...more.env },
+      })
+      clients.push(client)
+      return client
+    },
+  }
 }

@@ -107,7 +107,8 @@ create table if not exists swarm.workflows (
   primary key (repo_id, name)
 );
 
--- role: who may do the stage; null means anybody. gate: a command as an array of words, never a shell line.
+-- role: who may do the stage; null means anybody. gate, gate_hash: what the command is called whose exit code decides, and the SHA-256 of its
+-- words. The words stand in the configuration of a root: a database that others share never names a command to run.
 -- on_pass and on_fail name a stage; null means the next one (after the last: done) and the stage itself.
 create table if not exists swarm.workflow_stages (
   repo_id       text not null,
@@ -115,12 +116,14 @@ create table if not exists swarm.workflow_stages (
   stage         text not null check (stage <> 'done'),
   position      integer not null check (position >= 1),
   role          text[],
-  gate          jsonb check (jsonb_typeof(gate) = 'array'),
+  gate          text,
+  gate_hash     text check (gate_hash ~ '^[0-9a-f]{64}$'),
   timeout_ms    integer not null default 3000 check (timeout_ms between 1 and 86400000),
   on_pass       text,
   on_fail       text,
   max_attempts  integer check (max_attempts >= 1),
   primary key (repo_id, name, stage),
+  constraint workflow_stages_gate_named check ((gate is null) = (gate_hash is null)),
   unique (repo_id, name, position),
   foreign key (repo_id, name) references swarm.workflows on delete cascade
 );

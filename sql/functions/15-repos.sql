@@ -22,8 +22,9 @@ end $$;
 
 -- A root makes itself known: its path, and the workflows of its configuration ({name: {stages}}) as rows. Workflows that
 -- the configuration does not name stay. A stage that an open bead is at cannot go. A repo belongs to one directory, unless
--- others join it; on the root's own embedded server (`cluster`) it belongs to wherever the directory is now. `auth` says whether the
--- repo asks for tokens; where it is absent that stays as it is.
+-- others join it; on the root's own embedded server (`cluster`) it belongs to wherever the directory is now. Workflows and `auth` are the
+-- owner's: whoever joins is told which workflows `differ` from its own. A gate comes as its name and the hash of its words. `auth` says
+-- whether the repo asks for tokens; where it is absent that stays as it is.
 create or replace function swarm.do_init_repo(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
 declare
   v_repo       swarm.repos;
@@ -38,6 +39,8 @@ declare
   v_updated    text[] := '{}';
   v_unchanged  text[] := '{}';
   v_auth       text := a ->> 'auth';
+  v_foreign    boolean;
+  v_differ     text[] := '{}';
 begin
   perform swarm.lock_links(p_repo);
   select * into v_repo from swarm.repos where repo_id = p_repo;
@@ -46,17 +49,27 @@ begin
       null, jsonb_build_object('field', 'repo', 'got', p_repo, 'path', v_repo.path, 'here', v_path),
       jsonb_build_object('cmd', 'init', 'repo', left(p_repo, 119) || '-' || left(md5(v_path), 8)));
   end if;
+  v_foreign := v_repo.path is not null and v_repo.path is distinct from v_path and current_setting('cluster_name') is distinct from a ->> 'cluster';
+  if v_foreign then
+    v_auth := null;
+    v_differ := array(select distinct name from swarm.workflow_stages where repo_id = p_repo and gate_hash is not null
+      and not coalesce(a -> 'workflows', '{}') ? name order by name);
+  end if;
   for v_name, v_stages in select key, value -> 'stages' from jsonb_each(coalesce(a -> 'workflows', '{}')) order by key loop
-    select jsonb_agg(jsonb_build_object('stage', e ->> 'name', 'position', n, 'role', e -> 'roles', 'gate', e -> 'gate',
+    select jsonb_agg(jsonb_build_object('stage', e ->> 'name', 'position', n, 'role', e -> 'roles', 'gate', e -> 'gate', 'gate_hash', e -> 'gate_hash',
         'timeout_ms', coalesce(e -> 'timeout_ms', '3000'), 'on_pass', e -> 'on_pass', 'on_fail', e -> 'on_fail',
         'max_attempts', e -> 'max_attempts') order by n)
       into v_stages from jsonb_array_elements(v_stages) with ordinality x(e, n);
-    select coalesce(jsonb_agg(jsonb_build_object('stage', stage, 'position', position, 'role', role, 'gate', gate,
+    select coalesce(jsonb_agg(jsonb_build_object('stage', stage, 'position', position, 'role', role, 'gate', gate, 'gate_hash', gate_hash,
         'timeout_ms', timeout_ms, 'on_pass', on_pass, 'on_fail', on_fail, 'max_attempts', max_attempts) order by position), '[]')
       into v_old from swarm.workflow_stages where repo_id = p_repo and name = v_name;
     if (select jsonb_agg(jsonb_strip_nulls(e)) from jsonb_array_elements(v_stages) e)
        is not distinct from (select jsonb_agg(jsonb_strip_nulls(e)) from jsonb_array_elements(v_old) e) then
       v_unchanged := v_unchanged || v_name;
+      continue;
+    end if;
+    if v_foreign then
+      v_differ := v_differ || v_name;
       continue;
     end if;
     v_rows := v_rows || jsonb_build_object(v_name, v_stages);
@@ -86,16 +99,17 @@ begin
     update swarm.repos set path = v_path where repo_id = p_repo;
   elsif v_rows = '{}' and coalesce(v_auth, v_repo.auth) = v_repo.auth then
     return jsonb_build_object('transient', true, 'd', jsonb_build_object('repo', p_repo, 'changed', false,
-      'workflows', jsonb_build_object('added', '[]'::jsonb, 'updated', '[]'::jsonb, 'unchanged', to_jsonb(v_unchanged))));
+      'workflows', jsonb_build_object('added', '[]'::jsonb, 'updated', '[]'::jsonb, 'unchanged', to_jsonb(v_unchanged))
+        || case when v_differ <> '{}' then jsonb_build_object('differ', to_jsonb(v_differ), 'owner', v_repo.path) else '{}' end));
   end if;
   update swarm.repos set auth = v_auth where repo_id = p_repo and auth <> v_auth;
   for v_name, v_stages in select key, value from jsonb_each(v_rows) loop
     insert into swarm.workflows (repo_id, name) values (p_repo, v_name) on conflict do nothing;
     delete from swarm.workflow_stages where repo_id = p_repo and name = v_name;
-    insert into swarm.workflow_stages (repo_id, name, stage, position, role, gate, timeout_ms, on_pass, on_fail, max_attempts)
+    insert into swarm.workflow_stages (repo_id, name, stage, position, role, gate, gate_hash, timeout_ms, on_pass, on_fail, max_attempts)
       select p_repo, v_name, e ->> 'stage', (e ->> 'position')::integer,
         case when jsonb_typeof(e -> 'role') = 'array' then swarm.texts(e -> 'role') end,
-        case when jsonb_typeof(e -> 'gate') = 'array' then e -> 'gate' end, (e ->> 'timeout_ms')::integer,
+        e ->> 'gate', e ->> 'gate_hash', (e ->> 'timeout_ms')::integer,
         e ->> 'on_pass', e ->> 'on_fail', (e ->> 'max_attempts')::integer
       from jsonb_array_elements(v_stages) e;
   end loop;

@@ -33,13 +33,13 @@ begin
     where repo_id = p_repo and bead_id = b.bead_id and status = 'started' order by id desc limit 1;
   -- Fails closed: the last run of this very gate, by swarm and in this attempt, must have exited with 0.
   -- Nested, so that the query is prepared only for a stage with a gate.
-  if v_outcome = 'passed' and s.gate is not null then
+  if v_outcome = 'passed' and s.gate_hash is not null then
     if coalesce(case
-        when v_trust = 'verified' then (select (x ->> 'exit_code')::integer from jsonb_array_elements(a -> 'evidence') x where x -> 'gate' = s.gate)
+        when v_trust = 'verified' then (select (x ->> 'exit_code')::integer from jsonb_array_elements(a -> 'evidence') x where x ->> 'gate_hash' = s.gate_hash)
         else (select (metadata ->> 'exit_code')::integer from swarm.stage_artifacts
-          where stage_history_id = v_history.id and trust = 'verified' and metadata -> 'gate' = s.gate order by id desc limit 1) end, -1) <> 0 then
+          where stage_history_id = v_history.id and trust = 'verified' and metadata ->> 'gate_hash' = s.gate_hash order by id desc limit 1) end, -1) <> 0 then
       return swarm.refused('CONFLICT', format('stage %s has a gate: it passes only when swarm has run it and it exited with 0', b.stage), 'stage',
-        jsonb_build_object('stage', b.stage, 'gate', s.gate), jsonb_build_object('cmd', 'run-once', 'agent_id', v_agent));
+        jsonb_build_object('stage', b.stage, 'gate', s.gate, 'gate_hash', s.gate_hash), jsonb_build_object('cmd', 'run-once', 'agent_id', v_agent));
     end if;
   end if;
 
@@ -86,7 +86,7 @@ begin
       b.commit_hash := coalesce(e ->> 'commit', b.commit_hash);
     end loop;
   end if;
-  if v_outcome = 'passed' and (v_trust = 'verified' or s.gate is not null) then
+  if v_outcome = 'passed' and (v_trust = 'verified' or s.gate_hash is not null) then
     b.verification_status := 'verified';
   elsif v_outcome = 'passed' and a ? 'evidence' and b.verification_status = 'unverified' then
     b.verification_status := 'claimed';

@@ -8,7 +8,12 @@ create or replace function swarm.prior_reply(p_repo text, p_cmd text, p_args jso
     where repo_id = p_repo and key = swarm.own_key(p_args, p_proc, p_key) and reply is not null
 $$;
 
--- What an agent holds and what is to be run for it: the gate of the current stage, and the gate of the stage `qa`.
+-- By what a process knows the gate of a stage in its own configuration; null where the stage has none.
+create or replace function swarm.gate_json(s swarm.workflow_stages) returns jsonb language sql immutable as $$
+  select case when s.gate_hash is not null then jsonb_build_object('name', s.gate, 'hash', s.gate_hash, 'timeout_ms', s.timeout_ms) end
+$$;
+
+-- What an agent holds and what is to be run for it: the gate of the current stage, and the gate of the stage `qa`, by name and hash.
 create or replace function swarm.held_work(p_repo text, p_agent integer, p_bead text, p_fence bigint) returns jsonb language plpgsql volatile as $$
 declare
   v_hold  jsonb := swarm.hold(p_repo, jsonb_strip_nulls(jsonb_build_object('agent_id', p_agent, 'bead_id', p_bead, 'fence', p_fence)), '{"cmd": "show"}');
@@ -21,10 +26,11 @@ begin
   return (swarm.claim_json(b, (select lease_ms from swarm.bead_claims where repo_id = p_repo and bead_id = b.bead_id), true) -> 'd')
     || jsonb_build_object('attempt_id', (select id from swarm.stage_history
         where repo_id = p_repo and bead_id = b.bead_id and status = 'started' order by id desc limit 1))
-    || coalesce((select jsonb_strip_nulls(jsonb_build_object('gate', s.gate, 'timeout_ms', s.timeout_ms))
+    || jsonb_build_object('workflow', b.workflow)
+    || coalesce((select jsonb_strip_nulls(jsonb_build_object('gate', swarm.gate_json(s), 'timeout_ms', s.timeout_ms))
         from swarm.workflow_stages s where s.repo_id = p_repo and s.name = b.workflow and s.stage = b.stage), '{}')
-    || coalesce((select jsonb_build_object('qa', jsonb_build_object('gate', s.gate, 'timeout_ms', s.timeout_ms))
-        from swarm.workflow_stages s where s.repo_id = p_repo and s.name = b.workflow and s.stage = 'qa' and s.gate is not null), '{}');
+    || coalesce((select jsonb_build_object('qa', swarm.gate_json(s))
+        from swarm.workflow_stages s where s.repo_id = p_repo and s.name = b.workflow and s.stage = 'qa' and s.gate_hash is not null), '{}');
 end $$;
 
 -- `p`: complete (the stage's completion, as complete-stage takes it), attempt (which it is), ran (what the answer says of the command),

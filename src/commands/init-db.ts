@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import { type CommandContext, defineCommand } from '../contract/command.ts'
 import type { Root } from '../contract/context.ts'
+import { storedWorkflows } from '../contract/gates.ts'
 import { type InitDbOutput, initDbOutput, join } from '../contract/init-fields.ts'
 import type { SchemaBuild } from '../db/schema.ts'
 import { writePart } from '../runtime/part-write.ts'
@@ -51,7 +52,7 @@ async function initRepo(
   const args = {
     ...(root ? { path: root.path, cluster: await ownCluster(root) } : {}),
     ...(root?.config.auth ? { auth: root.config.auth } : {}),
-    ...(root?.config.workflows ? { workflows: root.config.workflows } : {}),
+    ...(root?.config.workflows ? { workflows: storedWorkflows(root.config.workflows) } : {}),
     ...(join ? { join } : {}),
   }
   return writePart(ctx, 'init-repo', args, { cmd: 'init-db', repo: ctx.repo, ...(join ? { join } : {}) })

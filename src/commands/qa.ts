@@ -2,10 +2,10 @@ import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
 import { SwarmError } from '../contract/errors.ts'
 import { agentId, beadId, fence } from '../contract/fields.ts'
-import { DEFAULT_TIMEOUT_MS, ran, timeoutMs, withDatabase } from '../contract/stage-fields.ts'
+import { ran, timeoutMs, withDatabase } from '../contract/stage-fields.ts'
 import { priorReply } from '../runtime/prior-reply.ts'
 import { holderWrite } from '../runtime/write.ts'
-import { heldWork } from '../work/held-work.ts'
+import { gateOfWork, heldWork } from '../work/held-work.ts'
 import { runStageCommand } from '../work/stage-runner.ts'
 
 const output = z.object({ ran: ran.nullable(), reason: z.string().optional() })
@@ -32,7 +32,7 @@ export default defineCommand({
     const prior = await priorReply<Output>(ctx, 'qa', input)
     if (prior) return prior
     const work = await heldWork(ctx, input)
-    const gate = work.gate ?? work.qa?.gate
+    const gate = gateOfWork(ctx, work) ?? gateOfWork(ctx, work, 'qa')
     if (!gate) {
       throw new SwarmError(
         'INVALID',
@@ -50,10 +50,9 @@ export default defineCommand({
       )
     }
     const stageRun = await runStageCommand(ctx, input.agent_id, work, {
-      argv: gate,
-      timeoutMs:
-        input.timeout_ms ?? (work.gate ? work.timeout_ms : work.qa?.timeout_ms) ?? DEFAULT_TIMEOUT_MS,
-      gate: true,
+      argv: gate.argv,
+      timeoutMs: input.timeout_ms ?? gate.timeout_ms,
+      gate,
       withDatabase: input.with_database ?? false,
     })
     if ('stopped' in stageRun) return { ran: null, reason: stageRun.stopped }

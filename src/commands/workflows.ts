@@ -8,7 +8,11 @@ const workflow = z.object({
     z.object({
       stage: z.string(),
       roles: z.array(z.string()).optional().describe('who may do it; anybody when absent'),
-      gate: z.array(z.string()).optional().describe('the command whose exit code decides'),
+      gate: z.string().optional().describe('what the command is called whose exit code decides'),
+      gate_hash: z
+        .string()
+        .optional()
+        .describe('SHA-256 of its words, which stand in the root’s configuration'),
       timeout_ms: z.int().optional().describe('of the gate'),
       on_pass: z.string(),
       on_fail: z.string(),
@@ -72,8 +76,8 @@ export default defineCommand({
   async run(ctx, input) {
     const rows = await ctx.db.read<{ workflow: z.output<typeof workflow> }>(
       `select jsonb_build_object('name', w.name, 'stages', coalesce((
-         select jsonb_agg(jsonb_strip_nulls(jsonb_build_object('stage', s.stage, 'roles', to_jsonb(s.role), 'gate', s.gate,
-             'timeout_ms', case when s.gate is not null then s.timeout_ms end, 'on_pass', coalesce(s.on_pass, s.following, 'done'),
+         select jsonb_agg(jsonb_strip_nulls(jsonb_build_object('stage', s.stage, 'roles', to_jsonb(s.role), 'gate', s.gate, 'gate_hash', s.gate_hash,
+             'timeout_ms', case when s.gate_hash is not null then s.timeout_ms end, 'on_pass', coalesce(s.on_pass, s.following, 'done'),
              'on_fail', coalesce(s.on_fail, s.stage), 'max_attempts', coalesce(s.max_attempts, c.max_implementation_attempts)))
            order by s.position)
          from (select *, lead(stage) over (order by position) as following from swarm.workflow_stages

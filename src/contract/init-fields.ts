@@ -6,7 +6,18 @@ export const initDbOutput = z.object({
   schema: z.enum(['created', 'upgraded', 'kept']),
   schema_version: z.int(),
   workflows: z
-    .object({ added: z.array(z.string()), updated: z.array(z.string()), unchanged: z.array(z.string()) })
+    .object({
+      added: z.array(z.string()),
+      updated: z.array(z.string()),
+      unchanged: z.array(z.string()),
+      differ: z
+        .array(z.string())
+        .optional()
+        .describe(
+          'those that the repo’s owner has otherwise: they stay, and gates that differ are not run here',
+        ),
+      owner: z.string().optional().describe('the directory whose workflows count'),
+    })
     .describe('those of the configuration'),
   changed: z.boolean(),
 })

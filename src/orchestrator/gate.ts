@@ -1,5 +1,6 @@
 import { stripVTControlCharacters } from 'node:util'
 import { SwarmError } from '../contract/errors.ts'
+import { gateHash, gateName } from '../contract/gates.ts'
 import type { JsonObject } from '../contract/json.ts'
 import { maskSecrets } from '../contract/secrets.ts'
 import { runCommand, tailOf } from '../process/index.ts'
@@ -53,7 +54,8 @@ async function runOne({ stage, argv, timeoutMs }: GateSettings, cwd: string, sig
     feedback: `the gate of ${stage}, \`${shown}\`, ${how}${output ? `\n${tailOf(output, TAIL_CHARS)}` : ''}`,
     evidence: {
       command: shown,
-      gate: [...argv],
+      gate: gateName(argv),
+      gate_hash: gateHash(argv),
       stage,
       exit_code: -1,
       ended: how,
@@ -81,7 +83,8 @@ async function runOne({ stage, argv, timeoutMs }: GateSettings, cwd: string, sig
       feedback: undefined,
       evidence: {
         command: shown,
-        gate: [...argv],
+        gate: gateName(argv),
+        gate_hash: gateHash(argv),
         stage,
         exit_code: 0,
         ended: 'exited',

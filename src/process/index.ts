@@ -3,6 +3,7 @@ export { type CommandOptions, type CommandResult, runCommand } from './command.t
 export { drain } from './drain.ts'
 export { type EndSessionOptions, endSession, type LeftProcess, type SessionEnding } from './end-session.ts'
 export { childEnvironment, type Environment } from './environment.ts'
+export { type GatePlace, operatorPath, type ResolvedGate, resolveGate } from './gate-path.ts'
 export { type LivenessDelta, type LivenessSample, livenessDelta, sampleLiveness } from './liveness.ts'
 export { findMarked, MARKER_NAME, type MarkedProcess, newMarker } from './marker.ts'
 export { type Peer, type PeerOptions, spawnPeer } from './peer.ts'

@@ -1,10 +1,21 @@
 import type { CommandContext } from '../contract/command.ts'
+import { SwarmError } from '../contract/errors.ts'
+import { gateHash, gateName, gateOf } from '../contract/gates.ts'
 import { ownClaim } from '../runtime/holdings.ts'
 import { readFunction } from '../runtime/read.ts'
 
-/** A held bead with what is to be run for it: `swarm.held_work` in schema.sql. */
+/** A gate as the database knows it. */
+export interface KnownGate {
+  readonly name: string
+  /** `gateHash` of its words. */
+  readonly hash: string
+  readonly timeout_ms: number
+}
+
+/** A held bead with what is to be run for it: `swarm.held_work`. */
 export interface HeldWork {
   readonly bead: { readonly bead_id: string; readonly title: string }
+  readonly workflow: string
   readonly stage: string
   readonly attempt: number
   /** The row of the running attempt: a stage that is started again has another one under the same number. */
@@ -13,10 +24,15 @@ export interface HeldWork {
   readonly fence: number
   readonly lease_ms: number
   /** The gate of the current stage. */
-  readonly gate?: readonly string[]
+  readonly gate?: KnownGate
   readonly timeout_ms?: number
   /** The gate of the workflow's stage `qa`. */
-  readonly qa?: { readonly gate: readonly string[]; readonly timeout_ms: number }
+  readonly qa?: KnownGate
+}
+
+/** A gate that may run: its words are those of this root's configuration, and the database knows it by the same hash. */
+export interface Gate extends KnownGate {
+  readonly argv: readonly string[]
 }
 
 /** What the agent holds; CONFLICT when it holds nothing, another bead, or under another fence. */
@@ -38,4 +54,69 @@ export function heldWork(
     claim.bead_id ?? (fence === own?.fence ? own?.bead_id : undefined) ?? null,
     fence ?? null,
   )
+}
+
+/**
+ * The gate of the held stage, or of the workflow's stage `qa`; undefined when neither the database nor this root's configuration has
+ * one. The only place where the words of a gate arrive: they come from the configuration, never from the database. DEPENDENCY when the
+ * two do not agree, for then it is not known which command decides.
+ */
+export function gateOfWork(ctx: CommandContext, work: HeldWork, stage = work.stage): Gate | undefined {
+  const { workflow } = work
+  const known = stage === work.stage ? work.gate : work.qa
+  const argv = gateOf(ctx.root?.config, workflow, stage)
+  if (!known && !argv) return undefined
+  const hash = argv && gateHash(argv)
+  if (!known || !argv || known.hash !== hash) throw otherGate(work, stage, known, argv)
+  return { ...known, argv }
+}
+
+/** As `gateOfWork`, for a bead that was claimed to be run: where the gate is refused the bead is given back first. */
+export async function gateOrGiveBack(
+  ctx: CommandContext,
+  agentId: number,
+  work: HeldWork,
+): Promise<Gate | undefined> {
+  try {
+    return gateOfWork(ctx, work)
+  } catch (error) {
+    const { bead_id } = work.bead
+    const reason = 'its gate is not that of this root'
+    await ctx.execute({ cmd: 'release', agent_id: agentId, bead_id, fence: work.fence, reason })
+    throw error
+  }
+}
+
+function otherGate(
+  { workflow, bead }: HeldWork,
+  stage: string,
+  known: KnownGate | undefined,
+  argv: readonly string[] | undefined,
+): SwarmError {
+  const there = known
+    ? `the database has the gate ${known.name} (${short(known.hash)})`
+    : 'the database has no gate'
+  const here = argv ? `${known ? 'another one, ' : ''}${gateName(argv)} (${short(gateHash(argv))})` : 'none'
+  return new SwarmError(
+    'DEPENDENCY',
+    `no gate is run: for stage ${stage} of workflow ${workflow} ${there}, and this root’s configuration has ${here}. Make .swarm/config.toml right, then \`swarm trust\` and \`swarm init-db\` in the directory that the repo belongs to`,
+    {
+      area: 'configuration',
+      ctx: {
+        field: `workflows.${workflow}.stages.gate`,
+        workflow,
+        stage,
+        bead_id: bead.bead_id,
+        expected: known?.hash ?? null,
+        got: argv ? gateHash(argv) : null,
+      },
+      fix: { cmd: 'workflows', name: workflow },
+      retryable: false,
+    },
+  )
+}
+
+/** As much of a hash as tells two gates apart in a sentence; the whole is in `ctx`. */
+function short(hash: string): string {
+  return hash.slice(0, 12)
 }

@@ -5,8 +5,8 @@ import { SwarmError } from '../contract/errors.ts'
 import type { JsonObject } from '../contract/json.ts'
 import { maskSecrets, maskWords } from '../contract/secrets.ts'
 import type { Ran } from '../contract/stage-fields.ts'
-import { type CommandResult, runCommand, tailOf } from '../process/index.ts'
-import type { HeldWork } from './held-work.ts'
+import { type CommandResult, operatorPath, resolveGate, runCommand, tailOf } from '../process/index.ts'
+import type { HeldWork, KnownGate } from './held-work.ts'
 import { type ClaimEnd, keepClaim } from './keep-claim.ts'
 
 /** Output that is stored with the attempt, in bytes. */
@@ -22,7 +22,8 @@ export interface StageCommand {
   readonly argv: readonly string[]
   /** None: it runs until the claim has been held for `max_hold_ms`. */
   readonly timeoutMs: number | undefined
-  readonly gate: boolean
+  /** Set when it is the gate of a stage: then its program is looked for outside of the workspace. */
+  readonly gate?: KnownGate | undefined
   readonly withDatabase: boolean
   /** Gets the output as it comes. */
   readonly echo?: Writable | undefined
@@ -94,14 +95,16 @@ async function run(
   command: StageCommand,
   signal: AbortSignal,
 ): Promise<Ending> {
-  const { argv, withDatabase, timeoutMs, echo, watched = false } = command
+  const { withDatabase, timeoutMs, echo, watched = false } = command
+  const env = environment(ctx, agentId, work, withDatabase)
   try {
+    const { argv, path } = command.gate ? resolved(ctx, command.argv) : { argv: command.argv }
     return await runCommand({
       argv,
       cwd: ctx.cwd,
-      env: environment(ctx, agentId, work, withDatabase),
+      env: path === undefined ? env : { ...env, PATH: path },
       withDatabase,
-      input: `${JSON.stringify({ ...work, attempt_id: undefined, gate: undefined, qa: undefined, timeout_ms: undefined })}\n`,
+      input: `${JSON.stringify({ ...work, ...NOT_TOLD })}\n`,
       timeoutMs,
       maxOutputBytes: STORED_BYTES,
       graceMs: GRACE_MS,
@@ -120,6 +123,19 @@ async function run(
   }
 }
 
+/** What concerns the runner alone. */
+const NOT_TOLD = {
+  attempt_id: undefined,
+  workflow: undefined,
+  gate: undefined,
+  qa: undefined,
+  timeout_ms: undefined,
+}
+
+function resolved(ctx: CommandContext, argv: readonly string[]) {
+  return resolveGate(argv, { root: ctx.root?.path ?? ctx.cwd, cwd: ctx.cwd, path: operatorPath(ctx.env) })
+}
+
 /** What the command is told of its claim, and what lets a `swarm` that it calls reach the same database as the same holder. */
 function environment(ctx: CommandContext, agentId: number, work: HeldWork, withDatabase: boolean) {
   return {
@@ -131,6 +147,8 @@ function environment(ctx: CommandContext, agentId: number, work: HeldWork, withD
     SWARM_FEEDBACK: work.feedback?.slice(0, FEEDBACK_CHARS),
     SWARM_REPO: ctx.repo,
     SWARM_HOLDER: ctx.holder,
+    // a swarm that it calls finds gates where this one does, whatever becomes of the PATH on the way
+    SWARM_GATE_PATH: operatorPath(ctx.env),
     ...(ctx.root ? { SWARM_ROOT: ctx.root.path } : {}),
     ...(withDatabase && ctx.databaseUrl !== undefined ? { DATABASE_URL: ctx.databaseUrl } : {}),
   }
@@ -166,7 +184,7 @@ function describe(work: HeldWork, command: StageCommand, ended: Ran['ended'], re
       bead_id: work.bead.bead_id,
       stage: work.stage,
       attempt: work.attempt,
-      gate: command.gate,
+      gate: command.gate !== undefined,
       outcome,
       ...facts,
       output: tail,
@@ -174,7 +192,7 @@ function describe(work: HeldWork, command: StageCommand, ended: Ran['ended'], re
     feedback: outcome === 'passed' ? undefined : `${shown} ${how}${tail ? `\n${tail}` : ''}`,
     evidence: {
       command: shown,
-      ...(command.gate ? { gate: command.argv } : {}),
+      ...(command.gate ? { gate: command.gate.name, gate_hash: command.gate.hash } : {}),
       ...facts,
       // the first lines tell two runs apart that write the same: content is stored once
       output: `$ ${shown}\n[${how}, ${durationMs} ms, ${new Date().toISOString()}]\n${output}`,

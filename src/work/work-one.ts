@@ -1,10 +1,10 @@
 import type { CommandContext } from '../contract/command.ts'
-import { DEFAULT_TIMEOUT_MS, type Worked, type WorkedNone } from '../contract/stage-fields.ts'
+import type { Worked, WorkedNone } from '../contract/stage-fields.ts'
 import { isSameClaim } from '../runtime/holdings.ts'
 import { write } from '../runtime/write.ts'
 import { type Attempt, claimState } from './claim-state.ts'
 import { completionOf } from './completion.ts'
-import { type HeldWork, heldWork } from './held-work.ts'
+import { gateOrGiveBack, type HeldWork, heldWork } from './held-work.ts'
 import { runStageCommand, STOP_REASONS, type StageRun, type StopReason } from './stage-runner.ts'
 import { takeBead } from './take-bead.ts'
 
@@ -60,22 +60,23 @@ async function runAll(
   claim: Attempt,
 ): Promise<readonly StageRun[] | { readonly stopped: StopReason }> {
   const always = { echo: ctx.echo, watched: true }
+  // a gate that could not be run afterwards would waste the command
+  await gateOrGiveBack(ctx, agent_id, work)
   const own = await runStageCommand(ctx, agent_id, work, {
     argv: command,
     timeoutMs: timeout_ms,
-    gate: false,
     withDatabase: with_database,
     ...always,
   })
   if ('stopped' in own) return own
   if (own.ran.outcome !== 'passed' || (await claimState(ctx, claim)) !== 'held') return [own]
   // it may have been configured while the command ran
-  const { gate, timeout_ms: gateTimeoutMs } = await heldWork(ctx, claim)
+  const gate = await gateOrGiveBack(ctx, agent_id, await heldWork(ctx, claim))
   if (!gate) return [own]
   const checked = await runStageCommand(ctx, agent_id, work, {
-    argv: gate,
-    timeoutMs: gateTimeoutMs ?? DEFAULT_TIMEOUT_MS,
-    gate: true,
+    argv: gate.argv,
+    timeoutMs: gate.timeout_ms,
+    gate,
     withDatabase: false,
     ...always,
   })

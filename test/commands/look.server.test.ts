@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { loaders } from '../../src/commands/registry.ts'
+import { gateHash } from '../../src/contract/gates.ts'
 import { testDatabase } from '../support/database.ts'
 import { allPages, column, matches, openSession, rowsOf } from './look-support.ts'
 
@@ -158,8 +159,8 @@ describe('workflows', () => {
     const session = openSession(url, 'flows')
     await session.ask({ cmd: 'register', count: 1 })
     await sql`insert into swarm.workflows (repo_id, name) values ('flows', 'short')`
-    await sql`insert into swarm.workflow_stages (repo_id, name, stage, position, gate, timeout_ms, on_pass, max_attempts) values
-      ('flows', 'short', 'only', 1, '["make", "test"]', 5000, 'done', 7), ('flows', 'short', 'never', 2, null, 3000, null, null)`
+    await sql`insert into swarm.workflow_stages (repo_id, name, stage, position, gate, gate_hash, timeout_ms, on_pass, max_attempts) values
+      ('flows', 'short', 'only', 1, 'make', ${gateHash(['make', 'test'])}, 5000, 'done', 7), ('flows', 'short', 'never', 2, null, null, 3000, null, null)`
     expect(await session.ask({ cmd: 'workflows', name: 'short' })).toEqual({
       workflows: [
         {
@@ -167,7 +168,8 @@ describe('workflows', () => {
           stages: [
             {
               stage: 'only',
-              gate: ['make', 'test'],
+              gate: 'make',
+              gate_hash: gateHash(['make', 'test']),
               timeout_ms: 5_000,
               on_pass: 'done',
               on_fail: 'only',

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { loaders } from '../../src/commands/registry.ts'
 import { configSchema } from '../../src/contract/config.ts'
+import { gateHash } from '../../src/contract/gates.ts'
 import { knownSchema } from '../../src/db/schema.ts'
 import { parseConfig } from '../../src/root/config.ts'
 import { configText } from '../../src/root/files.ts'
@@ -190,11 +191,27 @@ describe('init-db', () => {
     expect(await init()).toEqual({ added: ['w'], updated: [], unchanged: [] })
     expect(await init()).toEqual({ added: [], updated: [], unchanged: ['w'] })
     const stages = () =>
-      sql`select stage, role, gate, timeout_ms, on_fail, max_attempts from swarm.workflow_stages
+      sql`select stage, role, gate, gate_hash, timeout_ms, on_fail, max_attempts from swarm.workflow_stages
           where repo_id = 'flows' and name = 'w' order by position`
     expect([...(await stages())]).toEqual([
-      { stage: 'a', role: ['x'], gate: null, timeout_ms: 3_000, on_fail: null, max_attempts: null },
-      { stage: 'b', role: null, gate: ['true'], timeout_ms: 3_000, on_fail: 'a', max_attempts: null },
+      {
+        stage: 'a',
+        role: ['x'],
+        gate: null,
+        gate_hash: null,
+        timeout_ms: 3_000,
+        on_fail: null,
+        max_attempts: null,
+      },
+      {
+        stage: 'b',
+        role: null,
+        gate: 'true',
+        gate_hash: gateHash(['true']),
+        timeout_ms: 3_000,
+        on_fail: 'a',
+        max_attempts: null,
+      },
     ])
     configure(root, '{ name = "b", timeout_ms = 7, max_attempts = 9 }', '{ name = "a" }', '{ name = "c" }')
     expect(await init()).toEqual({ added: [], updated: ['w'], unchanged: [] })
@@ -212,6 +229,8 @@ describe('init-db', () => {
   it('does not drop a stage that an open bead is at', async () => {
     const root = scratch()
     await openAt(root, env).ask({ cmd: 'bootstrap' })
+    // it belongs to this directory from here on
+    await sql`update swarm.repos set path = ${root} where repo_id = 'flows'`
     configure(root, '{ name = "a" }', '{ name = "b" }')
     const place = openAt(root, env)
     await place.ask({ cmd: 'init-db', join: true })

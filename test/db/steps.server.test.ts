@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import type postgres from 'postgres'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { gateHash } from '../../src/contract/gates.ts'
 import { knownSchema, schemaSql } from '../../src/db/schema.ts'
 import { openAt, scratch } from '../commands/setup-support.ts'
 import { testDatabase } from '../support/database.ts'
@@ -67,6 +68,24 @@ test('a database of 0.1.0 is used by nobody until it is upgraded, and then equal
   expect(await place.ask({ cmd: 'status' })).toMatchObject({ beads: { pending: 2, in_progress: 1 } })
   expect(await place.ask({ cmd: 'init-db' })).toMatchObject({ schema: 'kept', changed: false })
   expect(await catalog(sql)).toEqual(await catalog(admin))
+})
+
+test('the gates of an older database become their names and the hashes of their words', async () => {
+  const gates: Record<string, readonly string[]> = {
+    contract: ['npm', 'test'],
+    implement: ['./bin/check it', 'a "b" \\ \t\n\u0001\u007f/é\u2028😀', ''],
+    qa: ['/usr/bin/true'],
+  }
+  for (const [stage, words] of Object.entries(gates))
+    await sql`update swarm.workflow_stages set gate = ${JSON.stringify(words)}::text::jsonb where stage = ${stage}`
+  await sql.unsafe(schemaSql())
+  const rows = await sql`select stage, gate, gate_hash from swarm.workflow_stages order by position`
+  expect([...rows]).toEqual([
+    { stage: 'contract', gate: 'npm', gate_hash: gateHash(gates.contract ?? []) },
+    { stage: 'implement', gate: 'check it', gate_hash: gateHash(gates.implement ?? []) },
+    { stage: 'qa', gate: 'true', gate_hash: gateHash(gates.qa ?? []) },
+    { stage: 'red-queen', gate: null, gate_hash: null },
+  ])
 })
 
 test('what init-db prints upgrades a database as init-db does', async () => {

@@ -4,8 +4,10 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Envelope } from '../../src/contract/envelope.ts'
+import { gateHash } from '../../src/contract/gates.ts'
 import type { JsonObject } from '../../src/contract/json.ts'
 import { testDatabase } from '../support/database.ts'
+import { gatesOf } from '../support/gates.ts'
 import { lives } from '../support/processes.ts'
 import { openPipe, runSwarm } from '../support/swarm.ts'
 
@@ -43,6 +45,7 @@ async function ok<D = JsonObject>(request: JsonObject): Promise<D> {
 
 beforeEach(async () => {
   repo = `runner-${++repos}`
+  rmSync(join(scratch, '.swarm'), { recursive: true, force: true })
   await ok({ cmd: 'register', count: 2 })
   await ok({ cmd: 'enqueue', beads: [{ bead_id: 'api', title: 'Write the API' }] })
 })
@@ -58,8 +61,8 @@ const bead = async () => {
     from swarm.bead_backlog where repo_id = ${repo} and bead_id = 'api'`
   return row
 }
-const setGate = (stage: string, gate: readonly string[]) => sql`
-  update swarm.workflow_stages set gate = ${JSON.stringify(gate)}::text::jsonb where repo_id = ${repo} and stage = ${stage}`
+const setGateOf = gatesOf(sql, scratch)
+const setGate = (stage: string, gate: readonly string[]) => setGateOf(repo, stage, gate)
 
 describe('a stage’s command', () => {
   test('that exits with 0 passes the stage; its output is kept', async () => {
@@ -288,16 +291,14 @@ describe('a gate', () => {
 
   test('of one stage is no evidence for another', async () => {
     await setGate('qa', ['true'])
-    await setGate('implement', ['false'])
     await toStage('implement')
-    await sql`update swarm.workflow_stages set gate = null where repo_id = ${repo} and stage = 'implement'`
     expect(await ok({ cmd: 'qa', agent_id: 1 })).toMatchObject({
       ran: { stage: 'implement', outcome: 'passed' },
     })
     await setGate('implement', ['false'])
     expect(await oneShot({ cmd: 'complete-stage', agent_id: 1, outcome: 'passed' })).toMatchObject({
       ok: false,
-      err: { code: 'CONFLICT', ctx: { gate: ['false'] } },
+      err: { code: 'CONFLICT', ctx: { gate: 'false', gate_hash: gateHash(['false']) } },
     })
   })
 

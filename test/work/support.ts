@@ -8,6 +8,7 @@ import { afterAll, beforeEach, expect } from 'vitest'
 import type { Envelope } from '../../src/contract/envelope.ts'
 import type { JsonObject } from '../../src/contract/json.ts'
 import { testDatabase } from '../support/database.ts'
+import { gatesOf, storeGate } from '../support/gates.ts'
 import { lives } from '../support/processes.ts'
 import { BIN, cleanEnv, openPipe, type Pipe, parseLines, runSwarm } from '../support/swarm.ts'
 
@@ -28,6 +29,7 @@ export interface Running {
 export async function workbench() {
   const { sql, url } = await testDatabase()
   const dir = mkdtempSync(join(tmpdir(), 'swarm-work-'))
+  const setGateOf = gatesOf(sql, dir)
   const pipes: Pipe[] = []
   const started: Running[] = []
   const stubborn: number[] = []
@@ -141,14 +143,16 @@ export async function workbench() {
         await sql`select bead_id from swarm.bead_claims where repo_id = ${repo} and status = 'in_progress'`
       ).length
     },
-    setGate: (stage: string, gate: readonly string[]) =>
-      sql`update swarm.workflow_stages set gate = ${JSON.stringify(gate)}::text::jsonb
-        where repo_id = ${repo} and stage = ${stage}`,
+    /** A gate of the root's own configuration, which the database knows. */
+    setGate: (stage: string, gate: readonly string[]) => setGateOf(repo, stage, gate),
+    /** A gate that the database alone says. */
+    storeGate: (stage: string, gate: readonly string[] | null) => storeGate(sql, repo, stage, gate),
   }
 
   beforeEach(async () => {
     repo = `work-${++repos}`
     mkdirSync(dir, { recursive: true })
+    rmSync(join(dir, '.swarm'), { recursive: true, force: true })
     await bench.ok({ cmd: 'register', count: 2 })
     await bench.ok({
       cmd: 'enqueue',

@@ -241,12 +241,15 @@ describe('a stage with a gate', () => {
     expect(existing(built())).toBe('')
   })
 
-  test('counts as it is configured when the command has ended', async () => {
+  test('that came while the command ran, and is not known here, is not passed over: the bead is given back', async () => {
     const script = `${process.execPath} ${BIN} show api > /dev/null; exec sleep 1`
     const running = bench.start(['work', '--agent-id', '1', '--', 'sh', '-c', script])
-    await expect.poll(claims).toBe(1)
-    await setGate('contract', ['false'])
-    expect((await running.ended).envelopes).toMatchObject([{ d: { outcome: 'failed', gate: 'failed' } }])
+    await expect.poll(claims, { timeout: 15_000 }).toBe(1)
+    await bench.storeGate('contract', ['true'])
+    expect((await running.ended).envelopes).toMatchObject([
+      { ok: false, err: { code: 'DEPENDENCY', ctx: { stage: 'contract', got: null } } },
+    ])
+    expect(await bead()).toMatchObject({ status: 'pending', stage: 'contract', attempt: 1 })
   })
 })
 

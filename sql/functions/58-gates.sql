@@ -2,13 +2,13 @@
 
 create or replace function swarm.has_gate(s swarm.workflow_stages) returns boolean language sql stable
 begin atomic
-  select s.gate is not null;
+  select s.gate_hash is not null;
 end;
 
 -- Whether this evidence is of a run of the gate that the stage has now.
 create or replace function swarm.of_gate(s swarm.workflow_stages, p_evidence jsonb) returns boolean language sql stable
 begin atomic
-  select p_evidence -> 'gate' = s.gate;
+  select p_evidence ->> 'gate_hash' = s.gate_hash;
 end;
 
 -- The first stage with a gate that the bead has not passed since it was last worked on at that stage or an earlier one;

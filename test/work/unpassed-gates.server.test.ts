@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { expect, test } from 'vitest'
+import { gateHash } from '../../src/contract/gates.ts'
 import type { Json, JsonObject } from '../../src/contract/json.ts'
 import { testDatabase } from '../support/database.ts'
 import { pick, seeded, seedOfRun } from '../support/random.ts'
@@ -25,7 +26,7 @@ async function gatedRepo(): Promise<string> {
   const repo = `gated-${++repos}`
   const stages = [
     { name: 'implement', roles: null },
-    { name: 'qa', roles: null, gate: GATE },
+    { name: 'qa', roles: null, gate: 'false', gate_hash: gateHash(GATE) },
     { name: 'review', roles: null },
   ]
   await run(repo, 'init-repo', { path: `/${repo}`, workflows: { default: { stages } } })
@@ -42,7 +43,7 @@ async function beadOf(repo: string, id = 'b') {
 
 /** What swarm itself stores after it ran the gate. */
 function evidence(exitCode: number): Json[] {
-  return [{ gate: GATE, exit_code: exitCode, output: '' }]
+  return [{ gate_hash: gateHash(GATE), exit_code: exitCode, output: '' }]
 }
 
 const passed = { agent_id: 1, outcome: 'passed' }
@@ -85,7 +86,7 @@ test('another gate than the one that was passed has not been passed', async () =
   expect(await beadOf(repo)).toMatchObject({ status: 'completed', verification_status: 'verified' })
   const stages = ['implement', 'qa', 'review'].map((name) => ({
     name,
-    ...(name === 'qa' ? { gate: ['other'] } : {}),
+    ...(name === 'qa' ? { gate: 'other', gate_hash: gateHash(['other']) } : {}),
   }))
   await run(repo, 'init-repo', { path: `/${repo}`, workflows: { default: { stages } } })
   expect((await run(repo, 'reopen', { bead_id: 'b', stage: 'review' })).d).toMatchObject({ stage: 'qa' })

@@ -3,7 +3,7 @@ import { SwarmError } from '../contract/errors.ts'
 import { gateHash, gateName } from '../contract/gates.ts'
 import type { JsonObject } from '../contract/json.ts'
 import { maskSecrets } from '../contract/secrets.ts'
-import { runCommand, tailOf } from '../process/index.ts'
+import { type GatePlace, resolveGate, runCommand, tailOf } from '../process/index.ts'
 import { makeCheckout } from '../workspaces/checkout.ts'
 import type { Repository } from '../workspaces/repository.ts'
 import type { GateSettings } from './settings.ts'
@@ -21,14 +21,15 @@ const OUTPUT_BYTES = 65_536
 const GRACE_MS = 2_000
 
 /**
- * Runs gates in a clean checkout of a commit, with the operator's PATH and nothing of the agent's. Fails closed: a command that is
- * missing, does not end in time or ends by a signal has failed.
+ * Runs gates in a clean checkout of a commit, with the operator's PATH (`path`) and nothing of the agent's: see `resolveGate`. Fails
+ * closed: a command that is missing, does not end in time or ends by a signal has failed.
  */
 export async function runGates(
   repository: Repository,
   commit: string,
   tree: string,
   gates: readonly GateSettings[],
+  path: string,
   signal: AbortSignal,
 ): Promise<Verdict> {
   if (gates.length === 0) return { passed: true, feedback: undefined, evidence: [] }
@@ -36,7 +37,7 @@ export async function runGates(
   const evidence: (JsonObject & { readonly output: string })[] = []
   try {
     for (const gate of gates) {
-      const result = await runOne(gate, checkout.path, signal)
+      const result = await runOne(gate, { root: repository.root, cwd: checkout.path, path }, signal)
       evidence.push({ ...result.evidence, commit, tree })
       if (!result.passed) return { passed: false, feedback: result.feedback, evidence }
     }
@@ -46,7 +47,7 @@ export async function runGates(
   }
 }
 
-async function runOne({ stage, argv, timeoutMs }: GateSettings, cwd: string, signal: AbortSignal) {
+async function runOne({ stage, argv, timeoutMs }: GateSettings, place: GatePlace, signal: AbortSignal) {
   const shown = maskSecrets(argv.join(' ').slice(0, 500))
   const started = performance.now()
   const failed = (how: string, output: string) => ({
@@ -63,9 +64,11 @@ async function runOne({ stage, argv, timeoutMs }: GateSettings, cwd: string, sig
     },
   })
   try {
+    const program = resolveGate(argv, place)
     const result = await runCommand({
-      argv,
-      cwd,
+      argv: program.argv,
+      cwd: place.cwd,
+      env: { PATH: program.path },
       timeoutMs,
       graceMs: GRACE_MS,
       maxOutputBytes: OUTPUT_BYTES,

@@ -8,6 +8,7 @@ import type { CommandContext } from '../contract/command.ts'
 import { SwarmError } from '../contract/errors.ts'
 import type { JsonObject } from '../contract/json.ts'
 import { STUCK_RULES, type StuckRules } from '../core/liveness.ts'
+import { operatorPath } from '../process/index.ts'
 import { readFunction } from '../runtime/read.ts'
 import { write } from '../runtime/write.ts'
 import { salvageRef } from '../workspaces/names.ts'
@@ -24,7 +25,7 @@ import { LiveSession } from './live-session.ts'
 import { type Outcome, outcomeOf } from './outcome.ts'
 import { promptFor } from './prompt.ts'
 import { sessionPaths } from './session-paths.ts'
-import { gateOf, settingsOf } from './settings.ts'
+import { gateSettings, settingsOf } from './settings.ts'
 
 /** What all sessions of a host share. */
 export interface HostSettings {
@@ -192,6 +193,8 @@ async function work(
         SWARM_FENCE: String(order.fence),
         SWARM_REPO: ctx.repo,
         SWARM_SESSION_ID: sessionId,
+        // a swarm that it calls finds gates where this one does
+        SWARM_GATE_PATH: operatorPath(ctx.env),
       },
       ...(order.native_id === null ? {} : { resume: order.native_id }),
     })
@@ -402,7 +405,7 @@ async function conclude(
     ...(after ? { head_after: after.head, tree: after.tree } : {}),
     ...(kept === undefined ? {} : { salvage: kept }),
   }
-  const gate = gateOf(config, bead.workflow, stage)
+  const gate = gateSettings(config, bead.workflow, stage)
   const hasWork =
     after === undefined ||
     !repository ||
@@ -419,7 +422,14 @@ async function conclude(
   if (claimed.reason !== 'completed' || !claimed.complete || claimed.complete.outcome !== 'passed')
     return { ...claimed, facts: { ...facts, ...claimed.facts } }
   if (!gate || !repository || !after) return { ...claimed, ...(after ? { commit: after.head } : {}), facts }
-  const verdict = await runGates(repository, after.head, after.tree, [gate], ctx.signal)
+  const verdict = await runGates(
+    repository,
+    after.head,
+    after.tree,
+    [gate],
+    operatorPath(ctx.env),
+    ctx.signal,
+  )
   return {
     reason: verdict.passed ? 'completed' : 'failed',
     complete: {

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os'
 import type { AgentSettings } from '../contract/agents-config.ts'
 import type { SwarmConfig } from '../contract/config.ts'
+import { gateOf } from '../contract/gates.ts'
 import { DEFAULT_RULES, type RoleRule, type Rules } from '../core/rules.ts'
 
 /** The settings of a role's sessions: its own, else those of `default`, else the adapter that was asked for. */
@@ -55,15 +56,18 @@ export interface GateSettings {
 
 const DEFAULT_GATE_MS = 600_000
 
-export function gateOf(config: SwarmConfig, workflow: string, stage: string): GateSettings | undefined {
-  const found = config.workflows?.[workflow]?.stages.find(({ name }) => name === stage)
-  return found?.gate ? { stage, argv: found.gate, timeoutMs: found.timeout_ms ?? DEFAULT_GATE_MS } : undefined
+/** The gate of a stage with the time it may take; undefined when the configuration has none. */
+export function gateSettings(config: SwarmConfig, workflow: string, stage: string): GateSettings | undefined {
+  const argv = gateOf(config, workflow, stage)
+  if (!argv) return undefined
+  const timeoutMs = config.workflows?.[workflow]?.stages.find(({ name }) => name === stage)?.timeout_ms
+  return { stage, argv, timeoutMs: timeoutMs ?? DEFAULT_GATE_MS }
 }
 
 /** What a tree must pass before it lands: the gate of the stage `land`, else the gates of all stages, in order. */
 export function landingGates(config: SwarmConfig, workflow: string): readonly GateSettings[] {
-  const own = gateOf(config, workflow, 'land')
+  const own = gateSettings(config, workflow, 'land')
   if (own) return [own]
   const stages = config.workflows?.[workflow]?.stages ?? []
-  return stages.flatMap(({ name }) => gateOf(config, workflow, name) ?? [])
+  return stages.flatMap(({ name }) => gateSettings(config, workflow, name) ?? [])
 }

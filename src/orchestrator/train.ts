@@ -1,5 +1,6 @@
 import type { CommandContext } from '../contract/command.ts'
 import { nextWindow, planTrain, type TrainAction, type TrainEntry } from '../core/train.ts'
+import { operatorPath } from '../process/index.ts'
 import { readFunction } from '../runtime/read.ts'
 import { write } from '../runtime/write.ts'
 import { type Checkout, makeCheckout } from '../workspaces/checkout.ts'
@@ -62,6 +63,7 @@ export function createTrain(options: TrainOptions, changed: () => void): Train {
     )
   }
 
+  const path = operatorPath(ctx.env)
   const gatesOf = (entry: { readonly workflow: string }) =>
     landingGates(ctx.root?.config ?? {}, entry.workflow)
 
@@ -77,6 +79,7 @@ export function createTrain(options: TrainOptions, changed: () => void): Train {
         head,
         tree,
         gatesOf(entry),
+        path,
         AbortSignal.any([abort.signal, ctx.signal]),
       )
       if (abort.signal.aborted || ctx.signal.aborted) return
@@ -96,7 +99,7 @@ export function createTrain(options: TrainOptions, changed: () => void): Train {
   const testBase = (target: string, tree: string, workflow: string): void => {
     if (testingBase) return
     testingBase = true
-    void runGates(repository, target, tree, landingGates(ctx.root?.config ?? {}, workflow), ctx.signal)
+    void runGates(repository, target, tree, gatesOf({ workflow }), path, ctx.signal)
       .then(({ passed }) => verdicts.set(tree, passed ? 'green' : 'red'))
       .catch(onFault)
       .finally(() => {

@@ -60,12 +60,14 @@ const APART = [
   'hono',
   'ndjson',
   'pino',
+  'prom-client',
 ]
 /** Those of them without a default export. */
-const NAMED_ONLY = APART.filter((name) => !['ndjson', 'pino'].includes(name))
+const NAMED_ONLY = APART.filter((name) => !['ndjson', 'pino', 'prom-client'].includes(name))
 /** Further modules of them that are used, in the same file: two copies of one class would not know each other. */
 const WITH = {
   '@hono/node-server': ['@hono/node-server/utils/response'],
+  hono: ['hono/route'],
   '@modelcontextprotocol/server': ['@modelcontextprotocol/server/stdio'],
 }
 

@@ -61,6 +61,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   ndjson: ['ndjson.ts'],
   pino: ['logger.ts'],
   postgres: ['db/'],
+  'prom-client': ['surface/http/'],
   'smol-toml': ['root/'],
   zod: ['contract/', 'backlog/', 'commands/', 'runtime/', 'work/', 'orchestrator/'],
 }

@@ -13,6 +13,7 @@ export default defineCommand({
   input: z.strictObject({
     status: z.enum(AGENT_STATUSES).optional().describe('absent: registered by number, and never came'),
     role: role.optional(),
+    agent_id: agentId.optional().describe('this one only'),
     limit: limit(50),
     after: agentId.optional().describe('cursor of the last answer'),
     full,
@@ -23,6 +24,7 @@ export default defineCommand({
     cursor: z.int().optional().describe('give it as `after` next time'),
   }),
   effect: 'read',
+  speakers: [],
   errors: [],
   examples: [
     {
@@ -39,7 +41,7 @@ export default defineCommand({
     const rows = await ctx.db.read<{ agent: AgentRow }>(
       `select swarm.agent_json(s, $6::boolean) as agent from swarm.agent_state s
        where s.repo_id = $1 and ($2::text is null or swarm.agent_status(s) = $2) and ($3::text is null or s.role = $3)
-         and ($4::integer is null or s.agent_id > $4::integer)
+         and ($4::integer is null or s.agent_id > $4::integer) and ($7::integer is null or s.agent_id = $7::integer)
        order by s.agent_id limit $5::integer`,
       [
         ctx.repo,
@@ -48,6 +50,7 @@ export default defineCommand({
         input.after ?? null,
         input.limit + 1,
         input.full ?? false,
+        input.agent_id ?? null,
       ],
     )
     const { rows: agents, ...page } = pageOf(

@@ -1,10 +1,26 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
-import { beadId, beadStatus, label, priority, text } from '../contract/fields.ts'
+import { agentId, beadId, beadStatus, label, MAX_ID, priority, text } from '../contract/fields.ts'
 import { beadRow } from '../contract/rows.ts'
+import { runId } from '../contract/run-rows.ts'
 import { full, limit, more, pageOf } from '../runtime/page.ts'
 
-type BeadRow = z.output<typeof beadRow>
+/** A bead with where it stands in a run. Absent values are left out. */
+const listedBead = beadRow.extend({
+  wave: z.int().optional(),
+  lane: z.string().optional(),
+  run_id: z.string().optional(),
+  agent_id: z.int().optional().describe('who holds it'),
+})
+type BeadRow = z.output<typeof listedBead>
+
+/** Which beads fit; `$1` to `$10`. */
+const WANTED = `b.repo_id = $1 and ($2::text is null or b.status = $2) and ($3::text is null or $3 = any(b.labels))
+  and ($4::text is null or b.bead_type = $4) and ($5::text is null or b.priority = $5)
+  and ($6::text is null or strpos(lower(concat_ws(' ', b.bead_id, b.title, b.description)), lower($6)) > 0)
+  and ($7::integer is null or b.wave = $7::integer) and ($8::text is null or b.lane = $8) and ($9::text is null or b.run_id = $9)
+  and ($10::integer is null or exists (select from swarm.bead_claims c where c.repo_id = b.repo_id and c.bead_id = b.bead_id
+    and c.status = 'in_progress' and c.claimed_by = $10::integer))`
 
 export default defineCommand({
   name: 'beads',
@@ -16,14 +32,21 @@ export default defineCommand({
     bead_type: text(64).optional(),
     priority: priority.optional(),
     search: text(200).optional().describe('words in id, title or description, in any case'),
+    wave: z.int().min(1).max(MAX_ID).optional().describe('of its run'),
+    lane: text(64).optional(),
+    run_id: runId.optional(),
+    agent_id: agentId.optional().describe('who holds it'),
     limit: limit(50),
     after: beadId.optional().describe('cursor of the last answer'),
+    offset: z.int().min(0).max(MAX_ID).optional().describe('pass over so many; `after` costs less'),
+    total: z.boolean().optional().describe('count all that fit, whatever the limit'),
     full,
   }),
   output: z.object({
-    beads: z.array(beadRow),
+    beads: z.array(listedBead),
     more,
     cursor: z.string().optional().describe('give it as `after` next time'),
+    total: z.int().optional(),
   }),
   effect: 'read',
   errors: [],
@@ -59,30 +82,35 @@ export default defineCommand({
     },
   ],
   async run(ctx, input) {
+    const wanted = [
+      ctx.repo,
+      input.status ?? null,
+      input.label ?? null,
+      input.bead_type ?? null,
+      input.priority ?? null,
+      input.search ?? null,
+      input.wave ?? null,
+      input.lane ?? null,
+      input.run_id ?? null,
+      input.agent_id ?? null,
+    ]
     const rows = await ctx.db.read<{ bead: BeadRow }>(
-      `select swarm.bead_json(b, $9::boolean) as bead from swarm.bead_backlog b
-       where b.repo_id = $1 and ($2::text is null or b.status = $2) and ($3::text is null or $3 = any(b.labels))
-         and ($4::text is null or b.bead_type = $4) and ($5::text is null or b.priority = $5)
-         and ($6::text is null or strpos(lower(concat_ws(' ', b.bead_id, b.title, b.description)), lower($6)) > 0)
-         and ($7::text is null or b.bead_id > $7)
-       order by b.bead_id limit $8::integer`,
-      [
-        ctx.repo,
-        input.status ?? null,
-        input.label ?? null,
-        input.bead_type ?? null,
-        input.priority ?? null,
-        input.search ?? null,
-        input.after ?? null,
-        input.limit + 1,
-        input.full ?? false,
-      ],
+      `select swarm.bead_json(b, $13::boolean) || jsonb_strip_nulls(jsonb_build_object('wave', b.wave, 'lane', b.lane, 'run_id', b.run_id,
+         'agent_id', (select c.claimed_by from swarm.bead_claims c where c.repo_id = b.repo_id and c.bead_id = b.bead_id and c.status = 'in_progress'))) as bead
+       from swarm.bead_backlog b where ${WANTED} and ($11::text is null or b.bead_id > $11)
+       order by b.bead_id offset $14::integer limit $12::integer`,
+      [...wanted, input.after ?? null, input.limit + 1, input.full ?? false, input.offset ?? 0],
     )
     const { rows: beads, ...page } = pageOf(
       rows.map((row) => row.bead),
       input.limit,
       (bead) => bead.bead_id,
     )
-    return { beads, ...page }
+    if (!input.total) return { beads, ...page }
+    const [count] = await ctx.db.read<{ n: number }>(
+      `select count(*)::integer as n from swarm.bead_backlog b where ${WANTED}`,
+      wanted,
+    )
+    return { beads, ...page, total: count?.n ?? 0 }
   },
 })

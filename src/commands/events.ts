@@ -1,7 +1,8 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
-import { eventRow } from '../contract/events.ts'
-import { agentId, beadId, eventType, logPosition, stageName } from '../contract/fields.ts'
+import { eventRow, SEVERITIES } from '../contract/events.ts'
+import { agentId, beadId, eventType, logPosition, stageName, timestamp } from '../contract/fields.ts'
+import { runId, sessionId } from '../contract/run-rows.ts'
 import { readEvents } from '../events/events.ts'
 import { stream } from '../runtime/page.ts'
 
@@ -16,6 +17,11 @@ export default defineCommand({
     agent_id: agentId.optional(),
     event_type: eventType.optional(),
     stage: stageName.optional(),
+    session_id: sessionId.optional(),
+    run_id: runId.optional(),
+    severity: z.enum(SEVERITIES).optional().describe('this one or worse'),
+    since: timestamp.optional().describe('not before this time'),
+    latest: z.boolean().optional().describe('the last ones, in order; the cursor is then the end'),
     stream,
   }),
   output: z.object({

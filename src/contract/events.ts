@@ -91,3 +91,18 @@ const SEVERITY: Readonly<Record<string, Severity>> = {
 export function severityOf(eventType: string): Severity {
   return SEVERITY[eventType] ?? 'info'
 }
+
+/**
+ * The types of events that matter at least so much, as a list that can be looked for: with `below` it names those that matter less, since
+ * the types are an open list and all others are `info`.
+ */
+export function typesFrom(least: Severity): { readonly types: readonly string[]; readonly below: boolean } {
+  const rank = (severity: Severity) => SEVERITIES.indexOf(severity)
+  const declared = Object.entries(SEVERITY)
+  if (rank(least) > rank('info'))
+    return {
+      types: declared.flatMap(([type, one]) => (rank(one) >= rank(least) ? [type] : [])),
+      below: false,
+    }
+  return { types: declared.flatMap(([type, one]) => (rank(one) < rank(least) ? [type] : [])), below: true }
+}

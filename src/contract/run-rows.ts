@@ -19,6 +19,8 @@ export const runRow = z.object({
   estimated_completion: z.string().optional(),
 })
 
+export type RunRow = z.output<typeof runRow>
+
 export const sessionRow = z.object({
   session_id: z.string(),
   run_id: z.string(),
@@ -45,6 +47,29 @@ export const sessionRow = z.object({
   ended_at: z.string().optional(),
   quiet_ms: z.number().optional().describe('since its last sign of life'),
   cost_usd: z.number().optional(),
+})
+
+export const iterationRow = z.object({
+  iteration_id: z.string().describe('<session_id>:<iteration>'),
+  session_id: z.string(),
+  iteration: z.int(),
+  status: z.enum(['running', 'completed', 'failed']),
+  tool_calls: z.int(),
+  started_at: z.string(),
+  ended_at: z.string().optional(),
+  qa_result: z.enum(['pending', 'passed', 'failed']),
+  checks: z
+    .array(
+      z.object({
+        result: z.enum(['passed', 'failed']),
+        findings: z.json().optional(),
+        recommendations: z.json().optional(),
+        checked_by: z.string(),
+        at: z.string(),
+      }),
+    )
+    .optional()
+    .describe('in order; the latest decides'),
 })
 
 export const questionRow = z.object({

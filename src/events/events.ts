@@ -1,5 +1,5 @@
 import type { Database, Param } from '../contract/context.ts'
-import type { EventRow } from '../contract/events.ts'
+import { type EventRow, type Severity, typesFrom } from '../contract/events.ts'
 import { formatCursor, parseCursor, readLog } from './cursor.ts'
 import { settledSequence } from './horizon.ts'
 
@@ -11,6 +11,14 @@ export interface EventQuery {
   readonly agent_id?: number | undefined
   readonly event_type?: string | undefined
   readonly stage?: string | undefined
+  readonly session_id?: string | undefined
+  readonly run_id?: string | undefined
+  /** This one or worse. */
+  readonly severity?: Severity | undefined
+  /** ISO 8601. */
+  readonly since?: string | undefined
+  /** The last ones instead of the first; in order all the same. */
+  readonly latest?: boolean | undefined
 }
 
 export interface EventPage {
@@ -33,6 +41,8 @@ export async function readEvents(db: Database, query: EventQuery): Promise<Event
     ['agent_id', query.agent_id],
     ['event_type', query.event_type],
     ['stage', query.stage],
+    ['session_id', query.session_id],
+    ['run_id', query.run_id],
   ]
   const params: Param[] = [query.repo, after, upTo, query.limit + 1]
   const where = filters.flatMap(([column, value]) => {
@@ -40,15 +50,27 @@ export async function readEvents(db: Database, query: EventQuery): Promise<Event
     params.push(value)
     return [`and e.${column} = $${params.length}${column === 'agent_id' ? '::integer' : ''}`]
   })
-  const rows = await db.read<{ event: EventRow }>(
+  if (query.since !== undefined) {
+    params.push(query.since)
+    where.push(`and e.created_at >= $${params.length}::text::timestamptz`)
+  }
+  if (query.severity !== undefined) {
+    const { types, below } = typesFrom(query.severity)
+    params.push(JSON.stringify(types))
+    const list = `array(select jsonb_array_elements_text($${params.length}::text::jsonb))`
+    where.push(below ? `and e.event_type <> all(${list})` : `and e.event_type = any(${list})`)
+  }
+  const found = await db.read<{ event: EventRow }>(
     `select swarm.event_json(e) as event from swarm.execution_events e
      where e.repo_id = $1 and e.seq > $2::bigint and e.seq <= $3::bigint ${where.join(' ')}
-     order by e.seq limit $4::integer`,
+     order by e.seq ${query.latest ? 'desc' : ''} limit $4::integer`,
     params,
   )
-  const more = rows.length > query.limit
-  const events = rows.slice(0, query.limit).map((row) => row.event)
-  const last = more ? (events.at(-1)?.sequence ?? after) : Math.max(upTo, after)
+  const more = found.length > query.limit
+  const events = found.slice(0, query.limit).map((row) => row.event)
+  const end = Math.max(upTo, after)
+  if (query.latest) return { events: events.reverse(), cursor: formatCursor(log, end), more }
+  const last = more ? (events.at(-1)?.sequence ?? after) : end
   return { events, cursor: formatCursor(log, last), more }
 }
 

@@ -1,6 +1,6 @@
 import type { CommandContext } from '../contract/command.ts'
 import { SwarmError } from '../contract/errors.ts'
-import type { Overview } from '../contract/run-rows.ts'
+import type { Overview, RunRow } from '../contract/run-rows.ts'
 import { decide } from '../core/decide.ts'
 import { readFunction } from '../runtime/read.ts'
 import { write } from '../runtime/write.ts'
@@ -61,6 +61,12 @@ export async function up(ctx: CommandContext, options: UpOptions) {
   ctx.signal.removeEventListener('abort', tell)
   const overview = await readFunction<Overview>(ctx, 'run_overview', ctx.repo, run_id)
   return { ...end, overview }
+}
+
+/** Makes a run that others drive, by `up` with `resume`. */
+export async function startRun(ctx: CommandContext, options: UpOptions) {
+  await mustHaveGates(ctx, options)
+  return start(ctx, options, options.agents ?? DEFAULT_AGENTS)
 }
 
 /** Runs sessions for whoever leads, until this process is told to stop; then its sessions finish. */
@@ -125,7 +131,7 @@ async function mustHaveGates(ctx: CommandContext, { adapter }: UpOptions): Promi
 function start(ctx: CommandContext, options: UpOptions, agents: Readonly<Record<string, number>>) {
   const { target, waves, adapter, reason } = options
   const config = { agents, ...(adapter === undefined ? {} : { adapter }) }
-  return write<{ run_id: string }>(ctx, 'run-start', {
+  return write<RunRow & { readonly beads: number }>(ctx, 'run-start', {
     agents,
     config,
     ...(target === undefined ? {} : { target }),

@@ -38,8 +38,6 @@ export interface Dispatcher {
   startRenewing(): void
   /** Keeps to the configured retention until it closes. */
   startRetention(): void
-  /** Ends a request that is still open, by its `rid`; false when there is none. */
-  cancel(rid: Rid): boolean
   /** Says whether a request might run, without running it: as whom, or why not. */
   mayRun(
     raw: JsonObject,
@@ -182,7 +180,6 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
         },
       )
     },
-    cancel: state.cancel,
     async mayRun(raw) {
       try {
         const request = await prepare(options.catalog, raw, state.defaults)

@@ -1,15 +1,20 @@
 import { Hono } from 'hono'
+import { routePath } from 'hono/route'
 import type { Catalog } from '../../contract/command.ts'
 import { SwarmError } from '../../contract/errors.ts'
 import { getLogger } from '../../logger.ts'
 import { answerError, answerJson } from './answer.ts'
 import { type Ctx, type Env, headerOf } from './asked.ts'
 import type { Callers } from './callers.ts'
+import { login, logout, whoami } from './login.ts'
+import type { Metrics } from './metrics.ts'
+import type { Pages } from './pages.ts'
 import { Refused } from './refused.ts'
 import { answerRest } from './rest.ts'
 import { ROUTES } from './routes.ts'
 import { answerRpc } from './rpc.ts'
 import { checkOrigin, type Site } from './site.ts'
+import { answerTicketEvent } from './ticket-event.ts'
 import { cookieName, tokenOf } from './token.ts'
 
 /** What the app is made of. */
@@ -20,6 +25,12 @@ export interface AppParts {
   /** Of the listening socket; known once it listens. */
   readonly port: () => number
   readonly maxBodyBytes: number
+  readonly repo: string
+  /** Whether the repo asks for tokens. */
+  readonly tokens: boolean
+  readonly metrics: Metrics
+  /** The built page, at `/`. */
+  readonly pages: Pages
   /** Says whether the database answers, and is at the schema of this program. */
   readonly ready: () => Promise<SwarmError | undefined>
 }
@@ -46,6 +57,9 @@ const HEADERS = {
   'cache-control': 'no-store',
 }
 
+/** Where nothing is answered without a token, once others than this machine reach the server. */
+const GUARDED = /^\/(?:api|internal|metrics|mcp|ws)\b/
+
 /** The routes of the server. What each means is its verb's. */
 export function createApp(parts: AppParts): Hono<Env> {
   const app = new Hono<Env>()
@@ -61,8 +75,10 @@ export function createApp(parts: AppParts): Hono<Env> {
       c.req.method === 'GET' && !c.req.path.startsWith('/api/') && header('sec-fetch-mode') === 'navigate',
     )
     const token = tokenOf(header, cookieName(parts.port()))
+    if (token === undefined && !parts.site.local && GUARDED.test(c.req.path)) throw noToken()
     c.set('asked', { token, catalog: parts.catalog, dispatcher: parts.callers.of(token), secure })
     await next()
+    parts.metrics.count(c.req.method, routeOf(c), c.res.status)
   })
 
   app.get('/healthz', (c) => answerJson(c, 200, { ok: true }))
@@ -70,11 +86,18 @@ export function createApp(parts: AppParts): Hono<Env> {
     const problem = await parts.ready()
     return problem ? answerError(c, problem) : answerJson(c, 200, { ok: true })
   })
+  app.post('/login', (c) => login(c, parts))
+  app.post('/logout', (c) => logout(c, parts))
+  app.get('/api/whoami', (c) => whoami(c, parts))
+  app.post('/internal/ticket-event', (c) => answerTicketEvent(c, parts.maxBodyBytes))
+  app.get('/metrics', (c) => parts.metrics.answer(c))
   app.post('/api/rpc', (c) => answerRpc(c, parts.callers, parts.maxBodyBytes))
   for (const route of ROUTES)
     app.on(route.method, route.path, (c) => answerRest(c, route, parts.maxBodyBytes))
 
   app.notFound((c) => {
+    const page = parts.pages.answer(c)
+    if (page) return page
     const { method, path } = c.req
     return answerError(
       c,
@@ -87,9 +110,24 @@ export function createApp(parts: AppParts): Hono<Env> {
   return app
 }
 
+/** The pattern of the route, not its path: there are only so many. */
+function routeOf(c: Ctx): string {
+  const path = routePath(c, -1)
+  return path === '*' || path === '/*' ? 'none' : path
+}
+
 function refuse(c: Ctx, error: unknown): Response {
   if (error instanceof Refused) return answerError(c, error.error, error.status)
   if (error instanceof SwarmError) return answerError(c, error)
   getLogger().error({ err: error }, 'a fault while answering a request')
   return answerError(c, new SwarmError('INTERNAL', 'a fault in swarm: the log on stderr says why'))
+}
+
+function noToken(): Refused {
+  return new Refused(
+    401,
+    new SwarmError('UNAUTHORIZED', 'this server asks for a token', {
+      ctx: { field: 'token', expected: 'Authorization: Bearer, or a login' },
+    }),
+  )
 }

@@ -1,10 +1,13 @@
 import { BlockList, type Server as NetServer } from 'node:net'
+import { join } from 'node:path'
 import { createAdaptorServer } from '@hono/node-server'
 import type { CommandContext, Served, ServeOptions } from '../../contract/command.ts'
 import { SwarmError } from '../../contract/errors.ts'
 import { createApp } from './app.ts'
 import { createCallers } from './callers.ts'
 import { keepClients } from './clients.ts'
+import { createMetrics } from './metrics.ts'
+import { loadPages } from './pages.ts'
 import { isLoopbackName, type Site } from './site.ts'
 
 const MAX_BODY_BYTES = 4_194_304
@@ -37,6 +40,10 @@ export async function serve(
     catalog: ctx.catalog,
     site,
     callers,
+    pages: loadPages(join(__dirname, 'dashboard')),
+    repo: ctx.repo,
+    tokens,
+    metrics: createMetrics(ctx.repo, () => ({})),
     port: () => port,
     maxBodyBytes: settings.max_body_bytes ?? MAX_BODY_BYTES,
     ready: () => ready(ctx),

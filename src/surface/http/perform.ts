@@ -22,17 +22,12 @@ export async function perform(
   const emit = options.emit ?? (async () => {})
   if (!accepted.waits) return dispatcher.run(accepted, emit)
   const own = `http-${++waits}`
-  const end = () => void dispatcher.cancel(own)
-  options.gone.addEventListener('abort', end, { once: true })
-  try {
-    const running = dispatcher.run({ ...accepted, rid: own }, (lines) =>
-      emit(lines.map((line) => named(line, rid))),
-    )
-    if (options.gone.aborted) end()
-    return named(await running, rid)
-  } finally {
-    options.gone.removeEventListener('abort', end)
-  }
+  const reply = await dispatcher.run(
+    { ...accepted, rid: own },
+    (lines) => emit(lines.map((line) => named(line, rid))),
+    options.gone,
+  )
+  return named(reply, rid)
 }
 
 function named(reply: Reply, rid: Reply['rid']): Reply {

@@ -3,14 +3,12 @@ import { commonFields, writeFields } from '../../contract/common.ts'
 import { SwarmError } from '../../contract/errors.ts'
 import { describeFields, type Shape } from '../../contract/introspect.ts'
 import { isJsonObject, type Json, type JsonObject } from '../../contract/json.ts'
-import { decodeLine } from '../../wire/decode.ts'
 import { NotJson, readFlag } from '../cli/values.ts'
 import { answerError, answerJson, answerReply } from './answer.ts'
 import { type Ctx, goneSignal } from './asked.ts'
-import { readBody } from './body.ts'
-import { sent, textOf } from './parts.ts'
+import { bodyOf } from './json-body.ts'
+import { sent } from './parts.ts'
 import { perform } from './perform.ts'
-import { Refused } from './refused.ts'
 import type { Body, Route } from './routes.ts'
 
 /** Answers a route of REST: its path, query and body are the fields of its verb; the answer is `d`, errors are envelopes. */
@@ -22,26 +20,12 @@ export async function answerRest(c: Ctx, route: Route, maxBytes: number): Promis
   const body = route.method === 'GET' ? {} : await bodyOf(incoming, maxBytes)
   if (!body) return sent()
   const fields = fieldsOf(c, route, command, body)
-  const reply = await perform(
-    dispatcher,
-    { ...fields, ...route.given, cmd: command.name },
-    { gone: goneSignal(outgoing) },
-  )
+  const request = { ...route.given, ...wrapped(route, fields), cmd: command.name }
+  const reply = await perform(dispatcher, request, { gone: goneSignal(outgoing) })
   if (!reply.ok) return answerReply(c, reply)
   const answer = shaped(reply.d, route.body ?? { kind: 'same' }, fields)
   if (answer instanceof SwarmError) return answerError(c, answer)
   return answerJson(c, route.status ?? 200, answer, reply.replayed ? { 'idempotency-replayed': 'true' } : {})
-}
-
-async function bodyOf(incoming: Ctx['env']['incoming'], maxBytes: number): Promise<JsonObject | undefined> {
-  const bytes = await readBody(incoming, maxBytes)
-  if (!bytes) return undefined
-  if (bytes.length === 0) return {}
-  const type = incoming.headers['content-type'] ?? ''
-  if (!/^application\/(?:[\w.-]+\+)?json\b/i.test(type)) throw new Refused(415, notJson(type))
-  const decoded = decodeLine({ number: 1, bytes: bytes.length, text: textOf(bytes) })
-  if (decoded.error) throw decoded.error.with({ fix: undefined })
-  return decoded.request
 }
 
 /** A field that stands in two places must say the same in both. */
@@ -56,13 +40,31 @@ function fieldsOf(c: Ctx, route: Route, command: AnyCommand, body: JsonObject): 
     Object.defineProperty(fields, name, { value, enumerable: true, configurable: true, writable: true })
   }
   const shapes = shapesOf(command)
-  for (const [name, text] of Object.entries(c.req.param())) put(name, typed(shapes, name, [text]))
+  for (const [name, text] of Object.entries(c.req.param())) {
+    if (name === 'iteration_id') {
+      const at = text.lastIndexOf(':')
+      put('session_id', text.slice(0, Math.max(at, 0)))
+      put('iteration', typed(shapes, 'iteration', [text.slice(at + 1)]))
+    } else put(name, typed(shapes, name, [text]))
+  }
   for (const [name, texts] of Object.entries(c.req.queries()))
     put(nameOf(name), typed(shapes, nameOf(name), texts))
   for (const [name, value] of Object.entries(body)) put(nameOf(name), value)
   if (command.effect !== 'read') put('idem', c.req.header('idempotency-key'))
   if (Object.hasOwn(fields, 'cmd')) throw foreignVerb()
   return fields
+}
+
+/** Common fields stay beside the list that the others go into. */
+function wrapped({ wrap }: Route, fields: JsonObject): JsonObject {
+  if (wrap === undefined || fields[wrap] !== undefined) return fields
+  const common: Record<string, Json | undefined> = {}
+  const own: Record<string, Json | undefined> = {}
+  for (const [name, value] of Object.entries(fields)) {
+    const isCommon = Object.hasOwn(commonFields.shape, name) || Object.hasOwn(writeFields.shape, name)
+    Object.defineProperty(isCommon ? common : own, name, { value, enumerable: true })
+  }
+  return { ...common, [wrap]: [own] }
 }
 
 const known = new WeakMap<AnyCommand, ReadonlyMap<string, Shape>>()
@@ -103,23 +105,19 @@ function shaped(d: Json, body: Body, fields: JsonObject): Json | SwarmError {
       ctx: { field: body.of, got },
     })
   }
+  if (body.kind === 'content') {
+    const { [body.list]: rows, ...rest } = d
+    const texts = Array.isArray(rows)
+      ? rows.map((row: Json) => (isJsonObject(row) ? String(row.text) : ''))
+      : []
+    return { content: texts.join(''), ...rest }
+  }
   const names = body.names ?? {}
   const entries = Object.entries(d).map(([name, value]) => [
     Object.hasOwn(names, name) ? names[name] : name,
     value,
   ])
   return { ...Object.fromEntries(entries), ...body.adds }
-}
-
-function notJson(type: string): SwarmError {
-  return new SwarmError('INVALID', 'a body is application/json', {
-    ctx: {
-      kind: 'InvalidValue',
-      field: 'Content-Type',
-      expected: 'application/json',
-      got: type.slice(0, 100),
-    },
-  })
 }
 
 function twice(name: string, value: Json): SwarmError {

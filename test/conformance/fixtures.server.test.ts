@@ -29,6 +29,8 @@ const names = readdirSync(FIXTURES).sort()
 /** Verbs that need more than an empty repo: a file, a gate that is configured, another request that is still open. */
 /** These need a file, a gate, a request that waits, or a run with its sessions. */
 const WITHOUT_FIXTURE = [
+  // a run has a random id
+  ...['check-iteration', 'serve', 'start-run', 'waves'],
   ...['import', 'qa', 'unsubscribe'],
   ...['answer', 'down', 'extend', 'kill', 'pause', 'steer', 'unpause', 'up', 'worker'],
 ]

@@ -40,7 +40,7 @@ const AGENT = [
   ],
   ...['record-event', 'release', 'send', 'start-stage', 'unlock'],
 ]
-const RUNNER = ['agent', 'qa', 'run-once', 'work']
+const RUNNER = ['agent', 'check-iteration', 'qa', 'run-once', 'work']
 const OBSERVER = [
   ...[
     'agents',
@@ -67,7 +67,7 @@ const OBSERVER = [
     'wait',
     'workflows',
   ],
-  ...['explain', 'logs', 'ps', 'questions', 'runs', 'sessions'],
+  ...['explain', 'iterations', 'logs', 'ps', 'questions', 'runs', 'sessions', 'waves'],
 ]
 
 test('a verb that is in no list of this test is for operators', async () => {

@@ -1,39 +1,18 @@
 import { Hono } from 'hono'
 import { routePath } from 'hono/route'
-import type { Catalog } from '../../contract/command.ts'
 import { SwarmError } from '../../contract/errors.ts'
 import { getLogger } from '../../logger.ts'
 import { answerError, answerJson } from './answer.ts'
+import type { AppParts } from './app-parts.ts'
 import { type Ctx, type Env, headerOf } from './asked.ts'
-import type { Callers } from './callers.ts'
 import { login, logout, whoami } from './login.ts'
-import type { Metrics } from './metrics.ts'
-import type { Pages } from './pages.ts'
 import { Refused } from './refused.ts'
 import { answerRest } from './rest.ts'
 import { ROUTES } from './routes.ts'
 import { answerRpc } from './rpc.ts'
-import { checkOrigin, type Site } from './site.ts'
+import { checkOrigin } from './site.ts'
 import { answerTicketEvent } from './ticket-event.ts'
 import { cookieName, tokenOf } from './token.ts'
-
-/** What the app is made of. */
-export interface AppParts {
-  readonly catalog: Catalog
-  readonly site: Site
-  readonly callers: Callers
-  /** Of the listening socket; known once it listens. */
-  readonly port: () => number
-  readonly maxBodyBytes: number
-  readonly repo: string
-  /** Whether the repo asks for tokens. */
-  readonly tokens: boolean
-  readonly metrics: Metrics
-  /** The built page, at `/`. */
-  readonly pages: Pages
-  /** Says whether the database answers, and is at the schema of this program. */
-  readonly ready: () => Promise<SwarmError | undefined>
-}
 
 const CSP = [
   "default-src 'none'",

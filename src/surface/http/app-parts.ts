@@ -1,0 +1,24 @@
+import type { Catalog } from '../../contract/command.ts'
+import type { SwarmError } from '../../contract/errors.ts'
+import type { Callers } from './callers.ts'
+import type { Metrics } from './metrics.ts'
+import type { Pages } from './pages.ts'
+import type { Site } from './site.ts'
+
+/** What the app is made of. */
+export interface AppParts {
+  readonly catalog: Catalog
+  readonly site: Site
+  readonly callers: Callers
+  /** Of the listening socket; known once it listens. */
+  readonly port: () => number
+  readonly maxBodyBytes: number
+  readonly repo: string
+  /** Whether the repo asks for tokens. */
+  readonly tokens: boolean
+  readonly metrics: Metrics
+  /** The built page, at `/`. */
+  readonly pages: Pages
+  /** Says whether the database answers, and is at the schema of this program. */
+  readonly ready: () => Promise<SwarmError | undefined>
+}

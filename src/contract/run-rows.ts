@@ -82,10 +82,45 @@ export const questionRow = z.object({
   asked_at: z.string(),
 })
 
+const blockedRow = z.object({
+  bead_id: z.string(),
+  title: z.string(),
+  stage: z.string(),
+  attempt: z.int(),
+  feedback: z.string().optional(),
+  since: z.string(),
+})
+
+/** Something that waits for a person, with the requests that would help. */
+export const need = z.object({
+  kind: z.enum(['question', 'paused', 'leader', 'host', 'stuck', 'blocked', 'failed']),
+  level: z.enum(['warning', 'bad']),
+  subject: z.string().describe('id of a question, run, host, session or bead'),
+  bead_id: z.string().optional(),
+  title: z.string(),
+  evidence: z.string().optional(),
+  options: z.array(z.string()).optional().describe('answers that were offered'),
+  since: z.string().optional(),
+  acts: z
+    .array(z.record(z.string(), z.json()))
+    .describe('requests that a person may send; what they need besides is asked'),
+})
+export type Need = z.output<typeof need>
+
 export const overview = z.object({
   as_of: z.string(),
   run: runRow.optional(),
+  verdict: z
+    .object({ level: z.enum(['good', 'warning', 'bad']), text: z.string() })
+    .describe('the whole in a few words'),
+  needs_you: z.array(need).describe('what waits for a person, worst first'),
   beads: z.record(z.string(), z.int()).describe('how many in each status'),
+  ready: z.int(),
+  agents: z.object({ total: z.int(), busy: z.int() }),
+  blocked: z.array(blockedRow).describe('the latest 20'),
+  finished: z
+    .array(z.object({ at: z.string(), count: z.int() }))
+    .describe('how many were finished from when on'),
   sessions: z.array(sessionRow),
   hosts: z.array(
     z.object({
@@ -113,3 +148,5 @@ export const overview = z.object({
   leader: z.object({ holder: z.string(), term: z.int(), until: z.string() }).optional(),
 })
 export type Overview = z.output<typeof overview>
+/** What the database says; the verdict is made of it. */
+export type Facts = Omit<Overview, 'verdict' | 'needs_you'>

@@ -61,9 +61,10 @@ const APART = [
   'ndjson',
   'pino',
   'prom-client',
+  'ws',
 ]
 /** Those of them without a default export. */
-const NAMED_ONLY = APART.filter((name) => !['ndjson', 'pino', 'prom-client'].includes(name))
+const NAMED_ONLY = APART.filter((name) => !['ndjson', 'pino', 'prom-client', 'ws'].includes(name))
 /** Further modules of them that are used, in the same file: two copies of one class would not know each other. */
 const WITH = {
   '@hono/node-server': ['@hono/node-server/utils/response'],

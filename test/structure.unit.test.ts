@@ -46,7 +46,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   logger: ['contract'],
   ndjson: ['contract', 'wire'],
-  surface: ['contract', 'repair', 'wire', 'runtime', 'commands'],
+  surface: ['contract', 'repair', 'wire', 'runtime', 'events', 'commands'],
   demo: ['contract', 'db', 'embedded', 'process', 'ndjson'],
 }
 
@@ -64,7 +64,8 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   postgres: ['db/'],
   'prom-client': ['surface/http/'],
   'smol-toml': ['root/'],
-  zod: ['contract/', 'backlog/', 'commands/', 'runtime/', 'work/', 'orchestrator/'],
+  ws: ['surface/http/'],
+  zod: ['surface/http/', 'contract/', 'backlog/', 'commands/', 'runtime/', 'work/', 'orchestrator/'],
 }
 
 /** Files directly in src that start the program. */

@@ -4,6 +4,7 @@ import type { Callers } from './callers.ts'
 import type { Metrics } from './metrics.ts'
 import type { Pages } from './pages.ts'
 import type { Site } from './site.ts'
+import type { Streams } from './stream/streams.ts'
 
 /** What the app is made of. */
 export interface AppParts {
@@ -17,6 +18,7 @@ export interface AppParts {
   /** Whether the repo asks for tokens. */
   readonly tokens: boolean
   readonly metrics: Metrics
+  readonly streams: Streams
   /** The built page, at `/`. */
   readonly pages: Pages
   /** Says whether the database answers, and is at the schema of this program. */

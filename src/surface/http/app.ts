@@ -1,7 +1,10 @@
+import { upgradeWebSocket } from '@hono/node-server'
 import { Hono } from 'hono'
 import { routePath } from 'hono/route'
+import type { WebSocket } from 'ws'
 import { SwarmError } from '../../contract/errors.ts'
 import { getLogger } from '../../logger.ts'
+import { MAX_LINE_BYTES } from '../../wire/lines.ts'
 import { answerError, answerJson } from './answer.ts'
 import type { AppParts } from './app-parts.ts'
 import { type Ctx, type Env, headerOf } from './asked.ts'
@@ -11,6 +14,8 @@ import { answerRest } from './rest.ts'
 import { ROUTES } from './routes.ts'
 import { answerRpc } from './rpc.ts'
 import { checkOrigin } from './site.ts'
+import { serveSocket } from './stream/socket.ts'
+import { answerStream } from './stream/sse.ts'
 import { answerTicketEvent } from './ticket-event.ts'
 import { cookieName, tokenOf } from './token.ts'
 
@@ -70,6 +75,27 @@ export function createApp(parts: AppParts): Hono<Env> {
   app.get('/api/whoami', (c) => whoami(c, parts))
   app.post('/internal/ticket-event', (c) => answerTicketEvent(c, parts.maxBodyBytes))
   app.get('/metrics', (c) => parts.metrics.answer(c))
+  app.get('/api/stream', (c) => answerStream(c, parts.streams))
+  app.get('/ws', async (c, next) => {
+    if (c.req.header('upgrade')?.toLowerCase() !== 'websocket') throw needsUpgrade()
+    const { token } = c.get('asked')
+    const place = await parts.streams.enter(c.get('asked'), 'socket')
+    const upgrade = upgradeWebSocket(() => ({
+      onOpen: (_event, { raw }) => {
+        // safe: the server makes sockets of this class only
+        serveSocket(raw as WebSocket, {
+          token,
+          streams: parts.streams,
+          open: () => parts.callers.own(token),
+          onEnd: place.leave,
+          maxLineBytes: MAX_LINE_BYTES,
+        })
+      },
+    }))
+    // a client that goes away before it is one
+    c.env.incoming.socket.once('close', place.leave)
+    return upgrade(c, next)
+  })
   app.post('/api/rpc', (c) => answerRpc(c, parts.callers, parts.maxBodyBytes))
   for (const route of ROUTES)
     app.on(route.method, route.path, (c) => answerRest(c, route, parts.maxBodyBytes))
@@ -107,6 +133,15 @@ function noToken(): Refused {
     401,
     new SwarmError('UNAUTHORIZED', 'this server asks for a token', {
       ctx: { field: 'token', expected: 'Authorization: Bearer, or a login' },
+    }),
+  )
+}
+
+function needsUpgrade(): Refused {
+  return new Refused(
+    426,
+    new SwarmError('INVALID', 'this is a WebSocket: ask for an upgrade', {
+      ctx: { field: 'Upgrade', expected: 'websocket' },
     }),
   )
 }

@@ -1,16 +1,22 @@
 import { BlockList, type Server as NetServer } from 'node:net'
 import { join } from 'node:path'
-import { createAdaptorServer } from '@hono/node-server'
+import { createAdaptorServer, type WebSocketServerLike } from '@hono/node-server'
+import { WebSocketServer } from 'ws'
 import type { CommandContext, Served, ServeOptions } from '../../contract/command.ts'
 import { SwarmError } from '../../contract/errors.ts'
+import { MAX_LINE_BYTES } from '../../wire/lines.ts'
 import { createApp } from './app.ts'
 import { createCallers } from './callers.ts'
 import { keepClients } from './clients.ts'
 import { createMetrics } from './metrics.ts'
 import { loadPages } from './pages.ts'
 import { isLoopbackName, type Site } from './site.ts'
+import { createHub } from './stream/hub.ts'
+import { createStreams } from './stream/streams.ts'
+import { onlyWebSockets } from './upgrades.ts'
 
 const MAX_BODY_BYTES = 4_194_304
+const MOST_STREAMS = 2_000
 const BODY_TIMEOUT_MS = 30_000
 const HEADERS_TIMEOUT_MS = 10_000
 const KEEP_ALIVE_MS = 5_000
@@ -34,6 +40,7 @@ export async function serve(
     throw needsTokens(isLoopbackName(options.host) ? 'trust_proxy' : 'host', options.host)
   const site: Site = { local, proxies: blockList(proxies) }
   const callers = createCallers(ctx, !local)
+  const streams = createStreams(createHub(ctx), callers, ctx.repo, settings.streams ?? MOST_STREAMS)
   let port = options.port
   let requests = 0
   const app = createApp({
@@ -43,7 +50,8 @@ export async function serve(
     pages: loadPages(join(__dirname, 'dashboard')),
     repo: ctx.repo,
     tokens,
-    metrics: createMetrics(ctx.repo, () => ({})),
+    metrics: createMetrics(ctx.repo, streams.counts),
+    streams,
     port: () => port,
     maxBodyBytes: settings.max_body_bytes ?? MAX_BODY_BYTES,
     ready: () => ready(ctx),
@@ -55,6 +63,7 @@ export async function serve(
       return app.fetch(request, env)
     },
     hostname: options.host,
+    websocket: { server: sockets() },
     serverOptions: {
       headersTimeout: Math.min(HEADERS_TIMEOUT_MS, bodyTimeoutMs),
       requestTimeout: bodyTimeoutMs,
@@ -62,6 +71,7 @@ export async function serve(
       connectionsCheckingInterval: 1_000,
     },
   })
+  onlyWebSockets(server)
   const clients = keepClients(server)
   const said = (): Served => ({
     url: `http://${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}`,
@@ -74,8 +84,10 @@ export async function serve(
     await aborted(ctx.signal)
   } finally {
     server.close()
+    streams.end()
     callers.shutdown()
     await clients.end(ENDING_MS)
+    await streams.close()
     await callers.close()
   }
   return said()
@@ -146,4 +158,10 @@ function aborted(signal: AbortSignal): Promise<void> {
     if (signal.aborted) resolve()
     else signal.addEventListener('abort', () => resolve(), { once: true })
   })
+}
+
+function sockets(): WebSocketServerLike {
+  const options = { noServer: true, perMessageDeflate: false, maxPayload: MAX_LINE_BYTES }
+  // safe: what it is made for; its own types say the same in other words
+  return new WebSocketServer(options) as unknown as WebSocketServerLike
 }

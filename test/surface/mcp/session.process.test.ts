@@ -158,7 +158,9 @@ describe('what is no proper message', () => {
     server.send('{"id":7,"method":5}\n')
     server.send(Buffer.from([0xff, 0xfe, 0x0a]).toString('latin1'))
     server.say(HELLO)
-    server.send('{"jsonrpc":"2.0","id":8,"method":"tools/call","params":{"name":"show","arguments":{"n":90071992547409931}}}\n')
+    server.send(
+      '{"jsonrpc":"2.0","id":8,"method":"tools/call","params":{"name":"show","arguments":{"n":90071992547409931}}}\n',
+    )
     server.say({ id: 9, method: 'no/such' })
     server.say(callOf(10, 'swarm_call', { cmd: 'status' }))
     server.say({ id: 11, method: 'tools/call', params: { name: 'show', arguments: [1] } })
@@ -188,7 +190,10 @@ describe('what is no proper message', () => {
     server.say(HELLO)
     await expect.poll(() => server.by('hello')).toBeDefined()
     for (const id of [1, 2]) expect(server.by(id)?.result ?? server.by(id)?.error).toBeDefined()
-    expect(server.by('hello')?.result).toMatchObject({ protocolVersion: '2025-06-18', serverInfo: { name: 'swarm' } })
+    expect(server.by('hello')?.result).toMatchObject({
+      protocolVersion: '2025-06-18',
+      serverInfo: { name: 'swarm' },
+    })
     server.end()
     expect((await server.ended).code).toBe(0)
   })
@@ -239,7 +244,9 @@ test('a client of 2026-07-28 discovers, calls and reads resources', async () => 
   expect(await client.ok('claim-next', { agent_id: 1 })).toMatchObject({ bead: { bead_id: 'b0' } })
   const { contents } = await client.client.readResource({ uri: 'swarm://bead/b0' })
   const [content] = contents
-  expect(JSON.parse(content && 'text' in content ? content.text : '')).toMatchObject({ bead: { bead_id: 'b0' } })
+  expect(JSON.parse(content && 'text' in content ? content.text : '')).toMatchObject({
+    bead: { bead_id: 'b0' },
+  })
   expect((await client.client.listResourceTemplates()).resourceTemplates).toHaveLength(3)
   for (const uri of ['swarm://bead/none', 'swarm://run/none', 'file:///etc/passwd', 'swarm://bead/%'])
     await expect(client.client.readResource({ uri })).rejects.toThrow(/nothing at/)
@@ -251,11 +258,20 @@ describe('with a token', () => {
     const first = openPipe({ DATABASE_URL: url, SWARM_REPO: repo }, scratch)
     await first.ok({ cmd: 'register', count: 2 })
     await first.ok({ cmd: 'enqueue', beads: [{ bead_id: 'a', title: 'A' }] })
-    const { token: operator } = await first.ok<{ token: string }>({ cmd: 'token', action: 'create', role: 'operator' })
+    const { token: operator } = await first.ok<{ token: string }>({
+      cmd: 'token',
+      action: 'create',
+      role: 'operator',
+    })
     await sql`update swarm.repos set auth = 'tokens' where repo_id = ${repo}`
     await first.close()
     const boss = openPipe({ DATABASE_URL: url, SWARM_REPO: repo, SWARM_TOKEN: operator }, scratch)
-    const { token } = await boss.ok<{ token: string }>({ cmd: 'token', action: 'create', role: 'agent', agent_id: 1 })
+    const { token } = await boss.ok<{ token: string }>({
+      cmd: 'token',
+      action: 'create',
+      role: 'agent',
+      agent_id: 1,
+    })
     await boss.close()
     const file = join(scratch, 'token')
     writeFileSync(file, `${token}\n`, { mode: 0o600 })
@@ -277,7 +293,9 @@ describe('with a token', () => {
       expect(await client.call(tool, args)).toMatchObject({ ok: false, err: { code: 'UNAUTHORIZED' } })
     }
     const stranger = await open(repo)
-    expect(await stranger.call('claim-next', { agent_id: 1 })).toMatchObject({ err: { code: 'UNAUTHORIZED' } })
+    expect(await stranger.call('claim-next', { agent_id: 1 })).toMatchObject({
+      err: { code: 'UNAUTHORIZED' },
+    })
 
     chmodSync(file, 0o644)
     const refused = startLines({ file: BIN, args: ['mcp', '--token-file', file], onLine: () => {} })

@@ -36,6 +36,8 @@ export async function loadContract() {
       `export { ERRORS } from '../contract/errors.ts'`,
       `export { eventRow } from '../contract/events.ts'`,
       `export { describeFields, describeShape } from '../contract/introspect.ts'`,
+      `export { ROUTES } from '../surface/http/routes.ts'`,
+      `export { STATUS } from '../surface/http/status.ts'`,
       `export { phrase } from '../repair/wording.ts'`,
       ...files.map((file, at) => `import c${at} from './${file}'`),
       `export const commands = [${files.map((_, at) => `c${at}`).join(', ')}]`,

@@ -6,6 +6,7 @@ import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { COMMANDS, loadContract, ROOT } from './definitions.mjs'
 import { fixtureText } from './protocol/fixtures.mjs'
+import { openApi } from './protocol/openapi.mjs'
 import { commandTable, referencePage } from './protocol/reference.mjs'
 import { commandSchema, envelopeSchema, errorTable, eventSchema } from './protocol/schemas.mjs'
 import { registryText } from './registry.mjs'
@@ -19,11 +20,13 @@ async function wantedFiles() {
   const contract = await loadContract()
   const { commands } = contract
   const intro = await readFile(join(ROOT, 'scripts', 'protocol', 'intro.md'), 'utf8')
+  const { version } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
   const files = new Map([
     [join(COMMANDS, 'registry.ts'), registryText(commands)],
     [join(PROTOCOL, 'envelope.json'), json(envelopeSchema(contract))],
     [join(PROTOCOL, 'event.json'), json(eventSchema(contract))],
     [join(PROTOCOL, 'errors.json'), json(errorTable(contract))],
+    [join(PROTOCOL, 'openapi.json'), json(openApi({ ...contract, VERSION: version }))],
     [join(PROTOCOL, 'PROTOCOL.md'), referencePage(contract, intro)],
   ])
   for (const command of commands) {

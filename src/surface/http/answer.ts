@@ -44,5 +44,5 @@ export function answerText(c: Ctx, status: number, text: string, headers: Record
 function extra(status: number): Record<string, string> {
   if (status === 401) return { 'www-authenticate': 'Bearer' }
   if (status === 413) return { connection: 'close' }
-  return status === 503 || status === 423 ? { 'retry-after': '1' } : {}
+  return status === 503 || status === 423 || status === 429 ? { 'retry-after': '1' } : {}
 }

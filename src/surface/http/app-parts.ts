@@ -3,6 +3,7 @@ import type { SwarmError } from '../../contract/errors.ts'
 import type { Callers } from './callers.ts'
 import type { Metrics } from './metrics.ts'
 import type { Pages } from './pages.ts'
+import type { Rate } from './rate.ts'
 import type { Site } from './site.ts'
 import type { Streams } from './stream/streams.ts'
 
@@ -14,6 +15,9 @@ export interface AppParts {
   /** Of the listening socket; known once it listens. */
   readonly port: () => number
   readonly maxBodyBytes: number
+  readonly rate: Rate
+  /** File of the OpenAPI document. */
+  readonly openApi: string
   readonly repo: string
   /** Whether the repo asks for tokens. */
   readonly tokens: boolean

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { upgradeWebSocket } from '@hono/node-server'
 import { Hono } from 'hono'
 import { routePath } from 'hono/route'
@@ -5,7 +6,7 @@ import type { WebSocket } from 'ws'
 import { SwarmError } from '../../contract/errors.ts'
 import { getLogger } from '../../logger.ts'
 import { MAX_LINE_BYTES } from '../../wire/lines.ts'
-import { answerError, answerJson } from './answer.ts'
+import { answerError, answerJson, answerText } from './answer.ts'
 import type { AppParts } from './app-parts.ts'
 import { type Ctx, type Env, headerOf } from './asked.ts'
 import { login, logout, whoami } from './login.ts'
@@ -31,6 +32,8 @@ const CSP = [
   "base-uri 'none'",
   "frame-ancestors 'none'",
 ].join('; ')
+
+const JSON_HEADERS = { 'content-type': 'application/json; charset=utf-8' }
 
 const HEADERS = {
   'content-security-policy': CSP,
@@ -59,6 +62,7 @@ export function createApp(parts: AppParts): Hono<Env> {
       c.req.method === 'GET' && !c.req.path.startsWith('/api/') && header('sec-fetch-mode') === 'navigate',
     )
     const token = tokenOf(header, cookieName(parts.port()))
+    if (!parts.rate.take(token)) throw tooFast()
     if (token === undefined && !parts.site.local && GUARDED.test(c.req.path)) throw noToken()
     c.set('asked', { token, catalog: parts.catalog, dispatcher: parts.callers.of(token), secure })
     await next()
@@ -75,6 +79,7 @@ export function createApp(parts: AppParts): Hono<Env> {
   app.get('/api/whoami', (c) => whoami(c, parts))
   app.post('/internal/ticket-event', (c) => answerTicketEvent(c, parts.maxBodyBytes))
   app.get('/metrics', (c) => parts.metrics.answer(c))
+  app.get('/api/openapi.json', (c) => answerText(c, 200, readFileSync(parts.openApi, 'utf8'), JSON_HEADERS))
   app.get('/api/stream', (c) => answerStream(c, parts.streams))
   app.get('/ws', async (c, next) => {
     if (c.req.header('upgrade')?.toLowerCase() !== 'websocket') throw needsUpgrade()
@@ -143,5 +148,12 @@ function needsUpgrade(): Refused {
     new SwarmError('INVALID', 'this is a WebSocket: ask for an upgrade', {
       ctx: { field: 'Upgrade', expected: 'websocket' },
     }),
+  )
+}
+
+function tooFast(): Refused {
+  return new Refused(
+    429,
+    new SwarmError('BUSY', 'too many requests of this token; send it again in a second', {}),
   )
 }

@@ -10,12 +10,14 @@ import { createCallers } from './callers.ts'
 import { keepClients } from './clients.ts'
 import { createMetrics } from './metrics.ts'
 import { loadPages } from './pages.ts'
+import { createRate } from './rate.ts'
 import { isLoopbackName, type Site } from './site.ts'
 import { createHub } from './stream/hub.ts'
 import { createStreams } from './stream/streams.ts'
 import { onlyWebSockets } from './upgrades.ts'
 
 const MAX_BODY_BYTES = 4_194_304
+const REQUESTS_PER_SECOND = 2_000
 const MOST_STREAMS = 2_000
 const BODY_TIMEOUT_MS = 30_000
 const HEADERS_TIMEOUT_MS = 10_000
@@ -52,6 +54,8 @@ export async function serve(
     tokens,
     metrics: createMetrics(ctx.repo, streams.counts),
     streams,
+    rate: createRate(settings.requests_per_second ?? REQUESTS_PER_SECOND),
+    openApi: join(__dirname, '..', 'protocol', 'openapi.json'),
     port: () => port,
     maxBodyBytes: settings.max_body_bytes ?? MAX_BODY_BYTES,
     ready: () => ready(ctx),

@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { build as bundle } from 'esbuild'
+import { buildDashboardIfOld } from './build-dashboard.mjs'
 import { esbuildPlugin } from './postgres-patch.mjs'
 import { writeRegistry } from './registry.mjs'
 
@@ -197,5 +198,6 @@ function lazyChildProcess() {
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
   const { bytes } = await build()
+  await buildDashboardIfOld()
   process.stderr.write(`dist/swarm.cjs starts a bundle of ${Math.round(bytes / 1024)} KiB\n`)
 }

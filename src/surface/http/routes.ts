@@ -50,6 +50,8 @@ const OF_SESSION = { agent: 'agent_id', run: 'run_id' }
 export const ROUTES: readonly Route[] = [
   { method: 'GET', path: '/api/status', verb: 'status' },
   { method: 'GET', path: '/api/overview', verb: 'ps', names: { run: 'run_id' } },
+  { method: 'GET', path: '/api/graph', verb: 'graph', names: { bead: 'bead_id' } },
+  { method: 'GET', path: '/api/history', verb: 'history', names: { agent: 'agent_id', bead: 'bead_id' } },
   { method: 'GET', path: '/api/agents', verb: 'agents' },
   {
     method: 'GET',

@@ -1,0 +1,178 @@
+import {
+  type Agent,
+  type Attempt,
+  type Bead,
+  get,
+  type LogEvent,
+  type Overview,
+  Refusal,
+  readAll,
+  type Shown,
+} from './api.ts'
+import { type Connection, state, touch } from './store.ts'
+
+const PAGE = 1_000
+/** Beads that are read again in one request. */
+const AT_ONCE = 64
+const KEPT_EVENTS = 500
+/** Changes are gathered for so long before they are read, in ms. */
+const GATHER_MS = 200
+/** What no event tells (quiet sessions, leases, quotas) is read so often, in ms. */
+const REFRESH_MS = 5_000
+
+const dirty = new Set<string>()
+let source: EventSource | undefined
+let newest = 0
+const runs = new Map<string, { busy: boolean; again: boolean }>()
+
+/** Reads everything once and follows the log from there on. Goes on by itself when server or database were away. */
+export async function start(): Promise<void> {
+  try {
+    // the stream first, so that nothing happens between the reads and it
+    follow()
+    await readEverything()
+  } catch (error) {
+    lost(error)
+  }
+}
+
+async function readEverything(): Promise<void> {
+  await Promise.all([readOverview(), readAgents(), readAttempts(), readEvents()])
+  await readBeads()
+  settle('live', '')
+}
+
+function follow(): void {
+  source?.close()
+  const stream = new EventSource('/api/stream?channels=events')
+  source = stream
+  stream.addEventListener('event:new', (message) => {
+    const { data } = JSON.parse(message.data) as { data: LogEvent }
+    arrived(data)
+  })
+  stream.onopen = () => {
+    if (state.connection === 'live' || state.connection === 'starting') return
+    once('all', readEverything)
+  }
+  stream.onerror = () => {
+    if (source !== stream) return
+    settle('away', 'the server is away')
+    // closed for good: a cursor that is dead, or a refusal
+    if (stream.readyState === EventSource.CLOSED) setTimeout(() => void start(), 2_000)
+  }
+}
+
+function arrived(event: LogEvent): void {
+  if (event.sequence <= newest) return
+  newest = event.sequence
+  state.lagMs = Math.max(0, Date.now() - Date.parse(event.timestamp))
+  state.events = [event, ...state.events].slice(0, KEPT_EVENTS)
+  touch('events', 'connection')
+  if (event.bead_id !== undefined) dirty.add(event.bead_id)
+  later('beads', readDirty)
+  later('overview', readOverview)
+  if (event.agent_id !== undefined) later('agents', readAgents)
+  if (event.event_type.startsWith('stage_') || event.event_type.startsWith('transition_'))
+    later('attempts', readAttempts)
+}
+
+/** Does `work` once what comes meanwhile has been gathered; never twice at the same time. */
+function later(name: string, work: () => Promise<void>): void {
+  const run = runs.get(name)
+  if (run) {
+    run.again = true
+    return
+  }
+  const fresh = { busy: true, again: false }
+  runs.set(name, fresh)
+  setTimeout(async () => {
+    try {
+      await work()
+    } catch (error) {
+      lost(error)
+    }
+    runs.delete(name)
+    if (fresh.again) later(name, work)
+  }, GATHER_MS)
+}
+
+function once(name: string, work: () => Promise<void>): void {
+  later(name, work)
+}
+
+async function readOverview(): Promise<void> {
+  state.overview = await get<Overview>('/api/overview')
+  if (state.connection === 'database away') settle('live', '')
+  touch('overview')
+}
+
+async function readAgents(): Promise<void> {
+  const { agents } = await get<{ agents: Agent[] }>('/api/agents', { limit: PAGE })
+  state.agents = agents
+  touch('agents')
+}
+
+async function readAttempts(): Promise<void> {
+  const { attempts } = await get<{ attempts: Attempt[] }>('/api/history', { limit: PAGE })
+  state.attempts = attempts
+  touch('attempts')
+}
+
+async function readEvents(): Promise<void> {
+  const { events } = await get<{ events: LogEvent[] }>('/api/events', { latest: true, limit: 200 })
+  const known = new Set(state.events.map(({ sequence }) => sequence))
+  const all = [...state.events, ...events.filter(({ sequence }) => !known.has(sequence))]
+  state.events = all.sort((a, b) => b.sequence - a.sequence).slice(0, KEPT_EVENTS)
+  newest = Math.max(newest, state.events[0]?.sequence ?? 0)
+  touch('events')
+}
+
+async function readBeads(): Promise<void> {
+  const beads = new Map<string, Bead>()
+  let after: string | undefined
+  do {
+    const page = await get<{ beads: Bead[]; more: boolean; cursor?: string }>('/api/beads', {
+      limit: PAGE,
+      ...(after === undefined ? {} : { after }),
+    })
+    for (const bead of page.beads) beads.set(bead.bead_id, bead)
+    after = page.more ? page.cursor : undefined
+  } while (after !== undefined)
+  state.beads = beads
+  state.beadsRead = true
+  touch('beads')
+}
+
+/** Reads again the beads of which events told. */
+async function readDirty(): Promise<void> {
+  while (dirty.size > 0) {
+    const ids = [...dirty].slice(0, AT_ONCE)
+    for (const id of ids) dirty.delete(id)
+    const shown = await readAll<Shown>(ids.map((bead_id) => ({ cmd: 'show', bead_id })))
+    for (const { bead } of shown) state.beads.set(bead.bead_id, bead)
+    if (shown.length > 0) {
+      // the order stays; whoever compares the map sees a new one
+      state.beads = new Map(state.beads)
+      touch('beads')
+    }
+  }
+}
+
+function lost(error: unknown): void {
+  if (!(error instanceof Refusal)) throw error
+  if (error.status === 401) settle('login', error.message)
+  else if (error.status === 503) settle('database away', error.message)
+  else if (error.status === 0) settle('away', error.message)
+  else settle('away', error.message)
+  if (error.status !== 401) setTimeout(() => once('all', readEverything), 1_000)
+}
+
+function settle(connection: Connection, why: string): void {
+  state.connection = connection
+  state.why = why
+  touch('connection')
+}
+
+setInterval(() => {
+  if (state.connection === 'live' && document.visibilityState === 'visible') later('overview', readOverview)
+}, REFRESH_MS)

@@ -59,7 +59,7 @@ export function ActDialog({ wanted, close }: DialogProps) {
       <form onSubmit={send}>
         <h2>{wanted.request.cmd}</h2>
         {fields.map((field, at) => (
-          <label key={field.name}>
+          <label key={field.name} htmlFor={`act-${field.name}`}>
             {field.label}
             <Input
               field={field}
@@ -98,7 +98,7 @@ interface InputProps {
 }
 
 function Input({ field, first, options, value, change }: InputProps) {
-  const common = { name: field.name, required: field.needed, value }
+  const common = { id: `act-${field.name}`, name: field.name, required: field.needed, value }
   if (field.kind === 'agent')
     return (
       <select {...common} onChange={(event) => change(event.target.value)}>

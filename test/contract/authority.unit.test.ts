@@ -49,6 +49,7 @@ const OBSERVER = [
     'beads',
     'doctor',
     'events',
+    'graph',
     'history',
     'locks',
     'monitor',

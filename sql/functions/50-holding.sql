@@ -57,11 +57,15 @@ begin
   return v_lease;
 end $$;
 
--- Content is stored once per attempt, type and trust.
+-- Content is stored once per attempt, type and trust. Evidence says under which fence and in which attempt it was made.
 create or replace function swarm.store_artifact(
   p_repo text, p_history bigint, p_type text, p_content text, p_metadata jsonb, p_trust text
 ) returns boolean language plpgsql volatile as $$
 begin
+  if p_type = 'quality_gate_report' then
+    p_metadata := p_metadata || (select jsonb_build_object('stage', stage, 'attempt', attempt_number, 'fence', fence)
+      from swarm.stage_history where id = p_history);
+  end if;
   insert into swarm.stage_artifacts (repo_id, stage_history_id, artifact_type, content, content_hash, metadata, trust)
     values (p_repo, p_history, p_type, p_content, encode(sha256(convert_to(p_content, 'UTF8')), 'hex'), p_metadata, p_trust)
     on conflict do nothing;

@@ -1,5 +1,12 @@
 -- Completing a stage.
 
+-- What was begun in one attempt is no completion of another, nor evidence for it. `h` is the attempt that the bead is at.
+create or replace function swarm.refused_attempt(h swarm.stage_history) returns jsonb language sql immutable as $$
+  select swarm.refused('CONFLICT', format('bead %s is at attempt %s of stage %s now, which is not the one that was begun',
+      h.bead_id, h.attempt_number, h.stage), 'stage',
+    jsonb_build_object('bead_id', h.bead_id, 'current', h.stage), jsonb_build_object('cmd', 'show', 'bead_id', h.bead_id))
+$$;
+
 create or replace function swarm.do_complete_stage(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
 declare
   v_hold        jsonb := swarm.hold(p_repo, a, p || '{"cmd": "complete-stage"}');
@@ -31,6 +38,15 @@ begin
   select * into s from swarm.workflow_stages where repo_id = p_repo and name = b.workflow and stage = b.stage;
   select * into v_history from swarm.stage_history
     where repo_id = p_repo and bead_id = b.bead_id and status = 'started' order by id desc limit 1;
+  if (p ->> 'attempt_id')::bigint <> v_history.id then
+    return swarm.refused_attempt(v_history);
+  end if;
+  -- What swarm ran and did not exit with 0 passes nothing, gate or not.
+  if v_outcome = 'passed' and v_trust = 'verified'
+      and exists (select from jsonb_array_elements(a -> 'evidence') x where x ->> 'exit_code' is distinct from '0') then
+    return swarm.refused('CONFLICT', format('stage %s does not pass: what was run for it did not exit with 0', b.stage), 'stage',
+      jsonb_build_object('stage', b.stage, 'field', 'evidence'), jsonb_build_object('cmd', 'show', 'bead_id', b.bead_id));
+  end if;
   -- Fails closed: the last run of this very gate, by swarm and in this attempt, must have exited with 0.
   -- Nested, so that the query is prepared only for a stage with a gate.
   if v_outcome = 'passed' and s.gate_hash is not null then
@@ -88,7 +104,8 @@ begin
   end if;
   if v_outcome = 'passed' and (v_trust = 'verified' or s.gate_hash is not null) then
     b.verification_status := 'verified';
-  elsif v_outcome = 'passed' and a ? 'evidence' and b.verification_status = 'unverified' then
+  elsif v_outcome = 'passed' and b.verification_status = 'unverified' and a ? 'evidence'
+      and not exists (select from jsonb_array_elements(a -> 'evidence') x where x ->> 'exit_code' <> '0') then
     b.verification_status := 'claimed';
   end if;
 

@@ -33,7 +33,7 @@ begin
         from swarm.workflow_stages s where s.repo_id = p_repo and s.name = b.workflow and s.stage = 'qa' and s.gate_hash is not null), '{}');
 end $$;
 
--- `p`: complete (the stage's completion, as complete-stage takes it), attempt (which it is), ran (what the answer says of the command),
+-- `p`: complete (the stage's completion, as complete-stage takes it), attempt_id (the row of the attempt in which it began), ran (what the answer says of the command),
 -- verified (swarm ran the stage's gate), lease_ms (of a claim that is kept by a process that now ends). What the command itself
 -- completed or released stands.
 create or replace function swarm.do_run_once(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
@@ -45,14 +45,14 @@ declare
   h        swarm.stage_history;
 begin
   select * into b from swarm.bead_backlog where repo_id = p_repo and bead_id = k ->> 'bead_id' for no key update;
-  v_state := swarm.claim_state(p_repo, (k ->> 'agent_id')::integer, b.bead_id, (k ->> 'fence')::bigint, k ->> 'stage', (p ->> 'attempt')::integer);
+  v_state := swarm.claim_state(p_repo, (k ->> 'agent_id')::integer, b.bead_id, (k ->> 'fence')::bigint, (p ->> 'attempt_id')::bigint);
   if v_state in ('moved', 'ended') then
-    h := swarm.attempt_under(p_repo, b.bead_id, (k ->> 'fence')::bigint, k ->> 'stage', (p ->> 'attempt')::integer);
+    h := swarm.attempt_under(p_repo, b.bead_id, (k ->> 'fence')::bigint, (p ->> 'attempt_id')::bigint);
     return jsonb_build_object('d', jsonb_build_object('ran', p -> 'ran',
       'transition', case when h.result in ('advance', 'retry', 'finalize', 'block') then h.result else 'noop' end,
       'stage', b.stage, 'attempt', b.attempt, 'kept', v_state = 'moved', 'by_command', true));
   end if;
-  v_reply := swarm.do_complete_stage(p_repo, k, p - '{complete,ran,attempt}'::text[]);
+  v_reply := swarm.do_complete_stage(p_repo, k, p - '{complete,ran}'::text[]);
   if v_reply ? 'refused' then
     return v_reply;
   end if;
@@ -66,29 +66,29 @@ end $$;
 create or replace function swarm.do_agent(p_repo text, a jsonb, p jsonb) returns jsonb language sql immutable
 return jsonb_build_object('d', p -> 'summary');
 
--- The latest row of an attempt of a stage under a fence.
-create or replace function swarm.attempt_under(
-  p_repo text, p_bead text, p_fence bigint, p_stage text, p_attempt integer
-) returns swarm.stage_history language plpgsql stable as $$
+-- An attempt by its row, when it is one of this bead under this fence. A stage that is started again has another row under the same number.
+drop function if exists swarm.attempt_under(text, text, bigint, text, integer);
+create or replace function swarm.attempt_under(p_repo text, p_bead text, p_fence bigint, p_attempt_id bigint)
+returns swarm.stage_history language plpgsql stable as $$
 declare
   h  swarm.stage_history;
 begin
-  select * into h from swarm.stage_history where repo_id = p_repo and bead_id = p_bead and fence = p_fence
-    and stage = p_stage and attempt_number = p_attempt order by id desc limit 1;
+  select * into h from swarm.stage_history where id = p_attempt_id and repo_id = p_repo and bead_id = p_bead and fence = p_fence;
   return h;
 end $$;
 
 -- How the claim stands under which an attempt was begun: `held`; `moved`, held but at another attempt, since whoever speaks for the
--- agent completed this one; `ended`, this one was completed or released so, and with it the claim; `lost` otherwise.
-create or replace function swarm.claim_state(
-  p_repo text, p_agent integer, p_bead text, p_fence bigint, p_stage text, p_attempt integer
-) returns text language plpgsql stable as $$
+-- agent completed this one or started the stage again; `ended`, this one was completed or released so, and with it the claim; `lost`
+-- otherwise.
+drop function if exists swarm.claim_state(text, integer, text, bigint, text, integer);
+create or replace function swarm.claim_state(p_repo text, p_agent integer, p_bead text, p_fence bigint, p_attempt_id bigint)
+returns text language plpgsql stable as $$
 declare
   c  swarm.bead_claims;
   h  swarm.stage_history;
 begin
   select * into c from swarm.bead_claims where repo_id = p_repo and bead_id = p_bead and status = 'in_progress' and claimed_by = p_agent;
-  h := swarm.attempt_under(p_repo, p_bead, p_fence, p_stage, p_attempt);
+  h := swarm.attempt_under(p_repo, p_bead, p_fence, p_attempt_id);
   return case
     when h.id is null then 'lost'
     when c.fence = p_fence then case h.status when 'started' then 'held' else 'moved' end
@@ -98,7 +98,7 @@ begin
     else 'ended' end;
 end $$;
 
--- The end of a command that ran under a claim of its own. `p`: claim {agent_id, bead_id, fence, stage, attempt}, complete (as
+-- The end of a command that ran under a claim of its own. `p`: claim {agent_id, bead_id, fence, attempt_id}, complete (as
 -- complete-stage takes it) or else release (the reason), verified, ran (what the answer says of the command); or the summary of
 -- several. No claim is kept: its process goes away. What the command itself completed or released stands.
 create or replace function swarm.do_work(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
@@ -114,19 +114,20 @@ begin
     return jsonb_build_object('d', p -> 'summary');
   end if;
   v_hold := swarm.hold(p_repo, k, p || '{"cmd": "work"}');
-  v_state := swarm.claim_state(p_repo, (k ->> 'agent_id')::integer, k ->> 'bead_id', (k ->> 'fence')::bigint, k ->> 'stage', (k ->> 'attempt')::integer);
+  v_state := swarm.claim_state(p_repo, (k ->> 'agent_id')::integer, k ->> 'bead_id', (k ->> 'fence')::bigint, (k ->> 'attempt_id')::bigint);
   if v_state = 'lost' then
     v_reply := v_hold;
   elsif v_state = 'held' and p ? 'complete' then
-    v_reply := swarm.do_complete_stage(p_repo, p -> 'complete', p - '{complete,claim,ran}'::text[] || '{"keep": false}');
+    v_reply := swarm.do_complete_stage(p_repo, p -> 'complete', p - '{complete,claim,ran}'::text[]
+      || jsonb_build_object('keep', false, 'attempt_id', k -> 'attempt_id'));
   elsif v_state in ('held', 'moved') then
-    v_reply := swarm.do_release(p_repo, jsonb_strip_nulls(k - '{stage,attempt}'::text[] || jsonb_build_object('reason', p -> 'release')), p);
+    v_reply := swarm.do_release(p_repo, jsonb_strip_nulls(k - 'attempt_id' || jsonb_build_object('reason', p -> 'release')), p);
   end if;
   if v_reply ? 'refused' then
     return v_reply;
   end if;
   select * into b from swarm.bead_backlog where repo_id = p_repo and bead_id = k ->> 'bead_id';
-  h := swarm.attempt_under(p_repo, b.bead_id, (k ->> 'fence')::bigint, k ->> 'stage', (k ->> 'attempt')::integer);
+  h := swarm.attempt_under(p_repo, b.bead_id, (k ->> 'fence')::bigint, (k ->> 'attempt_id')::bigint);
   return jsonb_build_object('d', jsonb_strip_nulls(
     jsonb_build_object('bead_id', b.bead_id, 'stage', h.stage, 'attempt', h.attempt_number)
     || case when h.result in ('advance', 'retry', 'finalize', 'block')
@@ -149,10 +150,7 @@ begin
   select * into v_history from swarm.stage_history
     where repo_id = p_repo and bead_id = v_hold ->> 'bead_id' and status = 'started' order by id desc limit 1;
   if v_history.id is distinct from (p ->> 'attempt_id')::bigint then
-    return swarm.refused('CONFLICT', format('bead %s is at attempt %s of stage %s now, which is not the one in which the gate was begun',
-        v_hold ->> 'bead_id', v_history.attempt_number, v_history.stage), 'stage',
-      jsonb_build_object('bead_id', v_hold ->> 'bead_id', 'current', v_history.stage),
-      jsonb_build_object('cmd', 'show', 'bead_id', v_hold ->> 'bead_id'));
+    return swarm.refused_attempt(v_history);
   end if;
   if swarm.store_artifact(p_repo, v_history.id, 'quality_gate_report', p #>> '{evidence,output}', (p -> 'evidence') - 'output', 'verified') then
     perform swarm.emit(p_repo, 'artifact_stored', v_history.bead_id, v_history.bead_id, v_history.agent_id, v_history.stage,

@@ -114,7 +114,7 @@ async function runOnce(ctx: CommandContext, input: Input): Promise<Output> {
     bead_id: work.bead.bead_id,
     fence: work.fence,
     ran,
-    attempt: work.attempt,
+    attempt_id: work.attempt_id,
     verified: ran.gate,
     ...(ctx.renews ? {} : { lease_ms: input.lease_ms ?? LEASE_MS }),
     complete: completionOf(input.agent_id, work, stageRun),

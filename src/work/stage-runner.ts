@@ -59,9 +59,9 @@ export async function runStageCommand(
   work: HeldWork,
   command: StageCommand,
 ): Promise<StageRun | { readonly stopped: StopReason }> {
-  const { stage, attempt, fence, lease_ms } = work
+  const { attempt_id, fence, lease_ms } = work
   const { bead_id } = work.bead
-  const claim = keepClaim(ctx, { agent_id: agentId, bead_id, fence, stage, attempt, lease_ms })
+  const claim = keepClaim(ctx, { agent_id: agentId, bead_id, fence, attempt_id, lease_ms })
   try {
     const result = await run(ctx, agentId, work, command, AbortSignal.any([claim.over, ctx.signal]))
     if (claim.over.aborted) {

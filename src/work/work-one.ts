@@ -27,8 +27,8 @@ export async function workOne(ctx: CommandContext, options: WorkOptions): Promis
   const taken = await takeBead(ctx, options)
   if (!taken.work) return { bead_id: null, ...taken }
   const { work } = taken
-  const { stage, attempt, fence } = work
-  const claim: Attempt = { agent_id: options.agent_id, bead_id: work.bead.bead_id, fence, stage, attempt }
+  const { attempt_id, fence } = work
+  const claim: Attempt = { agent_id: options.agent_id, bead_id: work.bead.bead_id, fence, attempt_id }
   const started = performance.now()
   try {
     const result = await runAll(ctx, options, work, claim)

@@ -1,7 +1,16 @@
 import * as z from 'zod'
-import { beadId, LIMITS, text } from '../contract/fields.ts'
+import { LIMITS, text } from '../contract/fields.ts'
 import type { Json, JsonObject } from '../contract/json.ts'
-import { checkLine, lineLabels, linePriority, linkKind, optional, timeOf } from './checks.ts'
+import {
+  checkLine,
+  checkMetadata,
+  LONGEST_ID,
+  lineLabels,
+  linePriority,
+  linkKind,
+  optional,
+  timeOf,
+} from './checks.ts'
 import type { ExportRow, Format, ImportLink } from './types.ts'
 
 /** What the tracker's statuses are here (the table of statuses in the reference). */
@@ -35,7 +44,7 @@ const status = z
   })
 
 const line = z.looseObject({
-  id: beadId,
+  id: text(LONGEST_ID),
   title: text(LIMITS.title),
   description: optional(z.string().max(LIMITS.description)),
   status: optional(status),
@@ -43,7 +52,13 @@ const line = z.looseObject({
   issue_type: optional(text(64)),
   labels: optional(lineLabels),
   dependencies: optional(
-    z.array(z.looseObject({ issue_id: optional(beadId), depends_on_id: beadId, type: optional(text(64)) })),
+    z.array(
+      z.looseObject({
+        issue_id: optional(text(LONGEST_ID)),
+        depends_on_id: text(LONGEST_ID),
+        type: optional(text(64)),
+      }),
+    ),
   ),
 })
 /** Fields with a column of their own; whatever else a line says is metadata. */
@@ -73,7 +88,9 @@ export const beadsFormat: Format = {
         status: reopen && status === 'completed' ? 'pending' : status,
         bead_type: issue_type ?? 'task',
         labels: labels ?? [],
-        metadata: isObject(whole) ? whole : { ...others, ...(SHARED.includes(said) ? { status: said } : {}) },
+        metadata: checkMetadata(
+          isObject(whole) ? whole : { ...others, ...(SHARED.includes(said) ? { status: said } : {}) },
+        ),
         created_at: timeOf(value.created_at),
         updated_at: timeOf(value.updated_at),
         finished_at: timeOf(value.closed_at) ?? timeOf(value.deleted_at),

@@ -1,6 +1,9 @@
 import * as z from 'zod'
-import { PRIORITIES } from '../contract/fields.ts'
+import { MAX_OBJECT_BYTES, metadata, PRIORITIES } from '../contract/fields.ts'
 import { isJsonObject, type Json, type JsonObject } from '../contract/json.ts'
+
+/** The longest id that a file may use, in characters; one that no new bead may have is kept beside a made one. */
+export const LONGEST_ID = 2_000
 
 /** Checks a line against its schema; throws the first thing that is wrong, by name. */
 export function checkLine<S extends z.ZodType>(schema: S, value: JsonObject): z.output<S> {
@@ -68,4 +71,11 @@ export function timeOf(value: Json | undefined): string | undefined {
   return typeof value === 'string' && z.iso.datetime({ offset: true }).safeParse(value).success
     ? value
     : undefined
+}
+
+/** What a line says beyond the fields that are known is kept, up to the size that any metadata may have. */
+export function checkMetadata(object: JsonObject): JsonObject {
+  if (!metadata.safeParse(object).success)
+    throw new Error(`what it says beyond the known fields is more than ${MAX_OBJECT_BYTES} bytes`)
+  return object
 }

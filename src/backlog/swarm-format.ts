@@ -1,18 +1,22 @@
 import * as z from 'zod'
-import { beadId, beadStatus, LIMITS, metadata, text } from '../contract/fields.ts'
-import { checkLine, lineLabels, linePriority, linkKind, optional, timeOf } from './checks.ts'
+import { beadStatus, LIMITS, metadata, text } from '../contract/fields.ts'
+import { checkLine, LONGEST_ID, lineLabels, linePriority, linkKind, optional, timeOf } from './checks.ts'
 import type { Format, ImportLink } from './types.ts'
 
 const line = z.strictObject({
-  bead_id: beadId,
+  bead_id: text(LONGEST_ID),
   title: text(LIMITS.title),
   description: optional(z.string().max(LIMITS.description)),
   status: optional(beadStatus),
   priority: optional(linePriority),
   bead_type: optional(text(64)),
   labels: optional(lineLabels),
-  depends_on: optional(z.array(beadId)),
-  links: optional(z.array(z.strictObject({ bead_id: optional(beadId), other_id: beadId, kind: text(64) }))),
+  depends_on: optional(z.array(text(LONGEST_ID))),
+  links: optional(
+    z.array(
+      z.strictObject({ bead_id: optional(text(LONGEST_ID)), other_id: text(LONGEST_ID), kind: text(64) }),
+    ),
+  ),
   metadata: optional(metadata),
   created_at: optional(z.string()),
   updated_at: optional(z.string()),

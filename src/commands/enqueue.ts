@@ -1,10 +1,10 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
-import { beadId, LIMITS, labels, metadata, priority, text } from '../contract/fields.ts'
+import { beadId, LIMITS, labels, metadata, newBeadId, priority, text } from '../contract/fields.ts'
 import { write } from '../runtime/write.ts'
 
 const bead = z.strictObject({
-  bead_id: beadId.optional().describe('made when absent'),
+  bead_id: newBeadId.optional().describe('made when absent'),
   title: text(LIMITS.title),
   description: z.string().max(LIMITS.description).optional(),
   priority: priority.optional(),

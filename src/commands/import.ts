@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import type { Arranged, Part } from '../backlog/arrange.ts'
+import type { Renamed } from '../backlog/bead-ids.ts'
 import type { BacklogFile, Problem } from '../backlog/read-file.ts'
 import { BACKLOG_FORMATS } from '../backlog/types.ts'
 import { type CommandContext, defineCommand } from '../contract/command.ts'
@@ -50,6 +51,11 @@ export default defineCommand({
     reopened: z.int(),
     links: z.int().describe('links that are new'),
     skipped: z.int().describe('lines that were left out'),
+    renamed: z
+      .array(z.object({ id: z.string(), bead_id: z.string() }))
+      .optional()
+      .describe('beads whose id no new bead may have: it is kept as metadata.id'),
+    more_renamed: z.int().optional().describe('how many are not listed'),
     problems: z.array(problem),
     more_problems: z.int().optional().describe('how many are not listed'),
   }),
@@ -61,6 +67,7 @@ export default defineCommand({
   examples: [],
   async run(ctx, input) {
     const file = await read(ctx, input)
+    const { renamed } = file
     const { arrange } = await import('../backlog/arrange.ts')
     // in whole or not at all is one transaction
     const arranged = arrange(file, input.strict ? Number.POSITIVE_INFINITY : PART_BEADS)
@@ -73,14 +80,17 @@ export default defineCommand({
       lines: file.lines,
       ...counts,
       skipped: file.problems.length,
+      ...(renamed.length > 0 ? { renamed: renamed.slice(0, LISTED) } : {}),
+      ...(renamed.length > LISTED ? { more_renamed: renamed.length - LISTED } : {}),
       problems: problems.slice(0, LISTED),
       ...(problems.length > LISTED ? { more_problems: problems.length - LISTED } : {}),
     }
   },
   async dry(ctx, input) {
-    const { beads, links, problems } = await read(ctx, input)
+    const { beads, links, problems, renamed } = await read(ctx, input)
     return [
       `add ${beads.length} beads, or bring them up to date, with ${links.length} links`,
+      ...renamed.slice(0, LISTED).map(({ id, bead_id }) => `give ${JSON.stringify(id)} the id ${bead_id}`),
       ...problems.slice(0, LISTED).map(({ line, msg }) => `leave out line ${line}: ${msg}`),
     ]
   },
@@ -155,10 +165,34 @@ function interrupted(ctx: CommandContext, input: Input, doneBeads: number): Swar
 }
 
 /** Loaded here: reading files is nothing that the start of another verb should pay for. */
-async function read(ctx: CommandContext, input: Input): Promise<BacklogFile> {
+async function read(
+  ctx: CommandContext,
+  input: Input,
+): Promise<BacklogFile & { readonly renamed: readonly Renamed[] }> {
   const { backlogPath, readBacklog } = await import('../backlog/read-file.ts')
-  const file = backlogPath(ctx, input.path, given(input))
-  return readBacklog(file, { format: input.format, reopen: input.reopen ?? false })
+  const { unusualIds, withMadeIds } = await import('../backlog/bead-ids.ts')
+  const path = backlogPath(ctx, input.path, given(input))
+  const file = await readBacklog(path, { format: input.format, reopen: input.reopen ?? false })
+  const unusual = unusualIds(file)
+  const there = await existing(ctx, unusual)
+  return {
+    ...file,
+    ...withMadeIds(
+      file,
+      unusual.filter((id) => !there.has(id)),
+    ),
+  }
+}
+
+/** Beads that an earlier version imported keep their ids. */
+async function existing(ctx: CommandContext, ids: readonly string[]): Promise<ReadonlySet<string>> {
+  if (ids.length === 0) return new Set()
+  const rows = await ctx.db.read<{ bead_id: string }>(
+    `select bead_id from swarm.bead_backlog
+      where repo_id = $1 and bead_id = any(array(select json_array_elements_text($2::text::json)))`,
+    [ctx.repo, JSON.stringify(ids)],
+  )
+  return new Set(rows.map(({ bead_id }) => bead_id))
 }
 
 function given({ path, format, strict, reopen }: Input) {

@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { type CommandContext, defineCommand } from '../contract/command.ts'
-import { agentId, role, text } from '../contract/fields.ts'
+import { agentId, name, role } from '../contract/fields.ts'
 import type { JsonObject } from '../contract/json.ts'
 import { makeToken } from '../runtime/principal.ts'
 import { write } from '../runtime/write.ts'
@@ -20,7 +20,7 @@ export default defineCommand({
   group: 'loop',
   summary: 'take an agent number; the same name gets the same number, count ensures 1 to N',
   input: z.strictObject({
-    name: text(200).optional().describe('a name of your own; asking again with it gives the same number'),
+    name: name(200).optional().describe('a name of your own; asking again with it gives the same number'),
     role: role.optional(),
     count: z.int().min(1).max(100).optional().describe('ensure that agents 1 to count exist'),
   }),

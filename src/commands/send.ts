@@ -1,9 +1,9 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
-import { agentId, beadId, LIMITS, messageType, metadata, text } from '../contract/fields.ts'
+import { agentId, beadId, LIMITS, messageType, metadata, name, text } from '../contract/fields.ts'
 import { appendCall } from '../runtime/append.ts'
 
-const recipient = z.union([agentId, text(64)])
+const recipient = z.union([agentId, name(200)])
 
 export default defineCommand({
   name: 'send',

@@ -55,6 +55,10 @@ export const configSchema = z.strictObject({
     .string()
     .regex(/^\d{1,6}[mhd]$/, { error: 'must be an age like 30d or 12h' })
     .optional(),
+  audit_retention: z
+    .string()
+    .regex(/^\d{1,6}[mhd]$/, { error: 'must be an age like 30d or 12h' })
+    .optional(),
   idle_stop_ms: z.int().min(1_000).optional(),
   // made only for a file that has some: every start reads this
   workflows: z.lazy(() => z.record(text(64), makeWorkflow())).optional(),

@@ -12,6 +12,15 @@ export function text(max: number) {
 }
 
 export const beadId = text(200).describe('id of the bead')
+/** What the id of a new bead may be. Beads of earlier versions have others. */
+export const BEAD_ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,199}$/
+export const newBeadId = z.string().regex(BEAD_ID, {
+  error: 'must be up to 200 letters, digits and . _ : - and start with a letter or digit',
+})
+/** Two spellings of the same letters are one name. */
+export function name(max: number) {
+  return text(max).overwrite((given) => given.normalize('NFC'))
+}
 export const stageName = text(64).describe('name of a stage of the workflow')
 export const fence = z.int().min(0).describe('the number that came with the claim')
 export const leaseMs = z
@@ -26,7 +35,12 @@ export const waitMs = z
   .describe('wait for up to this many ms instead of answering none at once')
 export const label = text(200)
 export const labels = z.array(label).max(64).describe('labels')
-export const metadata = z.record(z.string(), z.json()).describe('free JSON object, kept as given')
+/** The largest JSON object that is kept with a bead, message, artifact or event, in bytes as JSON. */
+export const MAX_OBJECT_BYTES = 262_144
+export const metadata = z
+  .record(z.string(), z.json())
+  .refine(isSmall, { error: `must be at most ${MAX_OBJECT_BYTES} bytes as JSON` })
+  .describe('free JSON object of at most 256 KiB, kept as given')
 export const role = text(64).describe('planner, test_writer, implementer, reviewer, or your own')
 export const priority = z
   .union([
@@ -138,7 +152,7 @@ export const LIMITS = {
 } as const
 
 /** An agent by number, or anybody else by name: an operator, a script. */
-export const who = z.union([agentId, text(64)]).describe('number of the agent, or a name for who is none')
+export const who = z.union([agentId, name(64)]).describe('number of the agent, or a name for who is none')
 export const resource = text(500).describe('what is locked: a path, a port, any name')
 
 /** A place in the event log: a sequence number, or `<log_id>:<seq>` as it was handed out. */
@@ -157,3 +171,7 @@ export const cursorName = z
 export const repoId = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$/, {
   error: 'must be letters, digits and . _ / - and start with a letter or digit',
 })
+
+function isSmall(object: object): boolean {
+  return Buffer.byteLength(JSON.stringify(object)) <= MAX_OBJECT_BYTES
+}

@@ -116,8 +116,11 @@ repo = ${JSON.stringify(repo)}
 # Where an agent puts the contract of a bead, as its prompt says; <bead> stands for the bead's id.
 # contract_path = "docs/<bead>.md"
 
-# Remove events and audit rows that are older, like "30d" or "12h". Absent: keep them. Readers below are told.
-# retention = "30d"
+# Remove events and audit rows that are older, like "90d" or "12h". Absent: keep the events. Readers below are told.
+# retention = "90d"
+
+# Remove audit rows (who sent what, when) that are older. Absent: as retention says, else 30 days.
+# audit_retention = "30d"
 
 # The embedded Postgres stops after this long without a client, in ms (30 minutes).
 # idle_stop_ms = 1800000

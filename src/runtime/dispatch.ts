@@ -172,13 +172,12 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       })
     },
     startRetention() {
-      stopRetention = startRetention(
-        () => state.retention(),
-        async (before) => {
-          const accepted = await prepare(options.catalog, { cmd: 'prune', before }, state.defaults)
-          await run(accepted, async () => {})
-        },
-      )
+      stopRetention = startRetention(async () => {
+        // a process without a database of its own has none to keep: it would start one
+        if (state.connections.all().length === 0) return
+        const accepted = await prepare(options.catalog, { cmd: 'prune' }, state.defaults)
+        await run(accepted, async () => {})
+      })
     },
     async mayRun(raw) {
       try {

@@ -122,7 +122,6 @@ export function createProcessState(options: ProcessOptions) {
     /** An operation key for a request that brought none. */
     newKey: () => `${holder}-${++operations}`,
     maxLineBytes: () => rootIfAny()?.config.max_line_bytes,
-    retention: () => rootIfAny()?.config.retention,
     maxHoldMs: () => rootIfAny()?.config.max_hold_ms,
     currentRoot,
     rootIfAny,

@@ -54,6 +54,7 @@ async function run(request: FixRequest, format: Format, started: number): Promis
     dispatcher.shutdown()
     printer.hurry()
   })
+  dispatcher.startRetention()
   try {
     const accepted = await handler.accept(request)
     if ('ok' in accepted) return await printer.print(accepted)

@@ -137,7 +137,7 @@ export const verbs: Catalog['verbs'] = [
   { name: 'outbox', summary: 'what you have sent, latest first: delivered, read, acted on, by whom', group: 'talk', aliases: [] },
   { name: 'pause', summary: 'start nothing new in a run; sessions that run go on', group: 'run', aliases: [] },
   { name: 'prompt', summary: 'what to tell a language model so that it works as an agent; at most 1,500 bytes', group: 'other', aliases: [] },
-  { name: 'prune', summary: 'remove events and audit rows of all repos that are older than a time', group: 'set up', aliases: [] },
+  { name: 'prune', summary: 'remove events and audit rows of all repos that are older than a time; by default, audit rows of 30 days', group: 'set up', aliases: [] },
   { name: 'ps', summary: 'how the run stands: the verdict, what needs you, beads, sessions, hosts, the landing train, quotas, spending, questions', group: 'run', aliases: [] },
   { name: 'qa', summary: 'run the held bead’s gate now and store its output as verified evidence; decides nothing', group: 'work', aliases: [] },
   { name: 'questions', summary: 'what agents have asked and nobody has answered, oldest first', group: 'run', aliases: [] },

@@ -6,6 +6,7 @@ import { expect, test } from 'vitest'
 import type { JsonObject } from '../../src/contract/json.ts'
 import { openAt, scratch } from '../commands/setup-support.ts'
 import { testDatabase } from '../support/database.ts'
+import { gatesOf } from '../support/gates.ts'
 
 const { sql, url } = await testDatabase()
 const dir = scratch()
@@ -92,8 +93,10 @@ test('evidence says in which stage and attempt and under which fence it was made
 })
 
 test('a gate of qa that was run while implementing is no evidence for the stage qa', async () => {
-  const { repo, place } = await repoWithBead()
-  await sql`update swarm.workflow_stages set gate = '["true"]' where repo_id = ${repo} and stage = 'qa'`
+  const { repo } = await repoWithBead()
+  const root = scratch()
+  await gatesOf(sql, root)(repo, 'qa', ['true'])
+  const place = openAt(root, { DATABASE_URL: url, SWARM_REPO: repo, PATH: process.env.PATH ?? '' })
   await place.ask({ cmd: 'claim-next', agent_id: 1 })
   await place.ask({ cmd: 'complete-stage', agent_id: 1, outcome: 'passed' })
   await place.ask({ cmd: 'qa', rid: 'q', agent_id: 1 })

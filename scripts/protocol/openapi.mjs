@@ -1,15 +1,19 @@
 /** The routes of `swarm serve` as OpenAPI 3.1, made of the same table that the server is made of and of the verbs' schemas. */
 import { commandSchema, envelopeSchema, errorsOf } from './schemas.mjs'
 
-/** Fields that a network does not take, or that the route says. */
-const LEFT_OUT = ['cmd', 'database_url', 'connect_timeout_ms']
+/** Fields that a network does not take, that the route says, or that only an envelope answers. */
+const LEFT_OUT = ['cmd', 'rid', 'state', 'database_url', 'connect_timeout_ms']
+/** What every route may answer besides the codes of its verb. */
 const OTHER_STATUSES = {
   400: 'INVALID',
   401: 'UNAUTHORIZED',
   403: 'UNAUTHORIZED',
+  423: 'BUSY',
   429: 'BUSY',
   500: 'INTERNAL',
 }
+/** And every one with a body: a key may have been used for something else. */
+const WITH_BODY = { 408: 'TIMEOUT', 409: 'CONFLICT', 413: 'INVALID', 415: 'INVALID' }
 
 export function openApi(contract) {
   const { commands, ROUTES, VERSION } = contract
@@ -96,7 +100,7 @@ function operation(contract, route, { command, request, d, name }) {
     ...(body ? { requestBody: { content: { 'application/json': { schema: body } } } } : {}),
     responses: {
       [route.status ?? 200]: answer('done', answerSchema(route.body ?? { kind: 'same' }, d, name)),
-      ...errorAnswers(contract, command),
+      ...errorAnswers(contract, command, route.body?.kind === 'one' ? ['NOTFOUND'] : []),
     },
   }
 }
@@ -137,9 +141,10 @@ function answerSchema(body, d, name) {
   return object({ ...properties, ...adds }, [...(d.required ?? []).map(of), ...Object.keys(adds)])
 }
 
-function errorAnswers({ ERRORS, STATUS }, command) {
-  const statuses = new Map(Object.entries(OTHER_STATUSES).map(([status, code]) => [status, [code]]))
-  for (const code of errorsOf(ERRORS, command)) {
+function errorAnswers({ ERRORS, STATUS }, command, more) {
+  const others = { ...OTHER_STATUSES, ...(command.effect === 'read' ? {} : WITH_BODY) }
+  const statuses = new Map(Object.entries(others).map(([status, code]) => [status, [code]]))
+  for (const code of [...errorsOf(ERRORS, command), ...more]) {
     const known = statuses.get(String(STATUS[code])) ?? []
     statuses.set(String(STATUS[code]), [...new Set([...known, code])])
   }

@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
+import { MAX_ID } from '../contract/fields.ts'
 import { sessionId } from '../contract/run-rows.ts'
 import { limit } from '../runtime/page.ts'
 
@@ -11,7 +12,7 @@ export default defineCommand({
   summary: 'what the program of a session has said and done',
   input: z.strictObject({
     session_id: sessionId,
-    iteration: z.int().min(1).optional(),
+    iteration: z.int().min(1).max(MAX_ID).optional(),
     after: z.int().min(0).optional().describe('id of the last piece seen'),
     limit: limit(200),
     wait_ms: z.int().min(0).max(600_000).optional().describe('when there is nothing yet, wait for it'),

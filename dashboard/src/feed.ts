@@ -47,8 +47,7 @@ function follow(): void {
   const stream = new EventSource('/api/stream?channels=events')
   source = stream
   stream.addEventListener('event:new', (message) => {
-    const { data } = JSON.parse(message.data) as { data: LogEvent }
-    arrived(data)
+    arrived(JSON.parse(message.data) as LogEvent)
   })
   stream.onopen = () => {
     if (state.connection === 'live' || state.connection === 'starting') return

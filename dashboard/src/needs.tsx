@@ -14,7 +14,7 @@ export function Needs({ open, act }: NeedsProps) {
   return (
     <section className="needs" aria-label="what needs you">
       <h2>
-        Needs you <b>{needs.length}</b>
+        Needs you <b className={needs.length === 0 ? 'dim' : 'count'}>{needs.length}</b>
       </h2>
       {needs.length === 0 ? (
         <p className="dim">nothing</p>

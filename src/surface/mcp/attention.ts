@@ -1,7 +1,7 @@
 import type { Reply } from '../../contract/envelope.ts'
 import { isJsonObject, type Json, type JsonObject } from '../../contract/json.ts'
 import type { Prepared } from '../../runtime/dispatch.ts'
-import { noticesOf } from './notices.ts'
+import { type Notice, noticesOf } from './notices.ts'
 
 /** What comes beside an answer, at most: a client cuts, or refuses, what is too long. In characters of JSON. */
 const MAX_TOLD = 16_384
@@ -18,6 +18,12 @@ const SILENT = new Set(['UNAUTHORIZED', 'INTERNAL', 'DEPENDENCY', 'TIMEOUT'])
 /** The bead that an agent of this client holds, and up to where its events have been told. */
 interface Watch {
   readonly bead: string
+  after: string
+}
+
+/** Questions of an agent that belong to no bead it holds, and up to where their answers have been looked for. */
+interface Asked {
+  readonly open: Set<string>
   after: string
 }
 
@@ -38,6 +44,7 @@ export function createAttention(
   ask: (request: JsonObject) => Promise<Json | undefined>,
 ): Attention {
   const watches = new Map<number, Watch>()
+  const asked = new Map<number, Asked>()
   const agents = new Set<number>(agentId === undefined ? [] : [agentId])
   let logEnd: string | undefined
   let turn: Promise<unknown> = Promise.resolve()
@@ -63,22 +70,50 @@ export function createAttention(
       const bead = String(d.bead.bead_id)
       if (watches.get(agent)?.bead !== bead) watches.set(agent, { bead, after: logEnd })
     }
+    // that of the held bead is among what happens to it
+    const { bead_id } = request.input
+    const isOwnBead = bead_id !== undefined && bead_id === watches.get(agent)?.bead
+    if (name === 'ask' && logEnd !== undefined && !isOwnBead) {
+      const { open, after } = asked.get(agent) ?? { open: new Set<string>(), after: logEnd }
+      asked.set(agent, { open: open.add(String(d.question_id)), after })
+    }
     if (name === 'release' || (name === 'complete-stage' && d.kept === false)) watches.delete(agent)
   }
 
-  const notices = async (agent: number): Promise<JsonObject> => {
+  const changes = async (agent: number): Promise<readonly Notice[]> => {
     const watch = watches.get(agent)
-    if (!watch) return {}
+    if (!watch) return []
     const d = await ask({ cmd: 'events', bead_id: watch.bead, after: watch.after, limit: EVENTS })
     if (!isJsonObject(d) || !Array.isArray(d.events)) {
       // a cursor that is not of this log any more
       watches.delete(agent)
-      return {}
+      return []
     }
     watch.after = String(d.cursor)
     const { notices: found, ended } = noticesOf(d.events, agent)
     if (ended) watches.delete(agent)
-    return found.length > 0 ? { notices: found } : {}
+    return found
+  }
+
+  const answers = async (agent: number): Promise<readonly Notice[]> => {
+    const questions = asked.get(agent)
+    if (!questions) return []
+    const { after, open } = questions
+    const d = await ask({
+      cmd: 'events',
+      agent_id: agent,
+      event_type: 'question_answered',
+      after,
+      limit: EVENTS,
+    })
+    if (!isJsonObject(d) || !Array.isArray(d.events)) return []
+    questions.after = String(d.cursor)
+    const { notices: all } = noticesOf(d.events, agent)
+    const found = all.filter(
+      ({ payload }) => isJsonObject(payload) && open.delete(String(payload.question_id)),
+    )
+    if (open.size === 0) asked.delete(agent)
+    return found
   }
 
   const messages = async (agent: number): Promise<JsonObject> => {
@@ -95,13 +130,15 @@ export function createAttention(
     const counted = request && COUNT.has(request.command.name) && reply.ok
     const mayHave = counted ? isJsonObject(reply.d) && reply.d.unread !== undefined : true
     const asksItself = request?.command.name === 'inbox'
-    const news = await notices(agent)
-    return mayHave && !asksItself ? { ...(await messages(agent)), ...news } : news
+    const notices = [...(await changes(agent)), ...(await answers(agent))]
+    const beside = mayHave && !asksItself ? await messages(agent) : {}
+    return notices.length > 0 ? { ...beside, notices } : beside
   }
 
   return {
     async before(request) {
-      if (request.command.name === 'claim-next') logEnd = (await endOfLog()) ?? logEnd
+      if (request.command.name === 'claim-next' || request.command.name === 'ask')
+        logEnd = (await endOfLog()) ?? logEnd
     },
     async after(request, reply) {
       const agent = speakerOf(request)

@@ -136,4 +136,22 @@ describe('beside an answer', () => {
     await other.ok('swarm_call', { cmd: 'reopen', bead_id: 'a' })
     expect((await client.call('swarm_call', { cmd: 'status' })).notices).toBeUndefined()
   })
+
+  test('stands the answer of a person, once, whether a bead is held or not', async () => {
+    const { repo, client } = await someRepo()
+    const person = await open(repo)
+    const { question_id } = await client.ok('ask', { agent_id: 1, question: 'Which port?' })
+    expect((await client.call('heartbeat', { agent_id: 1 })).notices).toBeUndefined()
+    await person.ok('swarm_call', { cmd: 'answer', question_id, answer: '8080' })
+    const told = await client.call('heartbeat', { agent_id: 1 })
+    expect(told.notices).toMatchObject([{ event_type: 'question_answered', payload: { answer: '8080' } }])
+    await client.ok('claim-next', { agent_id: 1 })
+    const second = await client.ok('ask', { agent_id: 1, bead_id: 'a', question: 'Which host?' })
+    await person.ok('swarm_call', { cmd: 'answer', question_id: second.question_id, answer: 'localhost' })
+    const again = await client.call('heartbeat', { agent_id: 1 })
+    expect(again.notices).toMatchObject([
+      { event_type: 'question_answered', payload: { answer: 'localhost' } },
+    ])
+    expect((await client.call('heartbeat', { agent_id: 1 })).notices).toBeUndefined()
+  })
 })

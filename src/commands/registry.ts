@@ -106,7 +106,7 @@ export const verbs: Catalog['verbs'] = [
   { name: 'check-iteration', summary: 'keep what a check of one turn of a session found; it decides nothing about the bead', group: 'run', aliases: [] },
   { name: 'claim-next', summary: 'take the first ready bead; it starts its current stage', group: 'loop', aliases: [] },
   { name: 'complete-stage', summary: 'say how the stage ended; the answer says what is next', group: 'loop', aliases: [] },
-  { name: 'db', summary: 'the embedded Postgres of this root: start, stop, status, or reset to an empty one', group: 'set up', aliases: [] },
+  { name: 'db', summary: 'the embedded Postgres of this root: start, stop, status, reset to an empty one, or adopt data made elsewhere', group: 'set up', aliases: [] },
   { name: 'demo', summary: 'watch four agents work through a backlog in a scratch directory while one of them is killed', group: 'other', aliases: [] },
   { name: 'describe', summary: 'what can be sent: verbs in short, or one in full', group: 'other', aliases: [] },
   { name: 'doctor', summary: 'check node, root, configuration, database and the invariants; says what mends each fault', group: 'set up', aliases: [] },

@@ -11,36 +11,32 @@ import {
   rmSync,
   symlinkSync,
 } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { type Binaries, ownDirectory, SYSTEM_HOMES } from './binaries.ts'
-import { dataDirOf } from './data-dir.ts'
+import { concernsOf } from './concerns.ts'
+import { madeHere } from './data-dir.ts'
 import { failure } from './failure.ts'
-import { externalHome, externalOwner, writeOrigin } from './origin.ts'
+import { EXTERNAL, externalHome, isMadeFor, writeOrigin } from './origin.ts'
 import type { ServerPaths } from './paths.ts'
+import { type DataRecord, identityOf, writeId, writeRecord } from './record.ts'
 import { canWrite, run } from './run.ts'
 import { initdbSettings } from './settings.ts'
+import { makeStateDir } from './state-dir.ts'
 import { EMBEDDED_DATABASE, EMBEDDED_MAJOR, EMBEDDED_USER } from './terms.ts'
 import type { ServerUser } from './user.ts'
 
 const DRAFT = 'pg.init-'
-const EXTERNAL = 'data-'
 
-/** The data directory of the server, made when there is none. Call it under the lock. */
+/** The data directory of the server, made and recorded as this user's when there is none. Call it under the lock. */
 export async function ensureData(
   paths: ServerPaths,
   user: ServerUser | null,
   binaries: Binaries,
   log: (line: string) => void,
 ): Promise<string> {
-  const owner = externalOwner(paths)
-  if (owner === 'original') {
-    log('the data belongs to the working copy that this one was copied from; starting with empty data')
-    rmSync(paths.dataPath)
-  }
-  const home = externalHome(paths)
-  if (owner === 'moved' && home !== null) writeOrigin(home, paths)
-  const dataDir = dataDirOf(paths)
-  if (dataDir === null) return createData(paths, user, binaries, log)
+  const made = madeHere(paths)
+  if (made === null) return createData(paths, user, binaries, log)
+  const { dataDir, record } = made
   const version = readFileSync(join(dataDir, 'PG_VERSION'), 'utf8').trim()
   if (version !== String(EMBEDDED_MAJOR)) {
     throw failure(
@@ -49,15 +45,29 @@ export async function ensureData(
       { data_dir: dataDir, found: version, expected: String(EMBEDDED_MAJOR) },
     )
   }
+  refuseConcerns(dataDir, record)
   return dataDir
 }
 
-/** Deletes the data, wherever it lies. Call it under the lock, with no server running. */
-export function deleteData(paths: ServerPaths): void {
+/** Whoever writes into the tree (a pull replaces ignored files) must not have the next start run what the user never accepted. */
+function refuseConcerns(dataDir: string, record: DataRecord): void {
+  const concerns = concernsOf(dataDir).filter((one) => !record.accepted.includes(one))
+  if (concerns.length === 0) return
+  throw failure(
+    `a server on ${dataDir} would do what its files say: ${concerns.join('; ')}. If you wrote them, accept them with \`swarm db adopt --force\``,
+    { data_dir: dataDir, concerns },
+  )
+}
+
+/**
+ * Deletes `dataDir`, the data that was made for this `.swarm/`, wherever it lies; null for none, when a link goes and what it leads to
+ * stays. Call it under the lock, with no server running.
+ */
+export function deleteData(paths: ServerPaths, dataDir: string | null): void {
   const stat = lstatSync(paths.dataPath, { throwIfNoEntry: false })
   if (stat?.isSymbolicLink()) {
     const home = externalHome(paths)
-    if (home !== null && externalOwner(paths) !== 'original' && isMadeByUs(home)) {
+    if (dataDir !== null && home === dirname(dataDir) && isMadeFor(home, paths)) {
       rmSync(home, { recursive: true, force: true })
     }
     rmSync(paths.dataPath, { force: true })
@@ -88,11 +98,16 @@ async function createData(
     rmSync(paths.dataPath)
   }
   removeDrafts(paths.swarmDir)
+  makeStateDir()
   const draft = makeDraft(paths, user)
   log('creating the database cluster, once')
   try {
     await initdb(draft, user, binaries)
     const target = join(dirname(draft), 'pg')
+    const id = writeId(draft, user)
+    const data = { ...identityOf(draft), path: join(realpathSync(dirname(draft)), 'pg') }
+    // before the data get their name: from then on they are ours
+    writeRecord({ id, swarm: identityOf(paths.swarmDir), data, accepted: [] })
     renameSync(draft, target)
     if (target !== paths.dataPath) symlinkSync(target, paths.dataPath)
     return realpathSync(paths.dataPath)
@@ -144,11 +159,6 @@ function draftIn(home: string, user: ServerUser | null): string {
   const draft = mkdtempSync(join(home, DRAFT))
   if (user !== null) lchownSync(draft, user.uid, user.gid)
   return draft
-}
-
-/** A link that somebody made by hand may lead anywhere. */
-function isMadeByUs(home: string): boolean {
-  return SYSTEM_HOMES.includes(dirname(home)) && basename(home).startsWith(EXTERNAL)
 }
 
 /** What a killed process left behind; under the lock nobody else is at work here. */

@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { SwarmError } from '../contract/errors.ts'
 import { findBinaries } from './binaries.ts'
 import { ensureData } from './data.ts'
+import { madeHere } from './data-dir.ts'
 import { failure } from './failure.ts'
 import { isKeeper, startKeeper } from './keeper-start.ts'
 import { launch } from './launch.ts'
@@ -13,6 +14,7 @@ import { pathsOf, type ServerPaths } from './paths.ts'
 import { type PidFile, readPidFile } from './pidfile.ts'
 import { markStopped, type Pointer, readPointer, writePointer } from './pointer.ts'
 import { endOrphans, isTaken } from './processes.ts'
+import { identityOf, recordOf, writeRecord } from './record.ts'
 import { findRunning, processesOf, type Sighting } from './running.ts'
 import { makeSocketDir } from './socket-dir.ts'
 import { endPostmaster } from './stop.ts'
@@ -38,6 +40,7 @@ export interface Ensured {
 export async function ensure(swarmDir: string, options: EnsureOptions): Promise<Ensured> {
   const paths = pathsOf(swarmDir, true)
   if (paths === null) throw failure(`${swarmDir} cannot be made`)
+  noteMove(paths)
   const begun = performance.now()
   let pause = 20
   let lookAt = 0
@@ -58,6 +61,15 @@ export async function ensure(swarmDir: string, options: EnsureOptions): Promise<
     await delay(pause)
     pause = Math.min(250, pause * 1.5)
   }
+}
+
+/** A working copy that was moved keeps its data; the record follows it. */
+function noteMove(paths: ServerPaths): void {
+  const made = madeHere(paths)
+  if (made === null) return
+  const { record, dataDir } = made
+  const now = { ...record, swarm: identityOf(paths.swarmDir), data: identityOf(dataDir) }
+  if (JSON.stringify(now) !== JSON.stringify(record)) writeRecord(now)
 }
 
 /** Lets a client in, or would: what is wrong then (a dropped database) is for the client to see. */
@@ -208,8 +220,11 @@ function publish(
   options: EnsureOptions,
 ): Pointer {
   const { dataDir, file, cluster, flock } = server
+  const record = recordOf(paths.swarmDir, dataDir)
+  if (record === null) throw failure('the record of the data is gone', { data_dir: dataDir })
   const inside = relative(paths.swarmDir, dataDir)
   const pointer: Pointer = {
+    record: record.id,
     swarm_inode: paths.inode,
     data_dir: inside.startsWith('..') ? dataDir : inside,
     socket_dir: file.socketDir,
@@ -224,7 +239,7 @@ function publish(
     idle_stop_ms: options.idleStopMs ?? IDLE_STOP_MS,
   }
   writePointer(paths.swarmDir, pointer)
-  const kept = { ...pointer, keeper_pid: startKeeper(paths.swarmDir, options) }
+  const kept = { ...pointer, keeper_pid: startKeeper(paths.swarmDir, record.id, options) }
   writePointer(paths.swarmDir, kept)
   return kept
 }

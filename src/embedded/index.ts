@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import type { Adoptable } from './adopt.ts'
 import { dataDirOfPointer, isPrivateDir, type Pointer, readPointer, socketPath } from './pointer.ts'
 import type { EmbeddedStatus } from './status.ts'
 import {
@@ -10,12 +11,12 @@ import {
 } from './terms.ts'
 
 export { EMBEDDED_DATABASE, EMBEDDED_MAJOR, EMBEDDED_USER, IDLE_STOP_MS } from './terms.ts'
-export type { EmbeddedServer, EmbeddedStatus, EnsureOptions, KeeperOptions }
+export type { Adoptable, EmbeddedServer, EmbeddedStatus, EnsureOptions, KeeperOptions }
 
 /**
  * Where the server of `swarmDir` (the absolute path of `<root>/.swarm`) was last started. Reads the pointer file only: cheap
  * enough for every command. Null when there is nothing to connect to: never started, copied from another
- * working copy, or its socket directory is gone or not private any more.
+ * working copy, no record of this user names it, or its socket directory is gone or not private any more.
  * A caller connects at once, and when that fails (no socket, refused, 57P01, 57P03) calls `ensureEmbedded` and tries again.
  */
 export async function embeddedPointer(swarmDir: string): Promise<EmbeddedServer | null> {
@@ -54,6 +55,21 @@ export async function embeddedStatus(swarmDir: string): Promise<EmbeddedStatus> 
 export async function resetEmbedded(swarmDir: string): Promise<void> {
   const { reset } = await import('./stop.ts')
   await reset(swarmDir)
+}
+
+/** What lies at `.swarm/pg` and how it would behave, for the user to judge. Starts nothing. DEPENDENCY when it cannot be adopted. */
+export async function embeddedFound(swarmDir: string): Promise<Adoptable> {
+  const { look } = await import('./adopt.ts')
+  return look(swarmDir)
+}
+
+/**
+ * Records data that this user has not had made here as the user's own, so that it is started. True when it was not so before. INVALID
+ * with `ctx.concerns` when its files would load libraries, run commands or lead elsewhere, and `force` does not accept that.
+ */
+export async function adoptEmbedded(swarmDir: string, force = false): Promise<boolean> {
+  const { adopt } = await import('./adopt.ts')
+  return adopt(swarmDir, force)
 }
 
 /**

@@ -7,15 +7,18 @@ import type { EnsureOptions } from './terms.ts'
 /** The keeper sleeps nearly always: it needs little memory and no helper threads. */
 const SMALL = ['--max-old-space-size=32', '--max-semi-space-size=1', '--v8-pool-size=0', '--single-threaded']
 
+/** Tells the keeper the id of the record: the user who runs it may have no access to the record itself. */
+export const RECORD_VARIABLE = 'SWARM_KEEPER_RECORD'
+
 /** Starts the keeper, on its own, and does not wait for it. Its process id; null when there is none to start. */
-export function startKeeper(swarmDir: string, options: EnsureOptions): number | null {
+export function startKeeper(swarmDir: string, recordId: string, options: EnsureOptions): number | null {
   const command = options.keeper === undefined ? defaultKeeper(swarmDir) : options.keeper
   if (command === null) return null
   const child = spawn(command[0], command[1], {
     cwd: '/',
     detached: true,
     stdio: 'ignore',
-    env: { PATH: process.env.PATH ?? '/usr/bin:/bin', UV_THREADPOOL_SIZE: '1' },
+    env: { PATH: process.env.PATH ?? '/usr/bin:/bin', UV_THREADPOOL_SIZE: '1', [RECORD_VARIABLE]: recordId },
   })
   child.on('error', () => {
     // the server runs on without one; the next start or adoption tries again

@@ -1,6 +1,7 @@
 import { existsSync, type FSWatcher, utimesSync, watch } from 'node:fs'
 import { join } from 'node:path'
 import { ask } from './ask.ts'
+import { RECORD_VARIABLE } from './keeper-start.ts'
 import { boundLog } from './log-file.ts'
 import { pathsOf, type ServerPaths } from './paths.ts'
 import {
@@ -33,15 +34,16 @@ const ACTIVITY = `
 
 /** The work of `runKeeper`. */
 export async function keep(swarmDir: string, options: KeeperOptions): Promise<void> {
+  const id = process.env[RECORD_VARIABLE]
   const paths = pathsOf(swarmDir, false)
-  const first = paths && readPointer(paths.swarmDir)
+  const first = id === undefined ? null : paths && readPointer(paths.swarmDir, id)
   if (!paths || !first?.pid) return
   const alarm = makeAlarm(first.socket_dir)
   const idle = { sessions: '', since: performance.now() }
   try {
     for (;;) {
       if (!existsSync(paths.swarmDir)) return await endHomeless(first)
-      const pointer = ours(paths, first.pid)
+      const pointer = ours(paths, first.pid, id)
       if (!pointer) return
       utimesSync(join(paths.swarmDir, POINTER_FILE), new Date(), new Date())
       boundLog(paths)
@@ -49,7 +51,7 @@ export async function keep(swarmDir: string, options: KeeperOptions): Promise<vo
       const idleMs = performance.now() - idle.since
       if (pointer.idle_stop_ms > 0 && idleMs >= pointer.idle_stop_ms) {
         await endPostmaster(first.pid)
-        markStopped(paths.swarmDir, first.pid)
+        markStopped(paths.swarmDir, first.pid, id)
         return
       }
       const isCutOff = !existsSync(socketPath(pointer.socket_dir, pointer.port))
@@ -66,12 +68,12 @@ export function tickOf(idleStopMs: number): number {
 }
 
 /** The pointer while server `pid` lives and this process is its keeper; else null. Notes a death in the pointer. */
-function ours(paths: ServerPaths, pid: number): Pointer | null {
-  const pointer = readPointer(paths.swarmDir)
+function ours(paths: ServerPaths, pid: number, id: string | undefined): Pointer | null {
+  const pointer = readPointer(paths.swarmDir, id)
   if (pointer?.pid !== pid) return null
   const { postmasters } = serverProcesses(dataDirOfPointer(paths.swarmDir, pointer), pointer.cluster)
   if (!postmasters.includes(pid) || !isAlive(pid)) {
-    markStopped(paths.swarmDir, pid)
+    markStopped(paths.swarmDir, pid, id)
     return null
   }
   // another process found us missing and started a second one

@@ -1,30 +1,15 @@
-import { lstatSync, readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { lstatSync, realpathSync, writeFileSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import { isJsonObject } from '../contract/json.ts'
+import { SYSTEM_HOMES } from './binaries.ts'
 import { errnoOf } from './failure.ts'
 import type { ServerPaths } from './paths.ts'
+import { readText } from './read-text.ts'
 
 /** Beside data that lies outside `.swarm/`: whose it is. */
 const ORIGIN = 'origin.json'
-
-interface Origin {
-  readonly swarm_dir: string
-  readonly swarm_inode: number
-}
-
-/**
- * Whose data the link `.swarm/pg` leads to. A copied working copy still names the data of the original, and two
- * servers on one directory lose rows: `original`. One that was moved keeps its own: `moved`.
- * `none`: the data lies in `.swarm/` itself, or there is none.
- */
-export function externalOwner(paths: ServerPaths): 'us' | 'moved' | 'original' | 'none' {
-  const home = externalHome(paths)
-  if (home === null) return 'none'
-  const origin = readOrigin(home)
-  if (origin === null || origin.swarm_inode === paths.inode) return 'us'
-  const theirs = statSync(origin.swarm_dir, { throwIfNoEntry: false })?.ino === origin.swarm_inode
-  return theirs ? 'original' : 'moved'
-}
+/** Start of the names of the directories that hold such data. */
+export const EXTERNAL = 'data-'
 
 /** The directory around data that lies outside `.swarm/`; null when it lies inside or is gone. */
 export function externalHome(paths: ServerPaths): string | null {
@@ -39,19 +24,17 @@ export function externalHome(paths: ServerPaths): string | null {
 
 /** Notes whose data lies in `home`. */
 export function writeOrigin(home: string, paths: ServerPaths): void {
-  const origin: Origin = { swarm_dir: paths.swarmDir, swarm_inode: paths.inode }
+  const origin = { swarm_dir: paths.swarmDir, swarm_inode: paths.inode }
   writeFileSync(join(home, ORIGIN), `${JSON.stringify(origin)}\n`, { mode: 0o644 })
 }
 
-function readOrigin(home: string): Origin | null {
+/** True when root made `home` for the data of this very `.swarm/`: a link elsewhere may lead anywhere. */
+export function isMadeFor(home: string, paths: ServerPaths): boolean {
+  if (!SYSTEM_HOMES.includes(dirname(home)) || !basename(home).startsWith(EXTERNAL)) return false
   try {
-    const value: unknown = JSON.parse(readFileSync(join(home, ORIGIN), 'utf8'))
-    if (!isJsonObject(value)) return null
-    const { swarm_dir, swarm_inode } = value
-    return typeof swarm_dir === 'string' && typeof swarm_inode === 'number'
-      ? { swarm_dir, swarm_inode }
-      : null
+    const value: unknown = JSON.parse(readText(join(home, ORIGIN), 65_536) ?? 'null')
+    return isJsonObject(value) && value.swarm_inode === paths.inode
   } catch {
-    return null
+    return false
   }
 }

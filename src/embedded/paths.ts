@@ -1,5 +1,6 @@
-import { existsSync, mkdirSync, realpathSync, statSync } from 'node:fs'
+import { existsSync, lstatSync, mkdirSync, realpathSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { failure } from './failure.ts'
 
 /** The files of one embedded server under `.swarm/`. */
 export interface ServerPaths {
@@ -14,8 +15,17 @@ export interface ServerPaths {
   readonly logFile: string
 }
 
-/** The paths of a server. Makes `.swarm/` when it is missing and `create` says so. */
+/**
+ * The place of a server. Makes `.swarm/` when it is missing and `create` says so. Throws DEPENDENCY when `.swarm` is a link: a
+ * repository that holds one would command the server of another directory.
+ */
 export function pathsOf(swarmDir: string, create: boolean): ServerPaths | null {
+  if (lstatSync(swarmDir, { throwIfNoEntry: false })?.isSymbolicLink()) {
+    throw failure(
+      `${swarmDir} is a link, and links are not followed: remove it, or set SWARM_ROOT to the directory that is meant`,
+      { swarm_dir: swarmDir },
+    )
+  }
   if (create) mkdirSync(swarmDir, { recursive: true })
   if (!existsSync(swarmDir)) return null
   const real = realpathSync(swarmDir)

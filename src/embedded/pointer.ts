@@ -1,12 +1,17 @@
-import { lstatSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import { lstatSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { isJsonObject } from '../contract/json.ts'
+import { readText } from './read-text.ts'
+import { isRecordedFor } from './record.ts'
 
 /** Name of the pointer file under `.swarm/`. */
 export const POINTER_FILE = 'postgres.json'
+const LONGEST = 65_536
 
 /** What `.swarm/postgres.json` holds: where the server's data and socket lie, and who runs it. */
 export interface Pointer {
+  /** Id of the record of the data. Only who has seen the data or the record knows it. */
+  readonly record: string
   /** Inode of the `.swarm/` this was written for: a copied working copy must not use the original's server. */
   readonly swarm_inode: number
   /** Relative to `.swarm/`, or absolute when the server's user cannot reach it. */
@@ -31,12 +36,17 @@ export interface Pointer {
   readonly idle_stop_ms: number
 }
 
-/** Reads the pointer of a `.swarm/`; null when there is none, it is damaged, or it was copied from elsewhere. */
-export function readPointer(swarmDir: string): Pointer | null {
+/**
+ * Reads the pointer of a `.swarm/`; null when there is none, it is damaged, it was copied from elsewhere, or this user has no record
+ * of its data: anybody's repository may hold such a file. The keeper, which has no access to the record, is told its id.
+ */
+export function readPointer(swarmDir: string, recordId?: string): Pointer | null {
   let value: unknown
   try {
-    value = JSON.parse(readFileSync(join(swarmDir, POINTER_FILE), 'utf8'))
+    value = JSON.parse(readText(join(swarmDir, POINTER_FILE), LONGEST) ?? 'null')
     if (!isPointer(value) || statSync(swarmDir).ino !== value.swarm_inode) return null
+    if (recordId === undefined ? !isRecordedFor(value.record, swarmDir) : value.record !== recordId)
+      return null
   } catch {
     return null
   }
@@ -52,8 +62,8 @@ export function writePointer(swarmDir: string, pointer: Pointer): void {
 }
 
 /** Marks the server `pid` as stopped, unless another one has been started since. */
-export function markStopped(swarmDir: string, pid: number): void {
-  const pointer = readPointer(swarmDir)
+export function markStopped(swarmDir: string, pid: number, recordId?: string): void {
+  const pointer = readPointer(swarmDir, recordId)
   if (pointer?.pid === pid) writePointer(swarmDir, { ...pointer, pid: null, keeper_pid: null })
 }
 
@@ -79,7 +89,16 @@ export function isPrivateDir(path: string, uid: number): boolean {
 
 function isPointer(value: unknown): value is Pointer {
   if (!isJsonObject(value)) return false
-  const strings = ['data_dir', 'socket_dir', 'cluster', 'started_at', 'boot_id', 'pid_ns', 'machine']
+  const strings = [
+    'record',
+    'data_dir',
+    'socket_dir',
+    'cluster',
+    'started_at',
+    'boot_id',
+    'pid_ns',
+    'machine',
+  ]
   const numbers = ['swarm_inode', 'port', 'uid', 'idle_stop_ms']
   const pids = ['pid', 'keeper_pid']
   return (

@@ -2,12 +2,14 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { deleteData } from './data.ts'
+import { madeHere } from './data-dir.ts'
 import { failure } from './failure.ts'
 import { isKeeper } from './keeper-start.ts'
 import { serverElsewhere, tryLock } from './lock.ts'
 import { pathsOf, type ServerPaths } from './paths.ts'
 import { markStopped, POINTER_FILE, readPointer } from './pointer.ts'
 import { endOrphans, isAlive, signal, waitUntil } from './processes.ts'
+import { removeRecord } from './record.ts'
 import { findRunning, processesOf } from './running.ts'
 import { removeSocketDir } from './socket-dir.ts'
 
@@ -90,7 +92,9 @@ function isElsewhere(paths: ServerPaths): boolean {
 
 function remove(paths: ServerPaths): void {
   const pointer = readPointer(paths.swarmDir)
-  deleteData(paths)
+  const made = madeHere(paths)
+  deleteData(paths, made?.dataDir ?? null)
+  if (made) removeRecord(made.record.id)
   if (pointer) removeSocketDir(pointer.socket_dir)
   for (const file of [join(paths.swarmDir, POINTER_FILE), paths.logFile, `${paths.logFile}.1`]) {
     rmSync(file, { force: true })

@@ -2,6 +2,7 @@ import { cpSync, existsSync, lstatSync, mkdirSync, renameSync, rmSync, statSync 
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import {
+  adoptEmbedded,
   embeddedPointer,
   embeddedStatus,
   ensureEmbedded,
@@ -152,7 +153,7 @@ test('a path of 200 characters, with spaces, quotes and letters of other scripts
   expect(await query(server, 'select 1 as one')).toMatchObject([{ one: 1 }])
 })
 
-test('a copy of a working copy gets a server of its own, also while the original runs', async () => {
+test('a copy of a working copy, once adopted, gets a server of its own, also while the original runs', async () => {
   const original = makeRoot()
   const server = await ensureEmbedded(original.swarmDir)
   await query(server, 'create table told (n int); checkpoint')
@@ -165,6 +166,12 @@ test('a copy of a working copy gets a server of its own, also while the original
   expect(await embeddedPointer(copy.swarmDir)).toBeNull()
   // as `cp -a` by root would
   chownTree(join(copy.swarmDir, 'pg'), statSync(server.dataDir))
+  await expect(ensureEmbedded(copy.swarmDir)).rejects.toMatchObject({
+    code: 'DEPENDENCY',
+    retryable: false,
+    message: expect.stringContaining('db adopt'),
+  })
+  expect(await adoptEmbedded(copy.swarmDir)).toBe(true)
   const own = await ensureEmbedded(copy.swarmDir)
   expect(own.pid).not.toBe(server.pid)
   expect(own.socketDir).not.toBe(server.socketDir)

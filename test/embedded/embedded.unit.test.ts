@@ -16,6 +16,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { concernsOf } from '../../src/embedded/concerns.ts'
 import { tickOf } from '../../src/embedded/keeper.ts'
 import { mayBeAlive, tryLock } from '../../src/embedded/lock.ts'
 import { boundLog, logTail, openLog } from '../../src/embedded/log-file.ts'
@@ -23,23 +24,33 @@ import { whereabouts } from '../../src/embedded/machine.ts'
 import { pathsOf, type ServerPaths } from '../../src/embedded/paths.ts'
 import { parsePidFile } from '../../src/embedded/pidfile.ts'
 import { markStopped, type Pointer, readPointer, writePointer } from '../../src/embedded/pointer.ts'
+import { identityOf, writeRecord } from '../../src/embedded/record.ts'
 import { initdbSettings, serverArguments } from '../../src/embedded/settings.ts'
 import { chooseUser } from '../../src/embedded/user.ts'
 
+const RECORD = 'a'.repeat(32)
+const STATE_HOME = process.env.XDG_STATE_HOME
 let dir: string
 let paths: ServerPaths
 
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'swarm-unit-'))
   const made = pathsOf(join(dir, '.swarm'), true)
-  if (!made) throw new Error('no paths')
+  if (!made) throw new Error('no place')
   paths = made
+  process.env.XDG_STATE_HOME = join(dir, 'state')
+  const swarm = identityOf(paths.swarmDir)
+  writeRecord({ id: RECORD, swarm, data: { ...swarm, path: paths.dataPath }, accepted: [] })
 })
 
-afterEach(() => rmSync(dir, { recursive: true, force: true }))
+afterEach(() => {
+  process.env.XDG_STATE_HOME = STATE_HOME
+  rmSync(dir, { recursive: true, force: true })
+})
 
 function makePointer(changes: Partial<Pointer> = {}): Pointer {
   return {
+    record: RECORD,
     swarm_inode: paths.inode,
     data_dir: 'pg',
     socket_dir: '/tmp/swarm-1/a',
@@ -101,9 +112,9 @@ describe('whether a server out of sight may be alive', () => {
   const fresh = 1_000
   const stale = 600_000
   test.each([
-    ['same paths, no flock, its processes are seen', { ...here, flock: false }, stale, false, true, true],
+    ['same place, no flock, its processes are seen', { ...here, flock: false }, stale, false, true, true],
     [
-      'same paths, no flock, its number is somebody else’s',
+      'same place, no flock, its number is somebody else’s',
       { ...here, flock: false },
       fresh,
       false,
@@ -198,6 +209,36 @@ describe('the lock where there is no flock', () => {
   })
 })
 
+describe('what in the files of data would run code or lead elsewhere', () => {
+  const concernsIn = (files: Readonly<Record<string, string>>) => {
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(dir, name), text)
+    return concernsOf(dir)
+  }
+
+  test.each([
+    ["#shared_preload_libraries = x\nshared_preload_libraries = ''\nlogging_collector = off\nport = 1\n", []],
+    ["SHARED_preload_libraries='a'", ["postgresql.conf: shared_preload_libraries = 'a'"]],
+    ["\t archive_command\t'cp'  # why\r\n", ["postgresql.conf: archive_command = 'cp'  # why"]],
+    ["include 'more.conf'", ["postgresql.conf: include = 'more.conf'"]],
+    ["include_dir='d'", ["postgresql.conf: include_dir = 'd'"]],
+    ["primary_conninfo = 'password=s3cret'", ['postgresql.conf: primary_conninfo']],
+    ["restore_command = '\u001b[31m'", ["postgresql.conf: restore_command = '?[31m'"]],
+  ])('%j', (text, expected) => {
+    expect(concernsIn({ 'postgresql.conf': text })).toEqual(expected)
+  })
+
+  test('signal files, links and tablespaces', () => {
+    symlinkSync('/etc', join(dir, 'base'))
+    symlinkSync('/etc/passwd', join(dir, 'postgresql.conf'))
+    expect(concernsIn({ 'recovery.signal': '', backup_label: '' })).toEqual([
+      'postgresql.conf is no plain file',
+      'recovery.signal',
+      'backup_label',
+      'base is a link',
+    ])
+  })
+})
+
 test('a lock file that is a link is not followed', () => {
   const target = join(dir, 'target')
   writeFileSync(target, '')
@@ -228,6 +269,14 @@ describe('the pointer', () => {
   test('of another .swarm is nothing', () => {
     writePointer(paths.swarmDir, makePointer({ swarm_inode: paths.inode + 1 }))
     expect(readPointer(paths.swarmDir)).toBeNull()
+  })
+
+  test('that names no record of this user is nothing, but to the keeper who was told its id', () => {
+    const pointer = makePointer({ record: 'b'.repeat(32) })
+    writePointer(paths.swarmDir, pointer)
+    expect(readPointer(paths.swarmDir)).toBeNull()
+    expect(readPointer(paths.swarmDir, RECORD)).toBeNull()
+    expect(readPointer(paths.swarmDir, pointer.record)).toEqual(pointer)
   })
 })
 

@@ -5,6 +5,7 @@ import {
   chownSync,
   existsSync,
   lchownSync,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -18,7 +19,7 @@ import { join } from 'node:path'
 import { build } from 'esbuild'
 import postgres from 'postgres'
 import { afterAll, afterEach } from 'vitest'
-import { type EmbeddedServer, resetEmbedded } from '../../src/embedded/index.ts'
+import { adoptEmbedded, type EmbeddedServer, resetEmbedded } from '../../src/embedded/index.ts'
 import { isAlive, waitUntil } from '../../src/embedded/processes.ts'
 
 export const isRoot = process.getuid?.() === 0
@@ -54,9 +55,33 @@ afterEach(async () => {
   for (const { pid } of lingering.splice(0)) if (pid !== undefined) endGroup(pid)
   const used = places.splice(0)
   // all servers first: one place may lie in another
-  for (const { swarmDir } of used) await resetEmbedded(swarmDir)
+  for (const { swarmDir } of used) await discard(swarmDir)
   for (const { dir } of used) rmSync(dir, { recursive: true, force: true })
 })
+
+/** Stops and deletes what a test has made, also what another user's record or none names. Links lead to what is deleted by itself. */
+async function discard(swarmDir: string): Promise<void> {
+  try {
+    await resetEmbedded(swarmDir)
+  } catch {
+    if (lstatSync(swarmDir).isSymbolicLink()) return rmSync(swarmDir)
+    const data = join(swarmDir, 'pg')
+    if (lstatSync(data, { throwIfNoEntry: false })?.isSymbolicLink()) return rmSync(data)
+    await adoptEmbedded(swarmDir, true)
+    await resetEmbedded(swarmDir)
+  }
+}
+
+/** A state directory for tools of another user, who cannot write to ours; undefined for our own. */
+function stateHomeOf(user: RunOptions['user']): string | undefined {
+  if (user?.uid === undefined || user.uid === process.getuid?.()) return process.env.XDG_STATE_HOME
+  const dir = join(scratch, `state-${user.uid}`)
+  if (!existsSync(dir)) {
+    mkdirSync(dir, { mode: 0o700 })
+    chownSync(dir, user.uid, user.gid ?? user.uid)
+  }
+  return dir
+}
 
 afterAll(() => rmSync(scratch, { recursive: true, force: true }))
 
@@ -123,6 +148,7 @@ const verbs = {
   stop: () => embedded.stopEmbedded(dir),
   reset: () => embedded.resetEmbedded(dir),
   status: () => embedded.embeddedStatus(dir),
+  adopt: async () => ({ adopted: await embedded.adoptEmbedded(dir, idle === 'force') }),
   pointer: () => embedded.embeddedPointer(dir),
   keep: () => embedded.runKeeper(dir),
 }
@@ -150,7 +176,12 @@ export function startTool(bundle: string, args: readonly string[], options: RunO
   const child = spawn(command[0] ?? '', command.slice(1), {
     cwd: '/',
     detached: true,
-    env: { PATH: process.env.PATH, ...(options.linger ? { LINGER: '1' } : {}), ...options.env },
+    env: {
+      PATH: process.env.PATH,
+      XDG_STATE_HOME: stateHomeOf(options.user),
+      ...(options.linger ? { LINGER: '1' } : {}),
+      ...options.env,
+    },
     ...options.user,
   })
   if (options.linger) lingering.push(child)

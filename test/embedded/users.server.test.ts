@@ -18,6 +18,7 @@ import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { packageNative, SYSTEM_HOMES } from '../../src/embedded/binaries.ts'
 import {
+  adoptEmbedded,
   embeddedPointer,
   embeddedStatus,
   ensureEmbedded,
@@ -76,7 +77,15 @@ test('an ordinary user, in a home that nobody else may enter', async () => {
   expect(lstatSync(server.socketDir)).toMatchObject({ uid: me })
   expect(await query(server, 'select 1 as one')).toMatchObject([{ one: 1 }])
 
-  // root, or whoever runs this, finds the same server
+  // another user has no record of it; once adopted, root finds the same server
+  if (isRoot) {
+    await expect(stopEmbedded(swarmDir)).rejects.toMatchObject({
+      code: 'DEPENDENCY',
+      message: expect.stringContaining('db adopt'),
+    })
+    expect(await embeddedPointer(swarmDir)).toBeNull()
+    expect(await adoptEmbedded(swarmDir)).toBe(true)
+  }
   expect(await ensureEmbedded(swarmDir)).toMatchObject({ started: false, pid: server.pid })
   expect((await runTool(bundle, ['stop', swarmDir], { user: ordinary })).value).toEqual({ stopped: true })
   // and leaves it so that its user can use it again
@@ -181,6 +190,11 @@ test.runIf(isRoot)(
     const copy = makeClosedHome({})
     const copied = track(copy)
     cpSync(swarmDir, copied.swarmDir, { recursive: true, verbatimSymlinks: true })
+    for (const verb of ['ensure', 'status', 'stop', 'reset', 'adopt']) {
+      const refused = await runTool(bundle, [verb, copied.swarmDir])
+      expect(refused.value).toMatchObject({ code: 'DEPENDENCY', message: expect.stringContaining('link') })
+    }
+    rmSync(join(copied.swarmDir, 'pg'))
     const own = serverOf(await runTool(bundle, ['ensure', copied.swarmDir]))
     expect(own.dataDir).not.toBe(server.dataDir)
     expect(await query(own, `select to_regclass('kept')::text as t`)).toMatchObject([{ t: null }])

@@ -16,8 +16,8 @@ export interface Finished {
 
 /** A clean environment: nothing of the developer's own settings reaches the process under test. */
 export function cleanEnv(extra: Readonly<Record<string, string | undefined>> = {}): NodeJS.ProcessEnv {
-  const { PATH, HOME, TMPDIR, LANG } = process.env
-  return { PATH, HOME, TMPDIR, LANG, ...extra }
+  const { PATH, HOME, TMPDIR, LANG, XDG_STATE_HOME } = process.env
+  return { PATH, HOME, TMPDIR, LANG, XDG_STATE_HOME, ...extra }
 }
 
 export interface RunOptions {

@@ -13,7 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import {
   adoptEmbedded,
   embeddedFound,
@@ -31,6 +31,9 @@ import { chownTree, makeRoot, mustPid, query, scratch } from './support.ts'
 
 const OURS = process.env.XDG_STATE_HOME
 let homes = 0
+
+// each makes two clusters or more, which takes long where both cores are busy
+vi.setConfig({ testTimeout: 120_000 })
 
 beforeEach(() => {
   process.env.XDG_STATE_HOME = join(scratch, `victim-${++homes}`)

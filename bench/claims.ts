@@ -10,14 +10,14 @@ const ROUNDS = 3
 /** Pairs of lines that are in the pipe at once. */
 const WAITING = 20
 
-function sameSql(repo: string): string {
+export function sameSql(repo: string): string {
   const call = (cmd: string, args: string) =>
     `select swarm.run('${repo}', '${cmd}', jsonb_build_object('agent_id', :agent::integer)${args}, '{"session":"bench"}', gen_random_uuid()::text, null);\n`
   return `\\set agent :client_id + 1\n${call('claim-next', '')}${call('complete-stage', ` || '{"outcome":"passed"}'`)}`
 }
 
 /** Claim and complete pairs per second over `processes` pipes, each an agent of its own; the lines wait in the pipe, as in pgbench. */
-async function pairsPerSecond(
+export async function pairsPerSecond(
   server: BenchServer,
   repo: string,
   processes: number,

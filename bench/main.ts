@@ -5,6 +5,7 @@ import { benchAppends } from './appends.ts'
 import { benchClaims } from './claims.ts'
 import type { Section } from './measure.ts'
 import { benchPairs, pairsOptions } from './pairs.ts'
+import { benchPeers } from './peers.ts'
 import { type BenchServer, withServer } from './server.ts'
 import { benchStart } from './start.ts'
 import { benchLatency, benchReplay, benchSubscribers } from './streams.ts'
@@ -17,6 +18,7 @@ const BENCHES: Readonly<Record<string, (fresh: () => Promise<BenchServer>) => Pr
   e: async (fresh) => benchSubscribers(await fresh()),
   f: benchReplay,
   pairs: async (fresh) => benchPairs(await fresh(), pairsOptions(process.argv)),
+  peers: async (fresh) => benchPeers(await fresh()),
 }
 
 function render(section: Section): string {
@@ -48,7 +50,10 @@ function byHand(file: string): string {
 
 async function main(): Promise<void> {
   const wanted = process.argv.slice(2)
-  const names = Object.keys(BENCHES).filter((name) => wanted.length === 0 || wanted.includes(name))
+  // the peers need the network: they run by name only
+  const names = Object.keys(BENCHES).filter((name) =>
+    wanted.length === 0 ? name !== 'peers' : wanted.includes(name),
+  )
   const sections: string[] = []
   await withServer(async (fresh) => {
     for (const name of names) {

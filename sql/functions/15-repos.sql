@@ -153,7 +153,7 @@ begin
     order by bead_id limit 1;
   if v_near is null and length(p_bead) >= 3 then
     select bead_id into v_near from swarm.bead_backlog
-      where repo_id = p_repo and (bead_id like p_bead || '%' or bead_id like '%' || p_bead or p_bead like bead_id || '%')
+      where repo_id = p_repo and (starts_with(bead_id, p_bead) or right(bead_id, length(p_bead)) = p_bead or starts_with(p_bead, bead_id))
       order by length(bead_id), bead_id limit 1;
   end if;
   return swarm.refused('NOTFOUND', format('no bead %s in repo %s', p_bead, p_repo), null,

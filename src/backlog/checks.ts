@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { MAX_OBJECT_BYTES, metadata, PRIORITIES } from '../contract/fields.ts'
+import { MAX_OBJECT_BYTES, metadata, PRIORITIES, timestamp } from '../contract/fields.ts'
 import { isJsonObject, type Json, type JsonObject } from '../contract/json.ts'
 
 /** The longest id that a file may use, in characters; one that no new bead may have is kept beside a made one. */
@@ -68,9 +68,7 @@ export function linkKind(type: string): string {
 
 /** The time, if it is one that the database takes as it stands. */
 export function timeOf(value: Json | undefined): string | undefined {
-  return typeof value === 'string' && z.iso.datetime({ offset: true }).safeParse(value).success
-    ? value
-    : undefined
+  return typeof value === 'string' && timestamp.safeParse(value).success ? value : undefined
 }
 
 /** What a line says beyond the fields that are known is kept, up to the size that any metadata may have. */

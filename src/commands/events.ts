@@ -27,7 +27,7 @@ export default defineCommand({
   output: z.object({
     events: z.array(eventRow),
     cursor: z.string().describe('give it as `after` next time'),
-    more: z.boolean().describe('true when the limit cut the answer'),
+    more: z.boolean().describe('true when the limit, or 1 MiB, cut the answer'),
   }),
   effect: 'read',
   speakers: [],

@@ -66,7 +66,10 @@ export default defineCommand({
     }
     if (!input.watch_ms) return look()
     const end = performance.now() + input.watch_ms
+    const { sweeper } = await import('../runtime/wait.ts')
+    const sweep = sweeper(ctx)
     for (let seen = input.after; ; ) {
+      await sweep()
       if (seen === undefined || (await latest(ctx)) > seen) {
         const shown = await look()
         seen = shown.sequence

@@ -158,6 +158,8 @@ export default defineCommand({
         cursor,
         autoAck: given.auto_ack ?? false,
       })
+      // also where only others' rows came last; a cursor that is lost or away has been told already
+      if (given.auto_ack && upTo > from) await cursor?.ack(upTo).catch(() => {})
       if (reason === 'timeout' && until) {
         throw new SwarmError('TIMEOUT', `${given.until} was not reached in ${given.wait_ms} ms`, {
           ctx: { cursor: formatCursor(log, upTo), count },

@@ -35,6 +35,17 @@ function checkStages({ stages }: { readonly stages: readonly StageConfig[] }, ct
     if (on_fail !== undefined && !names.includes(on_fail))
       refuse(at, 'on_fail', `there is no stage ${on_fail}`)
   }
+  const next = (at: number) => {
+    const on_pass = stages[at]?.on_pass
+    return on_pass === undefined ? at + 1 : names.indexOf(on_pass)
+  }
+  for (const [at, { on_pass }] of stages.entries()) {
+    if (on_pass === undefined || names.indexOf(on_pass) > at || names.indexOf(on_pass) < 0) continue
+    let stage = next(at)
+    // each step leads somewhere else, or the way is a circle without this stage
+    for (let step = 0; step < stages.length && stage !== at && stage >= 0; step++) stage = next(stage)
+    if (stage === at) refuse(at, 'on_pass', `a bead that passes every stage would come back here for ever`)
+  }
 }
 
 /** `.swarm/config.toml`. Every key is optional; unknown keys are refused. */

@@ -56,7 +56,13 @@ export const eventType = z
   .string()
   .regex(/^[a-z][a-z0-9_]{0,63}$/, { error: 'must be lower case letters, digits and _' })
   .describe('kind of event, like progress or stage_completed')
-export const timestamp = z.iso.datetime({ offset: true }).describe('ISO 8601 time, UTC')
+/** There is no year 0, and no place is further than 16 hours from UTC: Postgres reads neither. */
+export const timestamp = z.iso
+  .datetime({ offset: true })
+  .regex(/^(?!0000).*(?:Z|[+-](?:0\d|1[0-5]):\d\d)$/, {
+    error: 'must be a time of the year 1 or later, within 16 hours of UTC',
+  })
+  .describe('ISO 8601 time, UTC')
 
 export const PRIORITIES = ['p0', 'p1', 'p2', 'p3', 'p4'] as const
 export const BEAD_STATUSES = [

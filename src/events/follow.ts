@@ -22,6 +22,8 @@ const SWEEP_EVERY_MS = 1_000
 const SWEEP_MS_PER_READER = 100
 /** For what is done beside the stream: a connection that does not answer must not hold it up for long. */
 const ASIDE_MS = 3_000
+/** Where nothing of the log is for this reader, its cursor follows at most so often. */
+const ACK_EVERY_MS = 1_000
 
 export type EndReason = 'until' | 'limit' | 'timeout' | 'unsubscribed' | 'input_ended' | 'shutdown'
 
@@ -61,6 +63,7 @@ export async function follow(ctx: CommandContext, options: FollowOptions): Promi
   let count = 0
   let lastItem = now()
   let lastSweep = 0
+  let lastAck = now()
   let misses = 0
   let readers = 1
   let beadDone = false
@@ -95,7 +98,14 @@ export async function follow(ctx: CommandContext, options: FollowOptions): Promi
       count += items.length
       lastItem = now()
       await patiently(() => markDelivered(ctx, options.filter.for_agent, items))
-    } else upTo = Math.min(batch.upTo, Math.max(last, upTo))
+    } else {
+      upTo = Math.min(batch.upTo, Math.max(last, upTo))
+      // what was passed over is read too: else retention would overtake a reader whom nothing concerns
+      if (isMiss && options.autoAck && now() - lastAck >= ACK_EVERY_MS) {
+        lastAck = now()
+        if (!(await patiently(async () => cursor?.ack(upTo)))) break
+      }
+    }
 
     if (limit !== undefined && count >= limit) return end('limit')
     if (until?.kind === 'seq' && batch.upTo >= until.seq) return end('until')
@@ -113,13 +123,13 @@ export async function follow(ctx: CommandContext, options: FollowOptions): Promi
     if (until?.kind === 'bead') {
       // once it is done, one more look at the head brings what was said of it last
       if (beadDone) return end('until')
-      beadDone = (await patiently(() => beadIsDone(ctx, until.beadId)))?.value ?? false
+      beadDone = (await patiently(() => beadIsDone(ctx, options.filter.repos, until.beadId)))?.value ?? false
       if (beadDone) continue
     }
     if (now() - lastSweep >= Math.max(SWEEP_EVERY_MS, readers * SWEEP_MS_PER_READER)) {
       lastSweep = now()
       // the next step tells of a lost database
-      readers = await sweep(ctx).catch(() => readers)
+      readers = await sweep(ctx, options.filter.repos).catch(() => readers)
     }
     const due = [
       until?.kind === 'idle' ? lastItem + until.ms : undefined,
@@ -159,11 +169,11 @@ async function markDelivered(ctx: CommandContext, agent: number | undefined, ite
 }
 
 /** Brings about what time alone does: leases that ran out, messages that nobody acked. Answers how many processes listen, at least 1. */
-async function sweep(ctx: CommandContext): Promise<number> {
+async function sweep(ctx: CommandContext, repos: readonly string[]): Promise<number> {
   const [row] = await ctx.db.read<{ readers: number }>(
-    `select swarm.sweep($1), (select count(*)::integer from pg_stat_activity
+    `select (select count(swarm.sweep(repo)) from json_array_elements_text($1::text::json) repo), (select count(*)::integer from pg_stat_activity
        where datname = current_database() and application_name like $2 || '%') as readers`,
-    [ctx.repo, LISTENER],
+    [JSON.stringify(repos), LISTENER],
     { timeoutMs: ASIDE_MS },
   )
   return Math.max(1, row?.readers ?? 1)

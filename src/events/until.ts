@@ -19,23 +19,32 @@ export function parseUntil(text: string | undefined): Until | undefined {
   return beadId === undefined ? undefined : { kind: 'bead', beadId }
 }
 
-/** Whether the bead is completed. One that cannot be any more without a person is CONFLICT, one that does not exist NOTFOUND. */
-export async function beadIsDone(ctx: CommandContext, beadId: string): Promise<boolean> {
-  const [row] = await ctx.db.read<{ status: string }>(
-    'select status from swarm.bead_backlog where repo_id = $1 and bead_id = $2',
-    [ctx.repo, beadId],
+/**
+ * Whether the bead is completed: in each of the repos that are followed and have it. One that cannot be any more without a person is CONFLICT, one that does not exist NOTFOUND.
+ */
+export async function beadIsDone(
+  ctx: CommandContext,
+  repos: readonly string[],
+  beadId: string,
+): Promise<boolean> {
+  const rows = await ctx.db.read<{ repo: string; status: string }>(
+    `select repo_id as repo, status from swarm.bead_backlog
+      where repo_id = any(array(select json_array_elements_text($1::text::json))) and bead_id = $2`,
+    [JSON.stringify(repos), beadId],
   )
-  const fix = { cmd: 'show', bead_id: beadId }
-  if (!row) {
-    throw new SwarmError('NOTFOUND', `no bead ${beadId} in repo ${ctx.repo}`, {
+  const elsewhere = (repo: string | undefined) => (repo === undefined || repo === ctx.repo ? {} : { repo })
+  if (rows.length === 0) {
+    throw new SwarmError('NOTFOUND', `no bead ${beadId} in repo ${repos.join(', ')}`, {
       ctx: { field: 'until', got: beadId },
-      fix: { cmd: 'beads' },
+      fix: { cmd: 'beads', ...elsewhere(repos[0]) },
     })
   }
-  if (row.status === 'completed') return true
-  if (row.status === 'pending' || row.status === 'in_progress') return false
-  throw new SwarmError('CONFLICT', `bead ${beadId} is ${row.status}: it will not be done by itself`, {
-    ctx: { bead_id: beadId, status: row.status },
-    fix,
-  })
+  const ended = rows.find(({ status }) => !['completed', 'pending', 'in_progress'].includes(status))
+  if (ended) {
+    throw new SwarmError('CONFLICT', `bead ${beadId} is ${ended.status}: it will not be done by itself`, {
+      ctx: { bead_id: beadId, status: ended.status },
+      fix: { cmd: 'show', bead_id: beadId, ...elsewhere(ended.repo) },
+    })
+  }
+  return rows.every(({ status }) => status === 'completed')
 }

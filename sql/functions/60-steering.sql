@@ -47,7 +47,15 @@ declare
   v_cycle    text[];
   v_changed  text[];
   v_status   text := a ->> 'status';
+  v_hold     jsonb;
 begin
+  -- an agent's token writes to the bead that the agent holds
+  if p ->> 'principal' like 'agent:%' then
+    v_hold := swarm.hold(p_repo, a || jsonb_build_object('agent_id', split_part(p ->> 'principal', ':', 2)::integer), p);
+    if v_hold ? 'refused' then
+      return v_hold;
+    end if;
+  end if;
   if a ? 'depends_on' then
     perform swarm.lock_links(p_repo);
     v_new := swarm.texts(a -> 'depends_on');

@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
-import { beadId, LIMITS, labels, metadata, priority, text } from '../contract/fields.ts'
+import { beadId, fence, LIMITS, labels, metadata, priority, text } from '../contract/fields.ts'
+import { ownClaim } from '../runtime/holdings.ts'
 import { write } from '../runtime/write.ts'
 
 /** The statuses that a person sets; the others are what claiming and completing decide. */
@@ -26,12 +27,19 @@ export default defineCommand({
     status: settable.optional().describe('ends a claim'),
     bead_type: text(64).optional().describe('task, bug, feature, epic, or your own'),
     metadata: metadata.optional().describe('replaces the old one'),
+    fence: fence.optional().describe('under an agent’s token: of its claim, where another process has it'),
   }),
   output: z.object({
     bead_id: z.string(),
     changed: z.array(z.string()).describe('names of the fields that are different now'),
   }),
   effect: 'write',
+  // what a bead holds beside its description is its holder's to write; the database sees to it that it is held
+  role: ({ bead_id: _, fence: __, ...fields }) =>
+    Object.entries(fields).every(([name, value]) => name === 'metadata' || value === undefined) &&
+    fields.metadata !== undefined
+      ? 'agent'
+      : 'operator',
   errors: ['NOTFOUND', 'CONFLICT'],
   positional: ['bead_id'],
   examples: [
@@ -49,7 +57,12 @@ export default defineCommand({
       out: { bead_id: 'docs', changed: ['depends_on', 'status'] },
     },
   ],
-  run: (ctx, input) => write(ctx, 'update', input),
+  run(ctx, input) {
+    const agentId = ctx.principal?.agent_id
+    const own = agentId === undefined ? undefined : ownClaim(ctx, agentId)
+    const isOwn = own !== undefined && own.bead_id === input.bead_id
+    return write(ctx, 'update', input, isOwn ? { fence: own.fence } : {})
+  },
   async dry(_ctx, input) {
     const { bead_id, ...fields } = input
     const names = Object.entries(fields).flatMap(([name, value]) => (value === undefined ? [] : [name]))

@@ -16,6 +16,8 @@ const LONGEST_URL = 8_192
 const LONGEST_SCHEME = 32
 /** A shorter value stands in too many words by chance to be replaced wherever it stands. */
 const SHORTEST_KNOWN = 5
+const SHORTEST_TOKEN = 16
+const MOST_TOKENS = 100
 /** Values that are no secret, since they are what everybody tries first; hiding them would hide the words. */
 const COMMON_WORDS = new Set(['postgres', 'postgresql', 'swarm', 'password', 'secret', 'localhost'])
 
@@ -24,6 +26,7 @@ type Env = Readonly<Record<string, string | undefined>>
 /** What this process has been given; looked at when something is masked. */
 const environments = new Set<Env>()
 const urls = new Set<string>()
+const tokens = new Set<string>()
 let known: readonly string[] | undefined
 
 /** The secrets of this environment are hidden from now on, wherever they stand. */
@@ -36,6 +39,20 @@ export function rememberEnvironment(env: Env): void {
 export function rememberUrl(url: string): void {
   if (urls.has(url)) return
   urls.add(url)
+  known = undefined
+}
+
+/**
+ * This token is hidden from now on, wherever it stands. One shorter than any real one is none, and of very many, as a server is shown,
+ * the latest are kept: what has the form of a token is hidden in any case.
+ */
+export function rememberToken(token: string): void {
+  if (token.length < SHORTEST_TOKEN || tokens.has(token)) return
+  for (const oldest of tokens) {
+    if (tokens.size < MOST_TOKENS) break
+    tokens.delete(oldest)
+  }
+  tokens.add(token)
   known = undefined
 }
 
@@ -138,6 +155,7 @@ function findKnown(): string[] {
     if (value.length < SHORTEST_KNOWN || COMMON_WORDS.has(value.toLowerCase())) return
     values.add(value).add(encodeURIComponent(value.toWellFormed())).add(JSON.stringify(value).slice(1, -1))
   }
+  for (const token of tokens) add(token)
   for (const url of urls) for (const value of passwordsOf(url)) add(value)
   for (const env of environments) {
     for (const [name, value = ''] of Object.entries(env)) {

@@ -2,6 +2,7 @@ import { may, needOf, reachOf } from '../contract/authority.ts'
 import type { Database } from '../contract/context.ts'
 import { SwarmError } from '../contract/errors.ts'
 import type { Principal, Reach } from '../contract/roles.ts'
+import { rememberToken } from '../contract/secrets.ts'
 import type { Prepared } from './prepare.ts'
 import { type Access, createAccessCache, FRESH_MS, hashToken } from './principal.ts'
 
@@ -46,6 +47,7 @@ export function createAuthority(options: AuthorityOptions) {
   const { strict } = options
   const cache = createAccessCache()
   let token = options.token
+  if (token !== undefined) rememberToken(token)
   let hash: Promise<string> | undefined
   let known: Principal | null = null
   let lapsed = false
@@ -126,6 +128,7 @@ export function createAuthority(options: AuthorityOptions) {
     async authenticate(shown: string, db: Database): Promise<Principal> {
       if (options.remote?.shared) throw showHeader()
       cache.clear()
+      rememberToken(shown)
       const access = await cache.look(options.home() ?? db, await hashToken(shown), [])
       if (!access.token || !('principal' in access.token)) throw badToken(access.token?.problem ?? 'unknown')
       const { principal } = access.token

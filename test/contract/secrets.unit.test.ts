@@ -4,6 +4,7 @@ import {
   maskWords,
   opensDatabase,
   rememberEnvironment,
+  rememberToken,
   rememberUrl,
 } from '../../src/contract/secrets.ts'
 
@@ -47,6 +48,16 @@ test('the secrets of this process are hidden wherever they stand: raw, in URLs a
   expect(maskSecrets('trés cher, tr%C3%A9s%20cher, swordfish9, /home/someone')).toBe(
     '***, ***, ***, /home/someone',
   )
+})
+
+test('a token that this process was shown is hidden wherever it stands, whatever its form', () => {
+  rememberToken('own-token-of-a-proxy-1')
+  expect(maskSecrets('Bearer own-token-of-a-proxy-1x own-token-of-a-proxy-1')).toBe('Bearer ***x ***')
+  rememberToken('implement')
+  expect(maskSecrets('implement the API')).toBe('implement the API')
+  // a server is shown any number of them
+  for (let n = 0; n < 1_000; n++) rememberToken(`another-token-${n}-abcdef`)
+  expect(maskSecrets('another-token-999-abcdef another-token-1-abcdef')).toBe('*** another-token-1-abcdef')
 })
 
 test('what is both user and password is a common word and hides nothing', () => {

@@ -78,6 +78,24 @@ describe('a repo that asks for tokens', () => {
     expect(bare.code).toBe(12)
   })
 
+  test('lets an agent write the metadata of the bead that it holds, and nothing else of any', async () => {
+    const { repo, agent, other } = await guardedRepo()
+    const pipe = open(repo, agent)
+    const note = { cmd: 'update', bead_id: 'a', metadata: { note: 'half done' } }
+    expect(await err(pipe, note)).toBe('CONFLICT')
+    const { fence } = await pipe.ok<{ fence: number }>({ cmd: 'claim-next' })
+    expect(await pipe.ok(note)).toEqual({ bead_id: 'a', changed: ['metadata'] })
+    expect(await err(pipe, { ...note, title: 'x' })).toBe('UNAUTHORIZED')
+    expect(await err(pipe, { ...note, bead_id: 'b' })).toBe('CONFLICT')
+    expect(await err(open(repo, other), note)).toBe('CONFLICT')
+    // another process of the agent says under which claim
+    const second = open(repo, agent)
+    const later = { ...note, metadata: { note: 'done' } }
+    expect(await err(second, later)).toBe('INVALID')
+    expect(await err(second, { ...later, fence: fence + 1 })).toBe('CONFLICT')
+    expect(await second.ok({ ...later, fence })).toEqual({ bead_id: 'a', changed: ['metadata'] })
+  })
+
   test('keeps the hash of a token and nothing else of it, anywhere', async () => {
     const { repo, agent, operator, boss, make } = await guardedRepo()
     const pipe = open(repo, agent)

@@ -49,6 +49,7 @@ async function initRepo(
   join: boolean,
 ): Promise<Pick<InitDbOutput, 'repo' | 'changed' | 'workflows'>> {
   const { root } = ctx
+  if (root?.distrust) throw root.distrust
   const args = {
     ...(root ? { path: root.path, cluster: await ownCluster(root) } : {}),
     ...(root?.config.auth ? { auth: root.config.auth } : {}),

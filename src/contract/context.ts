@@ -1,5 +1,6 @@
 import type { SwarmConfig } from './config.ts'
 import type { Rid } from './envelope.ts'
+import type { SwarmError } from './errors.ts'
 import type { JsonObject } from './json.ts'
 
 /** A value that may stand for `$1` in a statement. Objects go in as JSON text, cast in the statement. */
@@ -88,7 +89,10 @@ export interface Holdings {
 export interface Root {
   /** Absolute path of the directory that holds `.swarm/`. */
   readonly path: string
+  /** Without the keys that name servers and commands, when they have not been trusted. */
   readonly config: SwarmConfig
+  /** What whoever needs those keys answers; absent when they are trusted, or there are none. */
+  readonly distrust?: SwarmError
 }
 
 /** How a part of a request runs. */

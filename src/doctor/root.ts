@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { CommandContext } from '../contract/command.ts'
-import { CONFIG_FILE, readConfig, repoOf } from '../root/config.ts'
+import { CONFIG_FILE, loadRoot, readConfig, repoOf } from '../root/config.ts'
 import { findRoot, SWARM_DIR } from '../root/find.ts'
 import { checkOwnership } from '../root/ownership.ts'
 import { toSwarmError } from '../runtime/faults.ts'
@@ -16,7 +16,7 @@ export function checkPlace({ cwd, env }: CommandContext): Check[] {
   return [
     node(process.versions.node),
     root(path, env),
-    ...(path ? [owner(path, env), config(path), git(path)] : []),
+    ...(path ? [owner(path, env), config(path), ...trust(cwd, env), git(path)] : []),
   ]
 }
 
@@ -38,6 +38,16 @@ function root(path: string | null, env: CommandContext['env']): Check {
   if (path) return good('root', path)
   const where = env.SWARM_ROOT ? `in SWARM_ROOT (${env.SWARM_ROOT})` : 'here or above'
   return bad('root', `there is no ${SWARM_DIR} directory ${where}`, { cmd: 'init' })
+}
+
+/** Nothing where there is nothing to trust, or the configuration cannot be read, which another check says. */
+function trust(cwd: string, env: CommandContext['env']): Check[] {
+  try {
+    const { distrust } = loadRoot(cwd, env) ?? {}
+    return distrust ? [bad('trust', distrust.message, distrust.fix)] : []
+  } catch {
+    return []
+  }
 }
 
 function owner(path: string, env: CommandContext['env']): Check {

@@ -26,6 +26,7 @@ const DEFAULT_TICK_MS = 60_000
 
 /** Starts a run, or goes on with one, and drives it to its end with this process as leader and host. */
 export async function up(ctx: CommandContext, options: UpOptions) {
+  if (ctx.root?.distrust) throw ctx.root.distrust
   const repository = await openWork(ctx)
   await mustHaveGates(ctx, options)
   const agents = options.agents ?? DEFAULT_AGENTS

@@ -6,14 +6,26 @@ import type { Root } from '../contract/context.ts'
 import { SwarmError } from '../contract/errors.ts'
 import { findRoot, SWARM_DIR } from './find.ts'
 import { checkOwnership } from './ownership.ts'
+import { activeKeys, isTrusted, passiveConfig, untrusted } from './trust.ts'
 
 export const CONFIG_FILE = 'config.toml'
 
 /**
- * Finds the root and reads its configuration; null outside a root. A wrong configuration is INVALID, exit 2, and so is a root that
- * somebody else could have made.
+ * The root with what of its configuration may be used: without what names servers and commands, and with the reason, until the user
+ * has trusted that. Throws what `readRoot` throws.
  */
 export function loadRoot(cwd: string, env: Readonly<Record<string, string | undefined>>): Root | null {
+  const root = readRoot(cwd, env)
+  const active = root && activeKeys(root.config)
+  if (!active || isTrusted(root.path, active, env)) return root
+  return { ...root, config: passiveConfig(root.config), distrust: untrusted(root.path, active) }
+}
+
+/**
+ * Finds the root and reads its whole configuration; null outside a root. A wrong configuration is INVALID, exit 2, and so is a root
+ * that somebody else could have made.
+ */
+export function readRoot(cwd: string, env: Readonly<Record<string, string | undefined>>): Root | null {
   const path = findRoot(cwd, env)
   if (!path) return null
   checkOwnership(path, CONFIG_FILE, env)

@@ -50,7 +50,8 @@ export function createProcessState(options: ProcessOptions) {
 
   /** The root does not move while the process lives; that there is none may change, for `init` makes one. */
   const currentRoot = (): Root | null => {
-    root ??= loadRoot(cwd, env)
+    // it may have been trusted since, by another process
+    if (!root || root.distrust) root = loadRoot(cwd, env)
     return root
   }
   /** Where the root is only an extra, it is looked for once, and a broken one does not matter. */

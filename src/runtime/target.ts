@@ -54,6 +54,8 @@ export function resolveTarget(
     }
   }
   if (!root) throw noRoot()
+  // the database may be one that it names
+  if (root.distrust) throw root.distrust
   const swarmDir = join(root.path, '.swarm')
   const idleStopMs = root.config.idle_stop_ms
   return {

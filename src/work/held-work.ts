@@ -59,9 +59,10 @@ export function heldWork(
 /**
  * The gate of the held stage, or of the workflow's stage `qa`; undefined when neither the database nor this root's configuration has
  * one. The only place where the words of a gate arrive: they come from the configuration, never from the database. DEPENDENCY when the
- * two do not agree, for then it is not known which command decides.
+ * two do not agree, for then it is not known which command decides; INVALID while the configuration is not trusted, for the same reason.
  */
 export function gateOfWork(ctx: CommandContext, work: HeldWork, stage = work.stage): Gate | undefined {
+  if (ctx.root?.distrust) throw ctx.root.distrust
   const { workflow } = work
   const known = stage === work.stage ? work.gate : work.qa
   const argv = gateOf(ctx.root?.config, workflow, stage)

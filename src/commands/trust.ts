@@ -1,0 +1,56 @@
+import * as z from 'zod'
+import { type CommandContext, defineCommand } from '../contract/command.ts'
+import { SwarmError } from '../contract/errors.ts'
+import { noRoot } from '../runtime/target.ts'
+
+export default defineCommand({
+  name: 'trust',
+  group: 'set up',
+  summary: 'let the servers and commands that .swarm/config.toml names be used, as they are now; shows them',
+  input: z.strictObject({
+    hash: z
+      .string()
+      .regex(/^[0-9a-f]{64}$/)
+      .optional()
+      .describe('only if they are still those that the error with this hash showed'),
+  }),
+  output: z.object({
+    root: z.string(),
+    would: z.array(z.string()).describe('what it would do, in words; passwords are masked'),
+    more: z.int().optional().describe('commands that are not shown'),
+    hash: z.string().optional().describe('of what is trusted; absent when there is nothing to trust'),
+    changed: z.boolean().describe('false when it was trusted already, or needs no trust'),
+  }),
+  effect: 'local',
+  alone: true,
+  needs: 'nothing',
+  errors: ['CONFLICT'],
+  examples: [],
+  async run(ctx, { hash }) {
+    const { root, active, trust } = await look(ctx, hash)
+    if (!active) return { root, would: [], changed: false }
+    const changed = trust.rememberTrust(root, active, ctx.env)
+    const { does, more } = trust.showActive(active)
+    return { root, would: [...does], ...(more > 0 ? { more } : {}), hash: trust.hashOf(active), changed }
+  },
+  async dry(ctx, { hash }) {
+    const { active, trust } = await look(ctx, hash)
+    return active ? trust.showActive(active).does.map((what) => `let it ${what}`) : []
+  },
+})
+
+/** What there is to trust, read once: what is shown is what is remembered. */
+async function look(ctx: CommandContext, hash: string | undefined) {
+  const [{ readRoot }, trust] = await Promise.all([import('../root/config.ts'), import('../root/trust.ts')])
+  const root = readRoot(ctx.cwd, ctx.env)
+  if (!root) throw noRoot()
+  const active = trust.activeKeys(root.config)
+  const found = active ? trust.hashOf(active) : undefined
+  if (hash !== undefined && hash !== found) {
+    throw new SwarmError('CONFLICT', 'the configuration has changed since it was shown: look again', {
+      area: 'stage',
+      ctx: { field: 'hash', ...(found ? { hash: found } : {}) },
+    })
+  }
+  return { root: root.path, active, trust }
+}

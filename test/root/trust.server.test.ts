@@ -1,0 +1,167 @@
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { createServer, type Server } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { loadRoot, parseConfig } from '../../src/root/config.ts'
+import { activeKeys, hashOf, passiveConfig, showActive } from '../../src/root/trust.ts'
+import { openAt } from '../commands/setup-support.ts'
+import { testDatabase } from '../support/database.ts'
+
+const { url } = await testDatabase()
+const scratch = mkdtempSync(join(realpathSync(tmpdir()), 'swarm-trust-'))
+const servers: Server[] = []
+afterAll(() => {
+  for (const server of servers) server.close()
+  rmSync(scratch, { recursive: true, force: true })
+})
+
+const GATE = '[workflows.w]\nstages = [{ name = "a", gate = ["curl", "evil.example"] }]\n'
+
+/** A working copy with this configuration, and a user who has trusted nothing. */
+function clone(config: string) {
+  const dir = mkdtempSync(join(scratch, 'clone-'))
+  mkdirSync(join(dir, '.swarm'))
+  const configure = (text: string) => writeFileSync(join(dir, '.swarm', 'config.toml'), text)
+  configure(config)
+  const home = mkdtempSync(join(scratch, 'home-'))
+  return { dir, home, env: { HOME: home }, configure }
+}
+
+/** A server that hangs up, and counts. */
+async function listener() {
+  let connections = 0
+  const server = createServer((socket) => {
+    connections += 1
+    socket.on('error', () => {})
+    socket.destroy()
+  })
+  servers.push(server)
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  return { url: `postgres://u:hunter2@127.0.0.1:${address.port}/db`, count: () => connections }
+}
+
+it('the active keys are those that name a server, a command or where to push', () => {
+  const config = parseConfig(
+    `repo = "r"
+retention = "1d"
+database_url = "postgres://u:hunter2@h/db"
+listen_url = "postgres://u:hunter2@l/db"
+${GATE}
+[landing]
+target = "main"
+remote = "https://u:hunter2@git.example/x"
+[agents.default]
+adapter = "command"
+command = ["sh", "-c", "evil"]
+env = { KEY = "hunter2" }
+`,
+    'config.toml',
+  )
+  const active = activeKeys(config)
+  if (!active) throw new Error('there are active keys')
+  expect(passiveConfig(config)).toEqual({ repo: 'r', retention: '1d', landing: { target: 'main' } })
+  expect(showActive(active)).toEqual({
+    does: [
+      'connect to postgres://u:***@h/db',
+      'listen at postgres://u:***@l/db',
+      'push to https://u:***@git.example/x',
+      'run ["curl","evil.example"] as the gate of w.a',
+      'run command ["sh","-c","evil"] for the role default, with KEY set',
+    ],
+    more: 0,
+  })
+  // each of them counts
+  const hashes = Object.keys(active).map((key) => hashOf({ ...active, [key]: undefined }))
+  expect(new Set([hashOf(active), ...hashes]).size).toBe(6)
+})
+
+describe('a configuration that nobody has trusted', () => {
+  it('connects nowhere and runs nothing, and says what it would do', async () => {
+    const { url: theirs, count } = await listener()
+    const { dir, env } = clone(`repo = "theirs"\ndatabase_url = "${theirs}"\n${GATE}`)
+    const place = openAt(dir, env)
+    const { code, msg, ctx, fix } = await place.refused({ cmd: 'status' })
+    expect({ code, fix: fix?.cmd }).toEqual({ code: 'INVALID', fix: 'trust' })
+    expect(msg).toContain('["curl","evil.example"]')
+    expect(ctx.would).toEqual([
+      `connect to ${theirs.replace('hunter2', '***')}`,
+      'run ["curl","evil.example"] as the gate of w.a',
+    ])
+    for (const cmd of ['help', 'describe', 'prompt']) await place.ask({ cmd })
+    const { checks } = await place.ask({ cmd: 'doctor' })
+    expect(checks).toEqual(expect.arrayContaining([expect.objectContaining({ name: 'trust', ok: false })]))
+    expect(JSON.stringify(checks)).not.toContain('hunter2')
+    expect(count()).toBe(0)
+
+    // what the error showed is trusted, and used from then on, also by a process that has refused before
+    expect(await place.ask(fix ?? {})).toMatchObject({ root: dir, changed: true })
+    expect(await place.refused({ cmd: 'status', connect_timeout_ms: 200 })).toMatchObject({
+      code: 'DEPENDENCY',
+    })
+    expect(count()).toBeGreaterThan(0)
+  })
+
+  it('puts no gate into a database that the environment names', async () => {
+    const { dir, env } = clone(`repo = "gates-${process.pid}"\n${GATE}`)
+    const place = openAt(dir, { ...env, DATABASE_URL: url })
+    expect(await place.refused({ cmd: 'init-db' })).toMatchObject({ code: 'INVALID', fix: { cmd: 'trust' } })
+    expect(await place.refused({ cmd: 'up' })).toMatchObject({ code: 'INVALID', fix: { cmd: 'trust' } })
+    await place.ask({ cmd: 'trust' })
+    expect(await place.ask({ cmd: 'init-db' })).toMatchObject({ workflows: { added: ['w'] } })
+  })
+
+  it('is one again when what names servers and commands has changed, and not when other things have', () => {
+    const { dir, env, configure, home } = clone(GATE)
+    return openAt(dir, env)
+      .ask({ cmd: 'trust' })
+      .then(() => {
+        const own = join(home, '.config/swarm/trusted')
+        expect(readdirSync(own).map((name) => statSync(join(own, name)).mode & 0o777)).toEqual([0o600])
+        configure(`repo = "other"\n${GATE}`)
+        expect(loadRoot(dir, env)?.distrust).toBeUndefined()
+        configure(GATE.replace('evil', 'other'))
+        expect(loadRoot(dir, env)).toMatchObject({ config: {}, distrust: { code: 'INVALID' } })
+        expect(loadRoot(dir, { ...env, SWARM_TRUST: '1' })?.distrust).toBeUndefined()
+      })
+  })
+
+  it('is one where it was copied to, or where another directory has taken its place', async () => {
+    const { dir, env } = clone(GATE)
+    await openAt(dir, env).ask({ cmd: 'trust' })
+    const copy = join(scratch, 'copy')
+    cpSync(dir, copy, { recursive: true })
+    expect(loadRoot(copy, env)?.distrust).toBeDefined()
+    renameSync(join(dir, '.swarm'), join(dir, 'old'))
+    cpSync(join(dir, 'old'), join(dir, '.swarm'), { recursive: true })
+    expect(loadRoot(dir, env)?.distrust).toBeDefined()
+  })
+
+  it('is trusted as it was shown only', async () => {
+    const { dir, env, configure } = clone(GATE)
+    const place = openAt(dir, { ...env })
+    const { fix } = await place.refused({ cmd: 'status' })
+    configure(GATE.replace('curl', 'wget'))
+    expect(await place.refused(fix ?? {})).toMatchObject({ code: 'CONFLICT' })
+  })
+})
+
+it('one that names no server and no command needs no trust', () => {
+  const { dir } = clone('repo = "plain"\n[workflows.w]\nstages = [{ name = "a" }]\n')
+  expect(loadRoot(dir, { HOME: '/nonexistent' })).toEqual({
+    path: dir,
+    config: { repo: 'plain', workflows: { w: { stages: [{ name: 'a' }] } } },
+  })
+})

@@ -15,6 +15,8 @@ export default defineCommand({
   examples: [],
   async run(ctx, input) {
     if (!ctx.root) throw noRoot()
+    // its workflows would be entered
+    if (ctx.root.distrust) throw ctx.root.distrust
     const [{ openDatabase }, { startEmbedded }, path] = await Promise.all([
       import('../db/database.ts'),
       import('../embedded/target.ts'),

@@ -24,9 +24,10 @@ export default defineCommand({
   effect: 'local',
   alone: true,
   needs: 'nothing',
-  errors: ['CONFLICT'],
+  errors: ['CONFLICT', 'UNAUTHORIZED'],
   examples: [],
   async run(ctx, { hash }) {
+    if (ctx.env.SWARM_FENCE) throw notForAgents()
     const { root, active, trust } = await look(ctx, hash)
     if (!active) return { root, would: [], changed: false }
     const changed = trust.rememberTrust(root, active, ctx.env)
@@ -38,6 +39,15 @@ export default defineCommand({
     return active ? trust.showActive(active).does.map((what) => `let it ${what}`) : []
   },
 })
+
+/** Commands that swarm started for a bead have its fence in their environment. This keeps an honest agent from it, not a hostile one. */
+function notForAgents(): SwarmError {
+  return new SwarmError(
+    'UNAUTHORIZED',
+    'what was started for a bead does not trust a configuration: the person who answers for this machine does, in a shell of their own',
+    { ctx: { field: 'SWARM_FENCE' } },
+  )
+}
 
 /** What there is to trust, read once: what is shown is what is remembered. */
 async function look(ctx: CommandContext, hash: string | undefined) {

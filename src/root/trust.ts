@@ -125,18 +125,20 @@ function shownWords(words: readonly string[]): string {
   return text.length > LONGEST ? `${text.slice(0, LONGEST)}… (${text.length} characters)` : text
 }
 
-/** Why the active keys of this root do nothing, with what they would do. */
+/**
+ * Why the active keys of this root do nothing, with what they would do and how a person consents. There is no `fix`: an agent sends a fix
+ * unread, and consent is for the person to give who has read what it is for.
+ */
 export function untrusted(root: string, active: ActiveKeys): SwarmError {
-  const hash = hashOf(active)
   const { does, more } = showActive(active)
   const would = [...does, ...(more > 0 ? [`run ${more} more commands`] : [])]
+  const file = join(root, SWARM_DIR, 'config.toml')
   return new SwarmError(
     'INVALID',
-    `you have not trusted ${join(root, SWARM_DIR, 'config.toml')} as it is now. It would ${would.join('; ')}. If you know who wrote it: swarm trust`,
+    `${file} names servers or commands, and nobody has trusted it as it is now. With it swarm would ${would.join('; ')}. Whoever answers for this machine reads that and, if it is wanted, runs \`swarm trust\` in ${root}; an agent asks that person and does not trust by itself`,
     {
       area: 'configuration',
-      ctx: { kind: 'Custom', field: 'trust', hash, would },
-      fix: { cmd: 'trust', hash },
+      ctx: { kind: 'Custom', field: 'trust', file, hash: hashOf(active), would },
     },
   )
 }

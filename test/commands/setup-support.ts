@@ -31,8 +31,9 @@ afterAll(async () => {
   for (const clean of cleanups.splice(0)) await clean()
 })
 
-/** A session whose directory and environment are its own; closed when the test file is done. */
-export function openAt(cwd: string, env: Readonly<Record<string, string>>): Place {
+/** A session whose directory and environment are its own, and that trusts what it finds there; closed when the test file is done. */
+export function openAt(cwd: string, own: Readonly<Record<string, string>>): Place {
+  const env = { SWARM_TRUST: '1', ...own }
   const dispatcher = createDispatcher({ catalog, env, cwd, render: renderLine, surface: 'pipe' })
   cleanups.push(() => dispatcher.close())
   const send = async (request: JsonObject): Promise<Envelope> => {

@@ -186,8 +186,7 @@ describe('init-db', () => {
   it('keeps the workflows of the configuration as rows', async () => {
     const root = scratch()
     await openAt(root, env).ask({ cmd: 'bootstrap' })
-    const trusting = { ...env, SWARM_TRUST: '1' }
-    const init = async () => (await openAt(root, trusting).ask({ cmd: 'init-db' })).workflows
+    const init = async () => (await openAt(root, env).ask({ cmd: 'init-db' })).workflows
     configure(root, '{ name = "a", roles = ["x"] }', '{ name = "b", gate = ["true"], on_fail = "a" }')
     expect(await init()).toEqual({ added: ['w'], updated: [], unchanged: [] })
     expect(await init()).toEqual({ added: [], updated: [], unchanged: ['w'] })

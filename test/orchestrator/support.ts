@@ -43,7 +43,6 @@ export async function makeYard(database: TestDatabase, options: YardOptions): Pr
     GIT_CONFIG_GLOBAL: '/dev/null',
     DATABASE_URL: database.url,
     SWARM_REPO: repo,
-    SWARM_TRUST: '1',
   }
   mkdirSync(join(scratch.root, '.swarm'))
   writeFileSync(join(scratch.root, '.swarm', '.gitignore'), '*\n')

@@ -1,5 +1,6 @@
 import {
   cpSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -35,7 +36,7 @@ function clone(config: string) {
   const configure = (text: string) => writeFileSync(join(dir, '.swarm', 'config.toml'), text)
   configure(config)
   const home = mkdtempSync(join(scratch, 'home-'))
-  return { dir, home, env: { HOME: home }, configure }
+  return { dir, home, env: { HOME: home, SWARM_TRUST: '' }, configure }
 }
 
 /** A server that hangs up, and counts. */
@@ -94,8 +95,10 @@ describe('a configuration that nobody has trusted', () => {
     const { dir, env } = clone(`repo = "theirs"\ndatabase_url = "${theirs}"\n${GATE}`)
     const place = openAt(dir, env)
     const { code, msg, ctx, fix } = await place.refused({ cmd: 'status' })
-    expect({ code, fix: fix?.cmd }).toEqual({ code: 'INVALID', fix: 'trust' })
+    // an agent sends a fix unread: consent is for a person, who reads it in the message
+    expect({ code, fix }).toEqual({ code: 'INVALID', fix: undefined })
     expect(msg).toContain('["curl","evil.example"]')
+    expect(msg).toContain(`\`swarm trust\` in ${dir}`)
     expect(ctx.would).toEqual([
       `connect to ${theirs.replace('hunter2', '***')}`,
       'run ["curl","evil.example"] as the gate of w.a',
@@ -103,11 +106,14 @@ describe('a configuration that nobody has trusted', () => {
     for (const cmd of ['help', 'describe', 'prompt']) await place.ask({ cmd })
     const { checks } = await place.ask({ cmd: 'doctor' })
     expect(checks).toEqual(expect.arrayContaining([expect.objectContaining({ name: 'trust', ok: false })]))
-    expect(JSON.stringify(checks)).not.toContain('hunter2')
+    expect(JSON.stringify(checks)).not.toMatch(/hunter2|"cmd":"trust"/)
     expect(count()).toBe(0)
 
     // what the error showed is trusted, and used from then on, also by a process that has refused before
-    expect(await place.ask(fix ?? {})).toMatchObject({ root: dir, changed: true })
+    expect(await place.ask({ cmd: 'trust', hash: ctx.hash ?? null })).toMatchObject({
+      root: dir,
+      changed: true,
+    })
     expect(await place.refused({ cmd: 'status', connect_timeout_ms: 200 })).toMatchObject({
       code: 'DEPENDENCY',
     })
@@ -117,8 +123,11 @@ describe('a configuration that nobody has trusted', () => {
   it('puts no gate into a database that the environment names', async () => {
     const { dir, env } = clone(`repo = "gates-${process.pid}"\n${GATE}`)
     const place = openAt(dir, { ...env, DATABASE_URL: url })
-    expect(await place.refused({ cmd: 'init-db' })).toMatchObject({ code: 'INVALID', fix: { cmd: 'trust' } })
-    expect(await place.refused({ cmd: 'up' })).toMatchObject({ code: 'INVALID', fix: { cmd: 'trust' } })
+    expect(await place.refused({ cmd: 'init-db' })).toMatchObject({
+      code: 'INVALID',
+      ctx: { field: 'trust' },
+    })
+    expect(await place.refused({ cmd: 'up' })).toMatchObject({ code: 'INVALID', ctx: { field: 'trust' } })
     await place.ask({ cmd: 'trust' })
     expect(await place.ask({ cmd: 'init-db' })).toMatchObject({ workflows: { added: ['w'] } })
   })
@@ -152,9 +161,32 @@ describe('a configuration that nobody has trusted', () => {
   it('is trusted as it was shown only', async () => {
     const { dir, env, configure } = clone(GATE)
     const place = openAt(dir, { ...env })
-    const { fix } = await place.refused({ cmd: 'status' })
+    const { ctx } = await place.refused({ cmd: 'status' })
     configure(GATE.replace('curl', 'wget'))
-    expect(await place.refused(fix ?? {})).toMatchObject({ code: 'CONFLICT' })
+    expect(await place.refused({ cmd: 'trust', hash: ctx.hash ?? null })).toMatchObject({ code: 'CONFLICT' })
+  })
+
+  it('is not trusted by what swarm has started for a bead', async () => {
+    const { dir, env } = clone(GATE)
+    expect(await openAt(dir, { ...env, SWARM_FENCE: '7' }).refused({ cmd: 'trust' })).toMatchObject({
+      code: 'UNAUTHORIZED',
+    })
+    expect(loadRoot(dir, env)?.distrust).toBeDefined()
+  })
+
+  it('lets the embedded server be started and stopped, which touches nothing that it names', async () => {
+    const { url: theirs, count } = await listener()
+    const { dir, env } = clone(`repo = "theirs"\ndatabase_url = "${theirs}"\n${GATE}`)
+    const place = openAt(dir, { ...env, PATH: process.env.PATH ?? '' })
+    expect(await place.refused({ cmd: 'init-local-db' })).toMatchObject({
+      code: 'INVALID',
+      ctx: { field: 'trust' },
+    })
+    expect(existsSync(join(dir, '.swarm', 'pg'))).toBe(false)
+    expect(await place.ask({ cmd: 'db', action: 'start' })).toMatchObject({ running: true })
+    expect(await place.refused({ cmd: 'status' })).toMatchObject({ code: 'INVALID', ctx: { field: 'trust' } })
+    expect(await place.ask({ cmd: 'db', action: 'stop' })).toMatchObject({ running: false })
+    expect(count()).toBe(0)
   })
 })
 

@@ -153,7 +153,6 @@ describe('the command knows its bead', () => {
       const script = `cd / && exec '${process.execPath}' '${BIN}' heartbeat --note inside`
       const { envelopes } = await runSwarm(['work', '--agent-id', '1', '--', 'sh', '-c', script], {
         cwd: root,
-        env: { SWARM_TRUST: '1' },
       })
       expect(envelopes).toMatchObject([{ ok: true, d: { bead_id: 'api', outcome: 'passed' } }])
     } finally {

@@ -56,7 +56,7 @@ export function createProcessState(options: ProcessOptions) {
   }
   /** Where the root is only an extra, it is looked for once, and a broken one does not matter. */
   const rootIfAny = (): Root | null => {
-    if (looked) return root
+    if (looked && !root?.distrust) return root
     looked = true
     try {
       return currentRoot()

@@ -128,8 +128,11 @@ describe('a configuration that nobody has trusted', () => {
       ctx: { field: 'trust' },
     })
     expect(await place.refused({ cmd: 'up' })).toMatchObject({ code: 'INVALID', ctx: { field: 'trust' } })
+    const other = openAt(dir, { ...env, DATABASE_URL: url })
+    expect(await other.refused({ cmd: 'init-db' })).toMatchObject({ code: 'INVALID' })
     await place.ask({ cmd: 'trust' })
-    expect(await place.ask({ cmd: 'init-db' })).toMatchObject({ workflows: { added: ['w'] } })
+    // also for a process that has refused before
+    expect(await other.ask({ cmd: 'init-db' })).toMatchObject({ workflows: { added: ['w'] } })
   })
 
   it('is one again when what names servers and commands has changed, and not when other things have', () => {

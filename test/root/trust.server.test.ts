@@ -190,7 +190,7 @@ describe('a configuration that nobody has trusted', () => {
     expect(await place.refused({ cmd: 'status' })).toMatchObject({ code: 'INVALID', ctx: { field: 'trust' } })
     expect(await place.ask({ cmd: 'db', action: 'stop' })).toMatchObject({ running: false })
     expect(count()).toBe(0)
-  })
+  }, 120_000)
 })
 
 it('one that names no server and no command needs no trust', () => {

@@ -10,13 +10,16 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Envelope } from '../../src/contract/envelope.ts'
 import { gateHash } from '../../src/contract/gates.ts'
 import type { JsonObject } from '../../src/contract/json.ts'
 import { testDatabase } from '../support/database.ts'
 import { storeGate, writeGates } from '../support/gates.ts'
 import { runSwarm } from '../support/swarm.ts'
+
+// each test starts several processes, which takes long where both cores are busy
+vi.setConfig({ testTimeout: 120_000 })
 
 const { sql, url } = await testDatabase()
 const top = realpathSync(mkdtempSync(join(tmpdir(), 'swarm-gates-')))

@@ -465,6 +465,8 @@ create table if not exists swarm.hosts (
   draining      boolean not null default false,
   free_disk_mb  integer,
   version       text,
+  -- <machine>.<pid>.<start>: another worker of the machine can tell whether it still runs
+  process       text,
   primary key (repo_id, host_id)
 );
 
@@ -519,6 +521,7 @@ create unique index if not exists one_session_per_agent on swarm.agent_sessions 
 create unique index if not exists one_session_per_bead on swarm.agent_sessions (repo_id, bead_id) where ended_at is null;
 create index if not exists sessions_by_host on swarm.agent_sessions (repo_id, host_id) where ended_at is null;
 create index if not exists sessions_by_run on swarm.agent_sessions (repo_id, run_id, ended_at);
+create index if not exists sessions_by_marker on swarm.agent_sessions (marker) where marker is not null;
 create index if not exists sessions_by_bead on swarm.agent_sessions (repo_id, bead_id, queued_at);
 
 create table if not exists swarm.session_iterations (

@@ -68,13 +68,19 @@ begin
   if r.status <> 'running' then
     return swarm.refused('CONFLICT', format('run %s is %s', r.run_id, r.status), 'claim', jsonb_build_object('run_id', r.run_id));
   end if;
+  -- a host that leaves waits for this, and ends the session again
+  perform 1 from swarm.hosts where repo_id = p_repo and host_id = a ->> 'host_id' and not draining for key share;
+  if not found then
+    return swarm.refused('CONFLICT', format('host %s takes no work', a ->> 'host_id'), 'claim', jsonb_build_object('host_id', a ->> 'host_id'));
+  end if;
   select role into v_role from swarm.agent_state where repo_id = p_repo and agent_id = v_agent and bead_id is null for no key update;
   if not found or exists (select from swarm.agent_sessions where repo_id = p_repo and agent_id = v_agent and ended_at is null) then
     return swarm.refused('CONFLICT', format('agent %s is not free', v_agent), 'claim', jsonb_build_object('agent_id', v_agent));
   end if;
   select * into b from swarm.bead_backlog where repo_id = p_repo and bead_id = a ->> 'bead_id' for no key update;
   if not found or b.status <> 'pending' or b.open_blockers > 0 or b.stage <> a ->> 'stage' or b.run_id is distinct from r.run_id
-      or not swarm.may_do(p_repo, b.workflow, b.stage, v_role) then
+      or not swarm.may_do(p_repo, b.workflow, b.stage, v_role)
+      or exists (select from swarm.agent_sessions where repo_id = p_repo and bead_id = b.bead_id and ended_at is null) then
     return swarm.refused('CONFLICT', format('bead %s is not ready for agent %s at stage %s', a ->> 'bead_id', v_agent, a ->> 'stage'), 'claim',
       jsonb_build_object('bead_id', a ->> 'bead_id', 'status', b.status, 'stage', b.stage));
   end if;
@@ -100,11 +106,12 @@ declare
   s      jsonb;
 begin
   select heartbeat_at into v_old from swarm.hosts where repo_id = p_repo and host_id = h ->> 'host_id';
-  insert into swarm.hosts (repo_id, host_id, name, capacity, adapters, heartbeat_at, draining, free_disk_mb, version)
+  insert into swarm.hosts (repo_id, host_id, name, capacity, adapters, heartbeat_at, draining, free_disk_mb, version, process)
     values (p_repo, h ->> 'host_id', h ->> 'name', h -> 'capacity', h -> 'adapters', v_now, coalesce((h ->> 'draining')::boolean, false),
-      (h ->> 'free_disk_mb')::integer, h ->> 'version')
+      (h ->> 'free_disk_mb')::integer, h ->> 'version', h ->> 'process')
     on conflict (repo_id, host_id) do update set name = excluded.name, capacity = excluded.capacity, adapters = excluded.adapters,
-      heartbeat_at = v_now, draining = swarm.hosts.draining or excluded.draining, free_disk_mb = excluded.free_disk_mb, version = excluded.version;
+      heartbeat_at = v_now, draining = swarm.hosts.draining or excluded.draining, free_disk_mb = excluded.free_disk_mb, version = excluded.version,
+      process = excluded.process;
   if v_old is null then
     perform swarm.emit_run(p_repo, 'host_joined', null, h ->> 'host_id', null, null, null, h - 'host_id');
   end if;
@@ -127,6 +134,9 @@ begin
   end loop;
   return jsonb_build_object(
     'draining', (select draining from swarm.hosts where repo_id = p_repo and host_id = h ->> 'host_id'),
+    -- other workers of this machine: whether their processes still run can be looked up there
+    'others', (select coalesce(jsonb_agg(jsonb_build_object('host_id', o.host_id, 'process', o.process)), '[]') from swarm.hosts o
+      where o.repo_id = p_repo and o.host_id <> h ->> 'host_id' and split_part(o.process, '.', 1) = split_part(h ->> 'process', '.', 1)),
     'orders', (select coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('session_id', x.session_id, 'status', x.status, 'wanted', x.wanted,
         'reason', x.wanted_reason, 'held', exists (select from swarm.bead_claims c where c.repo_id = p_repo and c.bead_id = x.bead_id
           and c.fence = x.fence and c.claimed_by = x.agent_id and c.status = 'in_progress'),
@@ -156,9 +166,8 @@ begin
       lease_expires_at = clock_timestamp() + interval '60 seconds'
     where repo_id = p_repo and bead_id = b.bead_id and fence = b.fence;
   update swarm.agent_sessions set status = 'starting', started_at = clock_timestamp(), heartbeat_at = clock_timestamp(), marker = a ->> 'marker',
-      workspace = a ->> 'workspace', deadline_at = null
+      deadline_at = null
     where repo_id = p_repo and session_id = x.session_id;
-  update swarm.bead_backlog set workspace = coalesce(a ->> 'workspace', workspace) where id = b.id;
   perform swarm.emit_run(p_repo, 'session_started', x.run_id, x.session_id, b.bead_id, x.agent_id, b.stage,
     jsonb_build_object('adapter', x.adapter, 'attempt', b.attempt, 'host_id', x.host_id));
   return jsonb_build_object('d', jsonb_build_object('started', true, 'agent_id', x.agent_id, 'fence', b.fence, 'role', x.role, 'run_id', x.run_id,
@@ -249,6 +258,16 @@ begin
     v_ended := v_ended + 1;
   end loop;
   return v_ended;
+end $$;
+
+-- A host that takes no more orders, as it says itself or as another worker of its machine has seen: what it still had goes back.
+create or replace function swarm.host_left(p_repo text, p_host text, p_reason text) returns jsonb language plpgsql volatile as $$
+begin
+  delete from swarm.hosts where repo_id = p_repo and host_id = p_host;
+  if found then
+    perform swarm.emit_run(p_repo, 'host_left', null, p_host, null, null, null, jsonb_build_object('reason', p_reason));
+  end if;
+  return jsonb_build_object('ended', swarm.lose_host(p_repo, p_host, p_reason));
 end $$;
 
 -- A bead that has failed too often over its life waits for a person.

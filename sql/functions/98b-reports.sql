@@ -30,6 +30,33 @@ begin
   return v_rows;
 end $$;
 
+-- Which sessions the markers belong to that were found on a machine. Markers of other repos are not told.
+create or replace function swarm.marked_sessions(p_repo text, a jsonb) returns jsonb language sql stable as $$
+  select jsonb_build_object('sessions', coalesce(jsonb_agg(jsonb_build_object('session_id', session_id, 'marker', marker, 'bead_id', bead_id,
+      'attempt', attempt, 'workspace', workspace, 'over', ended_at is not null) order by queued_at), '[]'))
+  from swarm.agent_sessions where repo_id = p_repo and marker in (select jsonb_array_elements_text(a -> 'markers'))
+$$;
+
+-- What a session had left running was ended by another worker of its machine.
+create or replace function swarm.session_swept(p_repo text, p_session text, f jsonb) returns jsonb language plpgsql volatile as $$
+declare
+  x  swarm.agent_sessions;
+begin
+  select * into x from swarm.agent_sessions where repo_id = p_repo and session_id = p_session;
+  perform swarm.emit_run(p_repo, 'session_swept', x.run_id, p_session, x.bead_id, x.agent_id, x.stage, f);
+  return '{}';
+end $$;
+
+-- The directory in which a session's program works, on its host.
+create or replace function swarm.session_workspace(p_repo text, p_session text, p_path text) returns jsonb language plpgsql volatile as $$
+begin
+  update swarm.agent_sessions set workspace = p_path where repo_id = p_repo and session_id = p_session and ended_at is null;
+  update swarm.bead_backlog b set workspace = x.host_id || ':' || p_path from swarm.agent_sessions x
+    where x.repo_id = p_repo and x.session_id = p_session and x.ended_at is null
+      and b.repo_id = p_repo and b.bead_id = x.bead_id and b.fence = x.fence and b.status = 'in_progress';
+  return '{}';
+end $$;
+
 -- A quota as a program told it. `limit` with a time stops admission until then; `overload` slows it down.
 create or replace function swarm.session_quota(p_repo text, p_session text, q jsonb) returns void language plpgsql volatile as $$
 declare

@@ -28,6 +28,8 @@ export interface SessionOrders {
   readonly operatorEnv?: Readonly<Record<string, string | undefined>>
   /** The program's own id of an earlier session that shall go on. */
   readonly resume?: string
+  /** What all its processes carry in their environment; a new one unless said. */
+  readonly marker?: string
   readonly mcp?: readonly McpServer[]
 }
 

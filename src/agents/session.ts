@@ -59,7 +59,7 @@ const STDERR_CHARS = 2_000
 export async function startSession(adapter: Adapter, orders: SessionOrders): Promise<AgentSession> {
   const launch = await adapter.launch(orders)
   await makeHome(orders, launch)
-  const marker = newMarker()
+  const marker = orders.marker ?? newMarker()
   const program = await startProgram({
     argv: launch.argv,
     cwd: orders.cwd,

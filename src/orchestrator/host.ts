@@ -4,7 +4,11 @@ import { adapterNamed } from '../agents/adapters.ts'
 import { ADAPTERS } from '../contract/agents-config.ts'
 import type { CommandContext } from '../contract/command.ts'
 import { pauseOrAbort } from '../contract/pause.ts'
+import { standingOfProcess, thisProcess } from '../process/index.ts'
+import { readFunction } from '../runtime/read.ts'
+import { sweepLeftovers } from './leftovers.ts'
 import { type HostSettings, type RunningOrder, runOrder, type Stop } from './run-session.ts'
+import { write } from '../runtime/write.ts'
 import { settingsOf } from './settings.ts'
 
 /** How often a host says that it lives and asks for orders, at least. */
@@ -24,6 +28,13 @@ interface Order {
     readonly text: string
     readonly question_id?: string
   }[]
+}
+
+interface HostAnswer {
+  readonly draining: boolean
+  readonly orders: readonly Order[]
+  /** Workers that have sessions open and that no longer tell of themselves. */
+  readonly others: readonly { readonly host_id: string; readonly process: string }[]
 }
 
 export interface HostOptions extends HostSettings {
@@ -62,8 +73,9 @@ export function createHost(options: HostOptions): Host {
       draining,
       free_disk_mb: Math.min(2_000_000_000, Math.floor((bavail * bsize) / 1_048_576)),
       version: options.version,
+      process: thisProcess(),
     }
-    const [row] = await ctx.db.read<{ d: { draining: boolean; orders: readonly Order[] } }>(
+    const [row] = await ctx.db.read<{ d: HostAnswer }>(
       'select swarm.host_beat($1, $2::text::jsonb, $3::text::jsonb) as d',
       [ctx.repo, JSON.stringify(host), JSON.stringify(facts)],
       { timeoutMs: 10_000 },
@@ -76,12 +88,34 @@ export function createHost(options: HostOptions): Host {
     for (const [id, one] of running)
       if (!known.has(id) && one.live())
         one.stop({ reason: 'superseded', evidence: 'the session was ended by somebody else' })
+    for (const { host_id, process } of row.d.others)
+      if (standingOfProcess(process) === 'gone') await bury(host_id)
+  }
+
+  /** A worker that was killed on this machine: what it left is ended, and its beads go back at once. */
+  const bury = async (gone: string): Promise<void> => {
+    await sweepLeftovers(options)
+    await readFunction(ctx, 'host_left', ctx.repo, gone, 'its process is gone')
   }
 
   const follow = async (order: Order): Promise<void> => {
     const own = running.get(order.session_id)
     if (!own) {
-      if (order.status === 'assigned' && !draining) start(order.session_id)
+      if (order.status !== 'assigned') return
+      if (!draining) start(order.session_id)
+      else
+        await write(
+          ctx,
+          'session-end',
+          {
+            session_id: order.session_id,
+            host_id: hostId,
+            reason: 'shutdown',
+            release: 'its host takes no more work',
+          },
+          {},
+          `end/${order.session_id}`,
+        )
       return
     }
     if (own.live() && !order.held)
@@ -130,6 +164,7 @@ export function createHost(options: HostOptions): Host {
     wake: () => woken.abort(),
     async run(signal) {
       const adapters = await probeAdapters(options)
+      await sweepLeftovers(options).catch(options.onFault)
       while (!signal.aborted || running.size > 0) {
         try {
           await beat(adapters)
@@ -146,9 +181,7 @@ export function createHost(options: HostOptions): Host {
           running.size === 0 ? AbortSignal.any([woken.signal, signal]) : woken.signal,
         )
       }
-      await ctx.db
-        .read('delete from swarm.hosts where repo_id = $1 and host_id = $2', [ctx.repo, hostId])
-        .catch(() => {})
+      await readFunction(ctx, 'host_left', ctx.repo, hostId, 'its worker has ended').catch(() => {})
     },
   }
 }

@@ -7,6 +7,7 @@ import { startSession } from '../agents/session.ts'
 import type { CommandContext } from '../contract/command.ts'
 import { SwarmError } from '../contract/errors.ts'
 import type { JsonObject } from '../contract/json.ts'
+import { newMarker } from '../process/index.ts'
 import { STUCK_RULES, type StuckRules } from '../core/liveness.ts'
 import { operatorPath } from '../process/index.ts'
 import { readFunction } from '../runtime/read.ts'
@@ -17,10 +18,12 @@ import {
   ensureWorkspace,
   refreshWorkspace,
   salvage,
+  unlockWorkspace,
   type WorkspaceFacts,
   workspaceFacts,
 } from '../workspaces/workspace.ts'
 import { runGates } from './gate.ts'
+import { sweepLeftovers } from './leftovers.ts'
 import { LiveSession } from './live-session.ts'
 import { type Outcome, outcomeOf } from './outcome.ts'
 import { promptFor } from './prompt.ts'
@@ -123,17 +126,19 @@ interface Control {
 
 async function carryOut(host: HostSettings, sessionId: string, control: Control): Promise<void> {
   const { ctx, hostId } = host
+  // known to the database before any process carries it: whoever finds one can tell whose it is
+  const marker = newMarker()
   const order = await write<StartAnswer>(
     ctx,
     'session-start',
-    { session_id: sessionId, host_id: hostId },
+    { session_id: sessionId, host_id: hostId, marker },
     {},
     `start/${sessionId}`,
   )
   if (!order.started) return
   const end = (outcome: Outcome) => report(host, sessionId, outcome)
   try {
-    await end(await work(host, sessionId, order, control))
+    await end(await work(host, sessionId, marker, order, control))
   } catch (error) {
     // the order is ours: it must have an end, whatever went wrong
     host.onFault(error)
@@ -149,6 +154,7 @@ async function carryOut(host: HostSettings, sessionId: string, control: Control)
 async function work(
   host: HostSettings,
   sessionId: string,
+  marker: string,
   order: StartAnswer,
   control: Control,
 ): Promise<Outcome> {
@@ -158,9 +164,14 @@ async function work(
   const settings = settingsOf(config, order.role, host.adapter)
   const adapter = adapterNamed(settings.adapter)
   if (!adapter) return notStarted('configuration', `there is no adapter ${settings.adapter}`)
+  await sweepLeftovers(host)
   const workspace = repository ? await ensureWorkspace(repository, bead.bead_id) : undefined
-  if (repository && workspace) await refreshWorkspace(repository, workspace)
+  if (repository && workspace) {
+    await unlockWorkspace(workspace.path)
+    await refreshWorkspace(repository, workspace)
+  }
   const cwd = workspace?.path ?? host.root
+  await readFunction(ctx, 'session_workspace', ctx.repo, sessionId, cwd)
   const before = workspace ? await workspaceFacts(cwd) : undefined
   const paths = await sessionPaths(sessionId)
   try {
@@ -197,6 +208,7 @@ async function work(
         SWARM_GATE_PATH: operatorPath(ctx.env),
       },
       ...(order.native_id === null ? {} : { resume: order.native_id }),
+      marker,
     })
     const live = new LiveSession(sessionId, agent, adapter.steers)
     control.onLive(live)

@@ -81,6 +81,17 @@ export async function endSession(options: EndSessionOptions): Promise<SessionEnd
 }
 
 /**
+ * Ends everything that carries a marker, where nobody knows the session's first process any more: SIGTERM, then SIGKILL, at most `ms`
+ * in all, 3,000 unless said. Never throws for what it cannot end: it says so.
+ */
+export function endMarked(
+  marker: string,
+  ms = KILL_MS,
+): Promise<Pick<SessionEnding, 'swept' | 'left' | 'canSweep'>> {
+  return sweep(new Belongings(marker), ms)
+}
+
+/**
  * What belongs to a session, remembered from look to look: a process whose parent has ended meanwhile is not lost, even when its own
  * environment is empty.
  */

@@ -31,12 +31,15 @@ export interface LivenessDelta {
   readonly ended: number
 }
 
+/** Sessions that are measured within so many ms share one look at all processes. */
+const SHARED_MS = 400
+
 /** USER_HZ, which Linux fixes at 100 for everybody who reads /proc. */
 const TICK_MS = 10
 
 /** Measures all processes that carry the marker; undefined where there is no /proc. */
 export function sampleLiveness(marker: string, atMs = performance.now()): LivenessSample | undefined {
-  const found = findMarked(marker)
+  const found = findMarked(marker, SHARED_MS)
   if (!found) return undefined
   return {
     atMs,

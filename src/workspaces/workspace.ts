@@ -113,6 +113,15 @@ export async function salvage(
   }
 }
 
+/**
+ * Removes locks of git commands that were killed in a workspace. Only for whoever holds its bead, when nothing of earlier sessions runs.
+ */
+export async function unlockWorkspace(path: string): Promise<void> {
+  const dir = await tryGit(['rev-parse', '--absolute-git-dir'], { cwd: path })
+  if (dir.exitCode !== 0) return
+  for (const name of ['index.lock', 'HEAD.lock']) await rm(join(dir.stdout, name), { force: true })
+}
+
 /** Why a workspace was left where it is. */
 export type Kept = 'dirty' | 'unreachable' | 'missing'
 

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { findMarked } from '../../src/process/index.ts'
 import type { TestDatabase } from '../support/database.ts'
@@ -17,7 +17,7 @@ export interface Yard {
   start(...args: readonly string[]): Running
   /** Files on the target branch of the remote. */
   landed(): readonly string[]
-  /** Sessions that left a process, worktrees and branches that are still there. */
+  /** Sessions that left a process or cannot be looked for, worktrees and branches that are still there. */
   leftovers(): Promise<readonly string[]>
 }
 
@@ -104,10 +104,11 @@ export async function makeYard(database: TestDatabase, options: YardOptions): Pr
         .filter((name) => name.startsWith('demo/')),
     async leftovers() {
       const rows = await database.sql<{ session_id: string; marker: string | null }[]>`
-        select session_id, marker from swarm.agent_sessions where repo_id = ${repo}`
-      const alive = rows.flatMap(({ session_id, marker }) =>
-        marker !== null && (findMarked(marker)?.length ?? 0) > 0 ? [`processes of ${session_id}`] : [],
-      )
+        select session_id, marker from swarm.agent_sessions where repo_id = ${repo} and started_at is not null`
+      const alive = rows.flatMap(({ session_id, marker }) => {
+        if (marker === null) return [`${session_id}, whose processes nobody could find`]
+        return (findMarked(marker)?.length ?? 0) > 0 ? [`processes of ${session_id}`] : []
+      })
       const trees = scratch
         .git(['worktree', 'list', '--porcelain'])
         .split('\n')
@@ -124,4 +125,11 @@ export async function makeYard(database: TestDatabase, options: YardOptions): Pr
 /** Waits until `holds` says so; bounded by the test's own time. */
 export async function until(holds: () => Promise<boolean>): Promise<void> {
   while (!(await holds())) await new Promise((done) => setTimeout(done, 50))
+}
+
+/** Gives the demo agent another script, for the sessions of processes that start from now on. */
+export function rewriteScript(root: string, script: object): void {
+  const file = join(root, '.swarm', 'config.toml')
+  const line = `args = [${JSON.stringify(JSON.stringify(script))}]`
+  writeFileSync(file, readFileSync(file, 'utf8').replace(/^args = .*$/m, () => line))
 }

@@ -1,6 +1,9 @@
+import { rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
+import { findMarked } from '../../src/process/index.ts'
 import { testDatabase } from '../support/database.ts'
-import { makeYard, until, type Yard } from './support.ts'
+import { makeYard, rewriteScript, until, type Yard } from './support.ts'
 
 const database = await testDatabase()
 const yards: Yard[] = []
@@ -153,9 +156,40 @@ describe('swarm up', () => {
     expect(new Set(subjects).size).toBe(subjects.length)
   }, 120_000)
 
+  test('ends what a killed worker left running, before its beads go on, and keeps the work', async () => {
+    const { ask, start, landed, leftovers, scratch } = await yard({
+      repo: 'orphans',
+      script: { faults: [{ fault: 'silent_tool', ms: 600_000, stages: ['implement'] }] },
+    })
+    await ask('enqueue', '--json', beads(1))
+    const first = start('up', '--agents', AGENTS)
+    const markers = async () =>
+      database.sql<{ marker: string; run_id: string; workspace: string }[]>`
+        select marker, run_id, workspace from swarm.agent_sessions where repo_id = 'orphans' and open_tool = 'shell'`
+    await until(async () => (await markers()).length > 0)
+    const [open] = await markers()
+    writeFileSync(join(open?.workspace ?? '', 'half-way.txt'), 'a thought\n')
+    first.child.kill('SIGKILL')
+    await first.ended
+    const left = findMarked(open?.marker ?? '') ?? []
+    expect(left.length).toBeGreaterThan(0)
+    rewriteScript(scratch.root, {})
+    const second = start('up', '--resume', open?.run_id ?? '')
+    await until(async () => (findMarked(open?.marker ?? '') ?? []).length === 0)
+    const salvaged = scratch.git(['for-each-ref', '--format=%(refname)', 'refs/swarm/salvage/b1'])
+    expect(scratch.git(['show', `${salvaged}:half-way.txt`])).toBe('a thought')
+    rmSync(join(open?.workspace ?? '', 'half-way.txt'))
+    expect(JSON.parse((await second.ended).stdout).d).toMatchObject({ status: 'completed', landed: 1 })
+    expect(landed()).toEqual(['demo/b1.txt'])
+    expect(await leftovers()).toEqual([])
+    const [lost] = await database.sql<{ evidence: string }[]>`
+      select evidence from swarm.agent_sessions where repo_id = 'orphans' and reason = 'host_lost'`
+    // known at once, not only after the silence that tells of other machines
+    expect(lost?.evidence).toBe('its process is gone')
+  }, 120_000)
+
   test('refuses to land what nothing checks', async () => {
     const { start, scratch } = await yard({ repo: 'ungated' })
-    const { writeFileSync } = await import('node:fs')
     writeFileSync(
       `${scratch.root}/.swarm/config.toml`,
       'repo = "ungated"\n[agents.default]\nadapter = "command"\ncommand = ["true"]\n',

@@ -68,7 +68,8 @@ export async function orchestrate(options: OrchestrateOptions, stop: AbortSignal
       try {
         const done = term === undefined ? undefined : await tick(ctx, runId, rules, term)
         onTick?.(done)
-        if (term !== undefined && train) await train.step()
+        // landing takes long: what else there is to do does not wait for it
+        if (term !== undefined && train) train.move()
         else if (term !== undefined && !repository) await landWithoutTree(ctx, runId, term)
         if (done && done.done > 0) host?.wake()
         const run = await readRun(ctx, runId)
@@ -82,7 +83,7 @@ export async function orchestrate(options: OrchestrateOptions, stop: AbortSignal
       await pauseOrAbort(term === undefined ? 1_000 : tickMs, AbortSignal.any([woken.signal, stop]))
     }
   } finally {
-    train?.stop()
+    await train?.close()
     hostOver.abort()
     await working
     over.abort()

@@ -30,9 +30,10 @@ const DEFAULT_WINDOW = 8
 export interface Train {
   /** Takes every step that can be taken now; resolves when nothing is left to do at once. Tests go on beside it. */
   step(): Promise<void>
-  /** Ends running tests. */
-  stop(): void
-  readonly busy: () => boolean
+  /** Takes steps beside whatever else goes on; once more when it was asked while steps were taken. */
+  move(): void
+  /** Ends running tests and takes no more steps; resolves when nothing of it goes on. */
+  close(): Promise<void>
 }
 
 /**
@@ -49,6 +50,11 @@ export function createTrain(options: TrainOptions, changed: () => void): Train {
   let window = FIRST_WINDOW
   let place: Checkout | undefined
   let testingBase = false
+  let moving: Promise<void> | undefined
+  let again = false
+  const closed = new AbortController()
+  const ended = AbortSignal.any([closed.signal, ctx.signal])
+  const testing = new Set<Promise<void>>()
   const conflicts = new Map<number, string>()
 
   const set = (entry: TrainEntry, status: string, more: object = {}): Promise<unknown> => {
@@ -67,6 +73,16 @@ export function createTrain(options: TrainOptions, changed: () => void): Train {
   const gatesOf = (entry: { readonly workflow: string }) =>
     landingGates(ctx.root?.config ?? {}, entry.workflow)
 
+  /** What goes on beside the steps; another step may be possible after it. */
+  const goOn = (work: Promise<void>, after: () => void): void => {
+    const one = work.catch(onFault).finally(() => {
+      testing.delete(one)
+      after()
+      changed()
+    })
+    testing.add(one)
+  }
+
   const test = (entry: TrainFacts['entries'][number]): void => {
     const { head, tree } = entry
     if (head === null || tree === null) return
@@ -80,32 +96,29 @@ export function createTrain(options: TrainOptions, changed: () => void): Train {
         tree,
         gatesOf(entry),
         path,
-        AbortSignal.any([abort.signal, ctx.signal]),
+        AbortSignal.any([abort.signal, ended]),
       )
-      if (abort.signal.aborted || ctx.signal.aborted) return
+      if (abort.signal.aborted || ended.aborted) return
       verdicts.set(tree, verdict.passed ? 'green' : 'red')
       outputs.set(tree, { feedback: verdict.feedback, evidence: verdict.evidence })
       if (!verdict.passed) await set(entry, 'testing', { tries: entry.tries + 1 })
     }
-    void done()
-      .catch(onFault)
-      .finally(() => {
-        busy.delete(entry.id)
-        tests.delete(entry.id)
-        changed()
-      })
+    goOn(done(), () => {
+      busy.delete(entry.id)
+      tests.delete(entry.id)
+    })
   }
 
   const testBase = (target: string, tree: string, workflow: string): void => {
     if (testingBase) return
     testingBase = true
-    void runGates(repository, target, tree, gatesOf({ workflow }), path, ctx.signal)
-      .then(({ passed }) => verdicts.set(tree, passed ? 'green' : 'red'))
-      .catch(onFault)
-      .finally(() => {
-        testingBase = false
-        changed()
-      })
+    const done = async () => {
+      const { passed } = await runGates(repository, target, tree, gatesOf({ workflow }), path, ended)
+      if (!ended.aborted) verdicts.set(tree, passed ? 'green' : 'red')
+    }
+    goOn(done(), () => {
+      testingBase = false
+    })
   }
 
   const build = async (action: Extract<TrainAction, { kind: 'build' }>): Promise<boolean> => {
@@ -221,14 +234,32 @@ export function createTrain(options: TrainOptions, changed: () => void): Train {
     }
   }
 
-  return {
-    busy: () => busy.size > 0 || testingBase,
-    stop() {
-      for (const abort of tests.values()) abort.abort()
+  const train: Train = {
+    move() {
+      if (moving) {
+        again = true
+        return
+      }
+      moving = train
+        .step()
+        .catch(onFault)
+        .finally(() => {
+          moving = undefined
+          if (!again) return
+          again = false
+          train.move()
+        })
+    },
+    async close() {
+      closed.abort()
+      await moving
+      await Promise.all(testing)
+      await place?.remove()
+      place = undefined
     },
     async step() {
-      for (let again = true; again && term() !== undefined && !ctx.signal.aborted; ) {
-        again = false
+      for (let more = true; more && term() !== undefined && !ended.aborted; ) {
+        more = false
         const facts = await readFunction<TrainFacts>(ctx, 'train', ctx.repo, runId, repository.target)
         const target = await commitOf(repository.commonDir, `refs/heads/${repository.target}`)
         if (target === undefined || facts.entries.length === 0) break
@@ -236,7 +267,7 @@ export function createTrain(options: TrainOptions, changed: () => void): Train {
         const rows = facts.entries.map(normalized)
         for (const action of planTrain({ entries: rows, target, targetTree, window, busy, verdicts })) {
           if (await carryOut(action, facts, target, targetTree)) {
-            again = true
+            more = true
             break
           }
         }
@@ -247,6 +278,7 @@ export function createTrain(options: TrainOptions, changed: () => void): Train {
       }
     },
   }
+  return train
 }
 
 /** An entry that was sent back to the queue has no head, whatever its row still says. */

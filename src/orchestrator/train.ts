@@ -125,6 +125,7 @@ export function createTrain(options: TrainOptions, changed: () => void): Train {
     const { entry, onto, speculative } = action
     if (entry.candidate === '') {
       await set(entry, 'landed', { reason: 'it has no commit' })
+      await tidy(entry)
       return true
     }
     if (conflicts.get(entry.id) === onto) return false
@@ -141,6 +142,7 @@ export function createTrain(options: TrainOptions, changed: () => void): Train {
         base: onto,
         reason: 'everything in it was there already',
       })
+      await tidy(entry)
       return true
     }
     if (speculative) {
@@ -186,10 +188,15 @@ export function createTrain(options: TrainOptions, changed: () => void): Train {
     await set(entry, 'landed', { head, tree, base: target, evidence: told?.evidence ?? [] })
     verdicts.set(tree, 'green')
     window = nextWindow(window, 'landed', landing.window ?? DEFAULT_WINDOW)
+    await tidy(entry)
+    return true
+  }
+
+  /** A landed bead needs its workspace no more. */
+  const tidy = async (entry: TrainEntry): Promise<void> => {
     const left = await removeWorkspace(repository, entry.bead_id, entry.candidate)
     if (left !== undefined && left !== 'missing')
       onFault(new Error(`the workspace of ${entry.bead_id} stays: ${left}`))
-    return true
   }
 
   const carryOut = async (

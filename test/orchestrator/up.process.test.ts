@@ -59,7 +59,7 @@ describe('swarm up', () => {
     const rows =
       await database.sql`select bead_id, commit_hash from swarm.bead_backlog where repo_id = 'whole' and status = 'completed'`
     for (const { commit_hash } of rows) scratch.git(['merge-base', '--is-ancestor', commit_hash, 'main'])
-  }, 60_000)
+  }, 240_000)
 
   test('stops at its target', async () => {
     const { ask, start, landed } = await yard({ repo: 'target' })
@@ -67,7 +67,7 @@ describe('swarm up', () => {
     const { stdout } = await start('up', '--agents', AGENTS, '--target', '2').ended
     expect(answer(stdout).d).toMatchObject({ status: 'completed', landed: 2 })
     expect(landed()).toHaveLength(2)
-  }, 60_000)
+  }, 240_000)
 
   test('survives agents that crash, lie, leave a mess, ask too much of their quota and fork', async () => {
     const { ask, start, landed, leftovers } = await yard({
@@ -107,7 +107,7 @@ describe('swarm up', () => {
     expect(reasons.map(({ bead_id, reason }) => `${bead_id} ${reason}`)).toEqual(
       expect.arrayContaining(['b1 crashed', 'b2 failed', 'b4 quota', 'b6 failed']),
     )
-  }, 90_000)
+  }, 240_000)
 
   test('blocks what its gate refuses, tells the agent why, and lands the rest', async () => {
     const { ask, start, landed } = await yard({ repo: 'gated', gate: ['sh', '-c', 'test ! -e demo/b1.txt'] })
@@ -130,7 +130,7 @@ describe('swarm up', () => {
       why: 'blocked',
       waits_for: expect.stringContaining('exited with 1'),
     })
-  }, 60_000)
+  }, 240_000)
 
   test('goes on when its leader is killed half-way, and no bead lands twice', async () => {
     const { ask, start, landed, scratch } = await yard({ repo: 'killed', script: { pace_ms: 300 } })
@@ -154,7 +154,7 @@ describe('swarm up', () => {
       .split('\n')
       .filter((line) => line.startsWith('Work on'))
     expect(new Set(subjects).size).toBe(subjects.length)
-  }, 120_000)
+  }, 240_000)
 
   test('ends what a killed worker left running, before its beads go on, and keeps the work', async () => {
     const { ask, start, landed, leftovers, scratch } = await yard({
@@ -186,7 +186,7 @@ describe('swarm up', () => {
       select evidence from swarm.agent_sessions where repo_id = 'orphans' and reason = 'host_lost'`
     // known at once, not only after the silence that tells of other machines
     expect(lost?.evidence).toBe('its process is gone')
-  }, 120_000)
+  }, 240_000)
 
   test('refuses to land what nothing checks', async () => {
     const { start, scratch } = await yard({ repo: 'ungated' })

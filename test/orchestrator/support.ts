@@ -131,5 +131,8 @@ export async function until(holds: () => Promise<boolean>): Promise<void> {
 export function rewriteScript(root: string, script: object): void {
   const file = join(root, '.swarm', 'config.toml')
   const line = `args = [${JSON.stringify(JSON.stringify(script))}]`
-  writeFileSync(file, readFileSync(file, 'utf8').replace(/^args = .*$/m, () => line))
+  writeFileSync(
+    file,
+    readFileSync(file, 'utf8').replace(/^args = .*$/m, () => line),
+  )
 }

@@ -7,8 +7,9 @@ import { pauseOrAbort } from '../contract/pause.ts'
 import { standingOfProcess, thisProcess } from '../process/index.ts'
 import { readFunction } from '../runtime/read.ts'
 import { write } from '../runtime/write.ts'
+import type { HostSettings } from './host-settings.ts'
 import { sweepLeftovers } from './leftovers.ts'
-import { type HostSettings, type RunningOrder, runOrder, type Stop } from './run-session.ts'
+import { type RunningOrder, runOrder, type Stop } from './run-session.ts'
 import { settingsOf } from './settings.ts'
 
 /** How often a host says that it lives and asks for orders, at least. */

@@ -2,7 +2,7 @@ import { endMarked, makerOf, markersInUse, standingOfProcess } from '../process/
 import { readFunction } from '../runtime/read.ts'
 import { salvageRef } from '../workspaces/names.ts'
 import { salvage, unlockWorkspace } from '../workspaces/workspace.ts'
-import type { HostSettings } from './run-session.ts'
+import type { HostSettings } from './host-settings.ts'
 import { removeSessionPaths } from './session-paths.ts'
 
 interface MarkedSession {

@@ -12,7 +12,7 @@ import { newMarker, operatorPath } from '../process/index.ts'
 import { readFunction } from '../runtime/read.ts'
 import { write } from '../runtime/write.ts'
 import { salvageRef } from '../workspaces/names.ts'
-import { identityOf, isAncestor, type Repository } from '../workspaces/repository.ts'
+import { identityOf, isAncestor } from '../workspaces/repository.ts'
 import {
   ensureWorkspace,
   refreshWorkspace,
@@ -22,24 +22,13 @@ import {
   workspaceFacts,
 } from '../workspaces/workspace.ts'
 import { runGates } from './gate.ts'
+import type { HostSettings } from './host-settings.ts'
 import { sweepLeftovers } from './leftovers.ts'
 import { LiveSession } from './live-session.ts'
 import { type Outcome, outcomeOf } from './outcome.ts'
 import { promptFor } from './prompt.ts'
 import { sessionPaths } from './session-paths.ts'
 import { gateSettings, settingsOf } from './settings.ts'
-
-/** What all sessions of a host share. */
-export interface HostSettings {
-  readonly hostId: string
-  readonly ctx: CommandContext
-  /** Undefined when sessions work in the root itself. */
-  readonly repository: Repository | undefined
-  readonly root: string
-  readonly adapter: string | undefined
-  readonly path: string
-  readonly onFault: (error: unknown) => void
-}
 
 /** Why a session is to end before its program has given a result. */
 export interface Stop {

@@ -1,0 +1,14 @@
+import type { CommandContext } from '../contract/command.ts'
+import type { Repository } from '../workspaces/repository.ts'
+
+/** What all sessions of a host share. */
+export interface HostSettings {
+  readonly hostId: string
+  readonly ctx: CommandContext
+  /** Undefined when sessions work in the root itself. */
+  readonly repository: Repository | undefined
+  readonly root: string
+  readonly adapter: string | undefined
+  readonly path: string
+  readonly onFault: (error: unknown) => void
+}

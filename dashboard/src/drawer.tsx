@@ -158,7 +158,9 @@ function BeadFacts({ shown }: { readonly shown: Shown }) {
           </>
         )}
       </dl>
-      {bead.description !== undefined && bead.description !== '' && <pre className="text">{bead.description}</pre>}
+      {bead.description !== undefined && bead.description !== '' && (
+        <pre className="text">{bead.description}</pre>
+      )}
       {bead.feedback !== undefined && (
         <>
           <h3>Feedback</h3>

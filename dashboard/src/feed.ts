@@ -20,6 +20,7 @@ const GATHER_MS = 200
 /** What no event tells (quiet sessions, leases, quotas) is read so often, in ms. */
 const REFRESH_MS = 5_000
 
+const inOrder = new Intl.Collator('en', { numeric: true })
 const dirty = new Set<string>()
 let source: EventSource | undefined
 let newest = 0
@@ -137,7 +138,8 @@ async function readBeads(): Promise<void> {
     for (const bead of page.beads) beads.set(bead.bead_id, bead)
     after = page.more ? page.cursor : undefined
   } while (after !== undefined)
-  state.beads = beads
+  // b-2 before b-10
+  state.beads = new Map([...beads].sort(([a], [b]) => inOrder.compare(a, b)))
   state.beadsRead = true
   touch('beads')
 }

@@ -74,7 +74,10 @@ export function Graph({ open }: { readonly open: (bead: string) => void }) {
         draw={(context, width, height) => {
           const { current } = view
           if (current.of !== plan && current.of !== plan.beads.length) {
-            current.scale = Math.max(0.55, Math.min(1, width / (plan.width + 20), height / (plan.height + 40)))
+            current.scale = Math.max(
+              0.55,
+              Math.min(1, width / (plan.width + 20), height / (plan.height + 40)),
+            )
             current.x = 12
             current.y = height / 2
             current.of = plan.beads.length

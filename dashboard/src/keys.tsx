@@ -17,7 +17,8 @@ export function Keys() {
     const pressed = (event: KeyboardEvent) => {
       if (event.ctrlKey || event.metaKey || event.altKey) return
       const inField = event.target instanceof Element && event.target.matches('input, select, textarea')
-      if (event.key === 'Escape' && !document.querySelector('dialog.act[open]')) choose({ bead: '', agent: '' })
+      if (event.key === 'Escape' && !document.querySelector('dialog.act[open]'))
+        choose({ bead: '', agent: '' })
       if (inField) return
       if (event.key === '/') {
         event.preventDefault()

@@ -150,5 +150,9 @@ repo = ${JSON.stringify(repo)}
 # tested at once.
 # [landing]
 # window = 8
+
+# The bounds of swarm serve, of one token or of all who show none: docs/HTTP.md tells of every key.
+# [http]
+# requests_per_second = 2000
 `
 }

@@ -269,9 +269,12 @@ create table if not exists swarm.agent_run_logs (
   stage        text,
   session_id   text,
   iteration    integer,
+  -- a chunk's place in the log of its session: what is sent again is stored once
+  sequence     integer,
   log_content  text not null,
   created_at   timestamptz not null default clock_timestamp()
 );
+create unique index if not exists log_chunk_once on swarm.agent_run_logs (repo_id, session_id, sequence) where sequence is not null;
 
 
 -- 5. What was said ---------------------------------------------------------------------------------------------------

@@ -138,7 +138,9 @@ begin
     'others', (select coalesce(jsonb_agg(jsonb_build_object('host_id', o.host_id, 'process', o.process)), '[]') from swarm.hosts o
       where o.repo_id = p_repo and o.host_id <> h ->> 'host_id' and split_part(o.process, '.', 1) = split_part(h ->> 'process', '.', 1)),
     'orders', (select coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('session_id', x.session_id, 'status', x.status, 'wanted', x.wanted,
-        'reason', x.wanted_reason, 'held', exists (select from swarm.bead_claims c where c.repo_id = p_repo and c.bead_id = x.bead_id
+        'reason', x.wanted_reason,
+        'extended_ms', case when x.status <> 'assigned' and x.deadline_at > v_now then round(extract(epoch from x.deadline_at - v_now) * 1000) end,
+        'held', exists (select from swarm.bead_claims c where c.repo_id = p_repo and c.bead_id = x.bead_id
           and c.fence = x.fence and c.claimed_by = x.agent_id and c.status = 'in_progress'),
         'inputs', (select jsonb_agg(jsonb_build_object('id', i.id, 'kind', i.kind, 'text', i.text, 'question_id', i.question_id) order by i.id)
           from swarm.session_inputs i where i.repo_id = p_repo and i.session_id = x.session_id and i.taken_at is null)))), '[]')

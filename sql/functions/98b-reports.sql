@@ -8,12 +8,17 @@ declare
   i        jsonb;
   v_now    timestamptz := clock_timestamp();
   v_rows   integer;
+  v_new    boolean;
 begin
-  select * into x from swarm.agent_sessions where repo_id = p_repo and session_id = p_session;
+  -- the same report sent again, perhaps while the first is still under way, changes nothing
+  select * into x from swarm.agent_sessions where repo_id = p_repo and session_id = p_session for no key update;
   if not found then
     return 0;
   end if;
   for i in select * from jsonb_array_elements(p_iterations) loop
+    v_new := not exists (select from swarm.session_iterations where repo_id = p_repo and session_id = p_session
+      and number = (i ->> 'number')::integer and (i ->> 'status' = 'running' or status <> 'running'));
+    continue when not v_new;
     insert into swarm.session_iterations (repo_id, session_id, number, status, tool_calls, started_at, ended_at)
       values (p_repo, p_session, (i ->> 'number')::integer, i ->> 'status', (i ->> 'tool_calls')::integer, v_now,
         case when i ->> 'status' <> 'running' then v_now end)
@@ -24,8 +29,9 @@ begin
         jsonb_build_object('number', i -> 'number', 'tool_calls', i -> 'tool_calls'));
     end if;
   end loop;
-  insert into swarm.agent_run_logs (repo_id, agent_id, bead_id, stage, session_id, iteration, log_content)
-    select p_repo, x.agent_id, x.bead_id, x.stage, p_session, (c ->> 'iteration')::integer, c ->> 'text' from jsonb_array_elements(p_chunks) c;
+  insert into swarm.agent_run_logs (repo_id, agent_id, bead_id, stage, session_id, iteration, sequence, log_content)
+    select p_repo, x.agent_id, x.bead_id, x.stage, p_session, (c ->> 'iteration')::integer, (c ->> 'sequence')::integer, c ->> 'text'
+    from jsonb_array_elements(p_chunks) c on conflict do nothing;
   get diagnostics v_rows = row_count;
   return v_rows;
 end $$;

@@ -23,6 +23,8 @@ interface Order {
   readonly wanted?: string
   readonly reason?: string
   readonly held: boolean
+  /** A person has given it so much more time, from now on. */
+  readonly extended_ms?: number
   readonly inputs?: readonly {
     readonly id: number
     readonly kind: string
@@ -126,6 +128,7 @@ export function createHost(options: HostOptions): Host {
     else if (order.wanted === 'budget_now') own.stop({ reason: 'budget', evidence: why })
     else if (order.wanted !== undefined) own.stop({ reason: order.wanted, evidence: why })
     const live = own.live()
+    if (order.extended_ms !== undefined) live?.extend(order.extended_ms)
     if (!live || !order.inputs) return
     const taken = order.inputs.filter((input) => {
       if (input.kind === 'steer') return live.agent.send(input.text)

@@ -10,6 +10,8 @@ const KEPT_ACTIONS = 12
 
 export interface LogChunk {
   readonly iteration: number
+  /** Its place in the session's log, from 1: with it a chunk that is sent again is stored once. */
+  readonly sequence: number
   readonly text: string
 }
 
@@ -18,6 +20,13 @@ export interface IterationNews {
   readonly status: 'running' | 'completed' | 'failed'
   readonly tool_calls: number
   readonly event?: 'iteration_started' | 'iteration_completed'
+}
+
+/** What is to be reported of a session. */
+export interface News {
+  readonly iterations: readonly IterationNews[]
+  readonly chunks: readonly LogChunk[]
+  readonly asked: readonly Asked[]
 }
 
 /** A question that was not told yet. */
@@ -42,6 +51,9 @@ export class LiveSession {
   #calls = 0
   #news: IterationNews[] = []
   #chunks: LogChunk[] = []
+  #sequence = 0
+  /** Reported, but not known to have arrived. */
+  #underWay: News | undefined
   #logged = 0
   #asked: Asked[] = []
   #actions: { action: string; result: string; ok: boolean }[] = []
@@ -51,6 +63,7 @@ export class LiveSession {
   #sample: LivenessSample | undefined
   #steered: { readonly at: number } | undefined
   #turnsWithoutChange = 0
+  #extendedUntil: number | undefined
   readonly #canSteer: boolean
 
   constructor(sessionId: string, agent: AgentSession, canSteer: boolean) {
@@ -173,27 +186,30 @@ export class LiveSession {
       this.#logged += Buffer.byteLength(piece)
       const last = this.#chunks.at(-1)
       if (last && last.iteration === this.#iteration && last.text.length + piece.length <= CHUNK_CHARS)
-        this.#chunks[this.#chunks.length - 1] = { iteration: last.iteration, text: last.text + piece }
-      else this.#chunks.push({ iteration: Math.max(1, this.#iteration), text: piece })
+        this.#chunks[this.#chunks.length - 1] = { ...last, text: last.text + piece }
+      else this.#chunk(piece)
     }
-    if (this.#logged >= LOG_BYTES)
-      this.#chunks.push({
-        iteration: Math.max(1, this.#iteration),
-        text: '[the rest is in a file of its host]\n',
-      })
+    if (this.#logged >= LOG_BYTES) this.#chunk('[the rest is in a file of its host]\n')
   }
 
-  /** What has not been reported yet. Calling it takes it. */
-  news(): {
-    readonly iterations: readonly IterationNews[]
-    readonly chunks: readonly LogChunk[]
-    readonly asked: readonly Asked[]
-  } {
-    const taken = { iterations: this.#news, chunks: this.#chunks, asked: this.#asked }
+  #chunk(text: string): void {
+    this.#sequence += 1
+    this.#chunks.push({ iteration: Math.max(1, this.#iteration), sequence: this.#sequence, text })
+  }
+
+  /** What has not arrived yet: the same as the last time until `told` says that it has, then what came meanwhile. */
+  news(): News {
+    if (this.#underWay) return this.#underWay
+    this.#underWay = { iterations: this.#news, chunks: this.#chunks, asked: this.#asked }
     this.#news = []
     this.#chunks = []
     this.#asked = []
-    return taken
+    return this.#underWay
+  }
+
+  /** The last news have arrived. */
+  told(): void {
+    this.#underWay = undefined
   }
 
   /** What the heartbeat tells. */
@@ -216,7 +232,7 @@ export class LiveSession {
   }
 
   /** Measures whether it lives and says what is to be done. `changed`: its tree or head has moved since the last look. */
-  look(rules: StuckRules, changed: boolean, extendedUntil: number | undefined): Judgement {
+  look(rules: StuckRules, changed: boolean): Judgement {
     const now = performance.now()
     const sample = sampleLiveness(this.agent.marker, now)
     const delta = sample && this.#sample ? livenessDelta(this.#sample, sample) : undefined
@@ -239,11 +255,16 @@ export class LiveSession {
       turnsWithoutChange: this.#turnsWithoutChange,
       steered: this.#steered,
       canSteer: this.#canSteer,
-      extendedUntil,
+      extendedUntil: this.#extendedUntil,
     }
     const judgement = judge(facts, rules)
     if (judgement.state !== 'stuck') this.#steered = undefined
     return judgement
+  }
+
+  /** From now on it has so many ms in which no rule of time ends it. */
+  extend(ms: number): void {
+    this.#extendedUntil = performance.now() + ms
   }
 
   /** Speaks to it because it is stuck. False when that cannot be done. */

@@ -202,7 +202,7 @@ async function work(
     control.onLive(live)
     const result = await follow(host, order, live, control, cwd, workspace ? before : undefined)
     const ending = await agent.end({ lingerMs: result ? LINGER_MS : 0 })
-    await flush(host, live)
+    await flushAll(host, live)
     const facts = {
       exit_code: ending.exitCode,
       signal: ending.signal,
@@ -299,7 +299,7 @@ async function look(
     try {
       await flush(host, live)
       const now = worktree ? await stateOf(worktree) : last
-      const judgement = live.look(rules, now !== last, undefined)
+      const judgement = live.look(rules, now !== last)
       last = now
       if (judgement.act === 'end')
         control.stop({
@@ -336,6 +336,17 @@ function defined<T extends object>(value: T): Partial<{ [K in keyof T]: Exclude<
   }>
 }
 
+/** Everything that is left to report; a fault is told and does not keep the session from its end. */
+async function flushAll(host: HostSettings, live: LiveSession): Promise<void> {
+  try {
+    // the first may be a report that did not arrive before
+    await flush(host, live)
+    await flush(host, live)
+  } catch (error) {
+    host.onFault(error)
+  }
+}
+
 /** Iterations, log and questions since the last time go to the database; what is too much for it into a file. */
 async function flush({ ctx, root }: HostSettings, live: LiveSession): Promise<void> {
   const { iterations, chunks, asked } = live.news()
@@ -361,6 +372,7 @@ async function flush({ ctx, root }: HostSettings, live: LiveSession): Promise<vo
       `ask/${live.sessionId}/${id}`,
     )
   }
+  live.told()
   const rest = live.overflow.splice(0)
   if (rest.length > 0) {
     const dir = join(root, '.swarm', 'logs')

@@ -65,9 +65,10 @@ function objectOf(schema: JsonObject, depth: number): fc.Arbitrary<JsonObject> {
       fields[name] = shapeOf(field, depth + 1)
   }
   if (Object.keys(fields).length === 0) {
-    return fc.dictionary(fc.string({ maxLength: 8 }), fc.jsonValue({ maxDepth: 1 }) as fc.Arbitrary<Json>, {
-      maxKeys: 3,
-    })
+    const values = isJsonObject(schema.additionalProperties) ? schema.additionalProperties : {}
+    // a name that says what its value is has a form of its own
+    const names = Object.keys(values).length > 0 ? fc.constantFrom(...IDS) : fc.string({ maxLength: 8 })
+    return fc.dictionary(names, shapeOf(values, depth + 1), { maxKeys: 3 })
   }
   const requiredKeys = required.filter((name) => Object.hasOwn(fields, name))
   return fc.record(fields, { requiredKeys })

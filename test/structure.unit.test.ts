@@ -27,6 +27,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   workspaces: ['contract', 'process'],
   orchestrator: ['contract', 'core', 'runtime', 'process', 'agents', 'workspaces'],
   agents: ['contract', 'process'],
+  notify: ['contract', 'events'],
   commands: [
     'contract',
     'repair',
@@ -41,6 +42,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'doctor',
     'agents',
     'orchestrator',
+    'notify',
     'ndjson',
     'demo',
   ],

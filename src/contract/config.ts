@@ -2,6 +2,7 @@ import * as z from 'zod'
 import { agentsConfigSchema } from './agents-config.ts'
 import { stageName, text } from './fields.ts'
 import { httpSchema } from './http-config.ts'
+import { notifySchema } from './notify-config.ts'
 import { landingSchema, orchestratorSchema } from './orchestrator-config.ts'
 
 const makeStage = () =>
@@ -77,6 +78,7 @@ export const configSchema = z.strictObject({
   orchestrator: z.lazy(() => orchestratorSchema).optional(),
   landing: z.lazy(() => landingSchema).optional(),
   http: z.lazy(() => httpSchema).optional(),
+  notify: z.lazy(() => notifySchema).optional(),
 })
 
 export type SwarmConfig = z.output<typeof configSchema>

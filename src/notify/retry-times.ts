@@ -1,0 +1,19 @@
+/** When a message that was not taken is sent again, in ms after the attempt before; the last one repeats. */
+const PAUSES_MS = [5_000, 300_000, 1_800_000, 7_200_000, 18_000_000, 36_000_000]
+const JITTER = 0.1
+
+/**
+ * How long to wait after `failed` attempts, in ms: 5 s, 5 min, 30 min, 2 h, 5 h, then 10 h, each up to a tenth longer, and never shorter
+ * than the receiver asked for (`askedMs`). `random` is from 0 to 1.
+ */
+export function pauseAfter(failed: number, random: number, askedMs = 0): number {
+  const pause = PAUSES_MS[Math.min(failed, PAUSES_MS.length) - 1] ?? 0
+  return Math.max(pause * (1 + JITTER * random), askedMs)
+}
+
+/** `Retry-After` in ms: seconds or a date; 0 when it is neither. */
+export function retryAfterMs(header: string | undefined, now: number): number {
+  if (header === undefined) return 0
+  const seconds = /^\d{1,6}$/.test(header.trim()) ? Number(header) * 1_000 : Date.parse(header) - now
+  return Number.isFinite(seconds) ? Math.min(Math.max(seconds, 0), 36_000_000) : 0
+}

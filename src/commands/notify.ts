@@ -36,11 +36,13 @@ export default defineCommand({
   role: 'operator',
   hostBound: true,
   alone: true,
-  errors: ['NOTFOUND', 'BUSY', 'CONFLICT'],
+  errors: ['NOTFOUND', 'CONFLICT'],
   positional: ['action', 'target'],
   examples: [{ in: { cmd: 'notify', action: 'list' }, out: { action: 'list', targets: [] } }],
   waits: ({ action }) => action !== 'list',
   async run(ctx, { action, target }): Promise<Output> {
+    // a target is told nothing before the user has trusted it
+    if (action !== 'list' && ctx.root?.distrust) throw ctx.root.distrust
     const chosen = choose(ctx, target)
     if (action === 'list') return { action, targets: await list(ctx, chosen) }
     if (chosen.length === 0) {
@@ -67,7 +69,6 @@ export default defineCommand({
     }
     const { serveTarget } = await import('../notify/run.ts')
     const tell = (line: JsonObject) => ctx.emit([line])
-    await tell({ kind: 'start', targets: targets.map(({ name }) => name) })
     const ends = targets.map((one) =>
       serveTarget(ctx, one, signal, tell).catch((error: unknown) => {
         // a target that cannot be served ends all: whoever started this must see it

@@ -17,6 +17,8 @@ const LOOK_MS = 10_000
 /** How far back the log is read at a start, for incidents that are still open. */
 const LOOK_BACK_MS = 86_400_000
 const PAGE = 1_000
+/** How long a target stays with a process that has died. */
+const LEASE_MS = 10_000
 
 /** Says what happens, as lines of the answer. */
 type Tell = (line: JsonObject) => Promise<void>
@@ -24,7 +26,7 @@ type Tell = (line: JsonObject) => Promise<void>
 /**
  * Tells one target of what happens until the signal aborts; answers how many notices it took. Its cursor moves on only after a notice
  * has been taken, so nothing is lost while this process, the database or the receiver is away; what was being sent at a crash is sent
- * again under the same id. BUSY while another process serves the target.
+ * again under the same id. While another process serves the target this one waits.
  */
 export async function serveTarget(
   ctx: CommandContext,
@@ -39,7 +41,7 @@ export async function serveTarget(
   const quiet = { send: async () => {}, stalled: async () => {}, lastAt: 0 }
   const lastAlive = await aliveAt(ctx, name)
   const taken = await takeCursor(ctx, {
-    ...{ name, ifBusy: 'fail' as const, leaseMs: undefined, deadline: undefined, signal },
+    ...{ name, ifBusy: 'wait' as const, leaseMs: LEASE_MS, deadline: undefined, signal },
     // a new target is told of what happens from now on
     start: async () => (await settledNow(ctx, quiet, { signal, deadline: undefined })) ?? 0,
   })
@@ -53,6 +55,8 @@ export async function serveTarget(
     let known = await knownAt(ctx, formatCursor(log, log.floor), from)
     // what had become worse before the last sign of life has been told
     known = escalate(known, lastAlive).known
+
+    await tell({ kind: 'ready', target: target.name, cursor: formatCursor(log, from) })
 
     const deliver = async (notices: readonly Notice[]): Promise<boolean> => {
       for (const notice of notices) {

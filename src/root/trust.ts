@@ -28,6 +28,8 @@ export interface ActiveKeys {
   readonly agents?: NonNullable<SwarmConfig['agents']>
   /** Where landed commits are pushed to. */
   readonly push?: string
+  /** Who is told what happens, and where requests go to. */
+  readonly notify?: NonNullable<SwarmConfig['notify']>
 }
 
 /** Commands that a refusal shows, and characters of each: it is read by people. */
@@ -45,13 +47,22 @@ export function activeKeys(config: SwarmConfig): ActiveKeys | null {
     ...(gates.length === 0 ? {} : { gates: Object.fromEntries(gates) }),
     ...(config.agents && Object.keys(config.agents).length > 0 ? { agents: config.agents } : {}),
     ...(config.landing?.remote === undefined ? {} : { push: config.landing.remote }),
+    ...(config.notify && Object.keys(config.notify).length > 0 ? { notify: config.notify } : {}),
   }
   return Object.keys(active).length === 0 ? null : active
 }
 
 /** The configuration without its active keys: what an untrusted one may decide. */
 export function passiveConfig(config: SwarmConfig): SwarmConfig {
-  const { database_url: _url, listen_url: _listen, agents: _agents, landing, workflows, ...rest } = config
+  const {
+    database_url: _url,
+    listen_url: _listen,
+    agents: _agents,
+    notify: _notify,
+    landing,
+    workflows,
+    ...rest
+  } = config
   const { remote: _remote, ...landed } = landing ?? {}
   const passive = { ...rest, ...(landing ? { landing: landed } : {}) }
   const hasGates = Object.values(workflows ?? {}).some(({ stages }) => stages.some(({ gate }) => gate))
@@ -100,7 +111,8 @@ export interface Shown {
 }
 
 /** What active keys would do, in words. */
-export function showActive({ database_url, listen_url, push, gates = {}, agents = {} }: ActiveKeys): Shown {
+export function showActive(active: ActiveKeys): Shown {
+  const { database_url, listen_url, push, gates = {}, agents = {}, notify = {} } = active
   const runs = [
     ...Object.entries(gates).map(([stage, words]) => `run ${shownWords(words)} as the gate of ${stage}`),
     ...Object.entries(agents).map(([role, { adapter, command = [], args = [], env = {} }]) => {
@@ -116,6 +128,12 @@ export function showActive({ database_url, listen_url, push, gates = {}, agents 
     ...(database_url === undefined ? [] : [`connect to ${maskUrl(database_url).slice(0, LONGEST)}`]),
     ...(listen_url === undefined ? [] : [`listen at ${maskUrl(listen_url).slice(0, LONGEST)}`]),
     ...(push === undefined ? [] : [`push to ${maskUrl(push).slice(0, LONGEST)}`]),
+    ...Object.entries(notify).map(([name, target]) => {
+      // only the host: paths of such URLs are secrets
+      const url = target.kind === 'webhook' ? target.url : (target.api_url ?? 'https://api.telegram.org')
+      const secret = target.kind === 'webhook' ? target.secret_env : target.token_env
+      return `tell ${new URL(url).host} what happens, as ${name}, with the secret in ${secret}`
+    }),
   ]
   return { does: [...servers, ...runs.slice(0, MOST_SHOWN)], more: Math.max(0, runs.length - MOST_SHOWN) }
 }

@@ -1,0 +1,268 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { createHmac } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { afterAll, afterEach, expect, test } from 'vitest'
+import { testDatabase } from '../support/database.ts'
+import { BIN, cleanEnv, runSwarm } from '../support/swarm.ts'
+
+const { url: database } = await testDatabase()
+const scratch = mkdtempSync(join(tmpdir(), 'swarm-notify-'))
+const KEY = Buffer.alloc(32, 7)
+const TOKEN = '12345:a-token-of-a-bot'
+const SECRETS = { SWARM_NOTIFY_KEY: `whsec_${KEY.toString('base64')}`, SWARM_NOTIFY_BOT: TOKEN }
+
+interface Got {
+  readonly path: string
+  readonly headers: IncomingHttpHeaders
+  readonly body: string
+}
+
+/** A receiver on this machine. `answer` is asked how to answer each request. */
+async function receiver(answer: (got: Got, at: number, response: ServerResponse) => void, port = 0) {
+  const got: Got[] = []
+  const waiting: (() => void)[] = []
+  const server = createServer((request, response) => {
+    let body = ''
+    request.on('data', (chunk: Buffer) => {
+      body += chunk.toString('utf8')
+    })
+    request.on('end', () => {
+      const one = { path: request.url ?? '', headers: request.headers, body }
+      got.push(one)
+      answer(one, got.length, response)
+      for (const wake of waiting.splice(0)) wake()
+    })
+  })
+  server.listen(port, '127.0.0.1')
+  await once(server, 'listening')
+  const made = {
+    got,
+    // a server that listens has a port
+    port: (server.address() as AddressInfo).port,
+    async until(count: number): Promise<void> {
+      while (got.length < count) await new Promise<void>((resolve) => waiting.push(resolve))
+    },
+    async close(): Promise<void> {
+      server.closeAllConnections()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+  return made
+}
+
+const ok = (_got: Got, _at: number, response: ServerResponse) => response.end('{}')
+
+let roots = 0
+const running: ChildProcess[] = []
+
+/** A root with one target `a`, in a repo of its own. */
+function rootWith(target: string) {
+  roots += 1
+  const cwd = join(scratch, `root-${roots}`)
+  mkdirSync(join(cwd, '.swarm'), { recursive: true })
+  writeFileSync(join(cwd, '.swarm', 'config.toml'), `repo = "notify-${roots}"\n[notify.a]\n${target}\n`)
+  return { cwd, env: { DATABASE_URL: database, SWARM_TRUST: '1', ...SECRETS } }
+}
+type Place = ReturnType<typeof rootWith>
+
+function webhookAt(port: number, more = 'allow_private = ["127.0.0.1"]') {
+  return rootWith(
+    `kind = "webhook"\nurl = "http://127.0.0.1:${port}/hidden-path"\nsecret_env = "SWARM_NOTIFY_KEY"\n${more}`,
+  )
+}
+
+/** `swarm notify run`, once its cursor is taken. */
+async function startNotify({ cwd, env }: Place) {
+  const child = spawn(process.execPath, [BIN, 'notify', 'run'], { cwd, env: cleanEnv(env), stdio: 'pipe' })
+  running.push(child)
+  const lines: string[] = []
+  const waiting: (() => void)[] = []
+  for (const stream of [child.stdout, child.stderr])
+    createInterface({ input: stream }).on('line', (line) => {
+      lines.push(line)
+      for (const wake of waiting.splice(0)) wake()
+    })
+  const said = async (pattern: RegExp): Promise<string> => {
+    for (;;) {
+      const found = lines.find((line) => pattern.test(line))
+      if (found) return found
+      await new Promise<void>((resolve) => waiting.push(resolve))
+    }
+  }
+  await said(/"ready"/)
+  return {
+    said,
+    lines,
+    async end(signal: NodeJS.Signals): Promise<number | null> {
+      child.kill(signal)
+      const [code]: (number | null)[] = await once(child, 'close')
+      return code ?? null
+    },
+  }
+}
+
+async function ask(place: Place, question: string): Promise<void> {
+  const { envelopes } = await runSwarm(['ask', '--question', question], place)
+  expect(envelopes.at(-1), question).toMatchObject({ ok: true })
+}
+
+function textOf({ body }: Got): string {
+  return JSON.parse(body).data.text
+}
+
+afterEach(() => {
+  for (const child of running.splice(0)) if (child.exitCode === null) child.kill('SIGKILL')
+})
+afterAll(() => rmSync(scratch, { recursive: true, force: true }))
+
+test('an incident is delivered with a valid signature, and no secret is shown', {
+  timeout: 60_000,
+}, async () => {
+  const hook = await receiver(ok)
+  const place = webhookAt(hook.port)
+  const notify = await startNotify(place)
+  await ask(place, 'Which colour?')
+  await hook.until(1)
+  // until(1) has resolved, so there is one
+  const { headers, body } = hook.got[0] ?? { headers: {} as IncomingHttpHeaders, body: '' }
+  const signed = `${headers['webhook-id']}.${headers['webhook-timestamp']}.${body}`
+  expect(headers['webhook-signature']).toBe(`v1,${createHmac('sha256', KEY).update(signed).digest('base64')}`)
+  expect(JSON.parse(body)).toMatchObject({
+    type: 'incident.opened',
+    data: { severity: 'warning', event_type: 'question_asked', text: 'an agent asks: Which colour?' },
+  })
+  await notify.said(/"sent"/)
+  expect(await notify.end('SIGTERM')).toBe(0)
+  expect(notify.lines.join('\n')).not.toMatch(/hidden-path|whsec_|BwcHBwc/)
+  await hook.close()
+})
+
+test('nothing is lost or told twice while the process and the receiver are away', {
+  timeout: 120_000,
+}, async () => {
+  const first = await receiver(ok)
+  const { port } = first
+  const place = webhookAt(port)
+  const before = await startNotify(place)
+  await ask(place, 'one?')
+  await before.said(/"sent".*one/)
+  await first.close()
+  await ask(place, 'two?')
+  await before.said(/"failed".*two/)
+  await before.end('SIGKILL')
+  await ask(place, 'three?')
+  const second = await receiver(ok, port)
+  // the cursor is free once the lease of the reader that was killed has run out
+  const after = await startNotify(place)
+  await second.until(2)
+  await ask(place, 'four?')
+  await second.until(3)
+  await after.said(/"sent".*four/)
+  expect(await after.end('SIGTERM')).toBe(0)
+  expect(second.got.map(textOf)).toEqual([
+    'an agent asks: two?',
+    'an agent asks: three?',
+    'an agent asks: four?',
+  ])
+  expect(new Set(second.got.map(({ headers }) => headers['webhook-id'])).size).toBe(3)
+  await second.close()
+})
+
+test('a receiver that fails once gets the same message under the same id 5 s later', {
+  timeout: 60_000,
+}, async () => {
+  const hook = await receiver((_got, at, response) => {
+    response.statusCode = at === 1 ? 500 : 200
+    response.end()
+  })
+  const place = webhookAt(hook.port)
+  const notify = await startNotify(place)
+  await ask(place, 'again?')
+  await hook.until(2)
+  await notify.said(/"sent"/)
+  const [one, two] = hook.got
+  expect(two?.body).toBe(one?.body)
+  expect(two?.headers['webhook-id']).toBe(one?.headers['webhook-id'])
+  await notify.end('SIGTERM')
+  await hook.close()
+})
+
+test('a redirect is not followed', { timeout: 60_000 }, async () => {
+  const inner = await receiver(ok)
+  const hook = await receiver((_got, _at, response) => {
+    response.writeHead(307, { location: `http://127.0.0.1:${inner.port}/` }).end()
+  })
+  const { envelopes, code } = await runSwarm(['notify', 'test'], webhookAt(hook.port))
+  expect(code).not.toBe(0)
+  expect(JSON.stringify(envelopes.at(-1))).toMatch(/DEPENDENCY.*redirects are not followed/)
+  expect(hook.got).toHaveLength(1)
+  expect(inner.got).toEqual([])
+  await hook.close()
+  await inner.close()
+})
+
+test('a private address that is not named is not connected to', { timeout: 60_000 }, async () => {
+  const hook = await receiver(ok)
+  const { envelopes } = await runSwarm(['notify', 'test'], webhookAt(hook.port, ''))
+  expect(JSON.stringify(envelopes.at(-1))).toMatch(/private address 127\.0\.0\.1/)
+  expect(hook.got).toEqual([])
+  await hook.close()
+})
+
+test('Telegram gets the message again after the time that its 429 asked for', {
+  timeout: 60_000,
+}, async () => {
+  const times: number[] = []
+  const bot = await receiver((_got, at, response) => {
+    times.push(performance.now())
+    if (at > 1) response.end('{"ok":true}')
+    else response.writeHead(429).end('{"ok":false,"parameters":{"retry_after":6}}')
+  })
+  const place = rootWith(
+    `kind = "telegram"\nchat_id = 42\ntoken_env = "SWARM_NOTIFY_BOT"\napi_url = "http://127.0.0.1:${bot.port}"\nallow_private = ["127.0.0.1"]`,
+  )
+  const notify = await startNotify(place)
+  await ask(place, 'Which colour?')
+  await bot.until(2)
+  await notify.said(/"sent"/)
+  const [first = 0, second = 0] = times
+  expect(second - first).toBeGreaterThanOrEqual(5_990)
+  expect(bot.got[1]?.path).toBe(`/bot${TOKEN}/sendMessage`)
+  expect(JSON.parse(bot.got[1]?.body ?? '')).toMatchObject({
+    chat_id: 42,
+    text: expect.stringContaining('Which colour?'),
+  })
+  await notify.end('SIGTERM')
+  expect(notify.lines.join('\n')).not.toContain(TOKEN)
+  await bot.close()
+})
+
+test('a secret that is not in the environment is asked for by name', { timeout: 60_000 }, async () => {
+  const { cwd } = webhookAt(9)
+  const { envelopes, code } = await runSwarm(['notify', 'run'], {
+    cwd,
+    env: { DATABASE_URL: database, SWARM_TRUST: '1' },
+  })
+  expect(code).toBe(2)
+  expect(envelopes.at(-1)).toMatchObject({ ok: false, err: { code: 'INVALID' } })
+  expect(JSON.stringify(envelopes.at(-1))).toContain('SWARM_NOTIFY_KEY')
+})
+
+test('a target that nobody has trusted is told nothing', { timeout: 60_000 }, async () => {
+  const hook = await receiver(ok)
+  const { cwd, env } = webhookAt(hook.port)
+  const { envelopes } = await runSwarm(['notify', 'test'], {
+    cwd,
+    env: { ...env, SWARM_TRUST: undefined, HOME: scratch },
+  })
+  expect(JSON.stringify(envelopes.at(-1))).toMatch(/INVALID.*nobody has trusted it/)
+  expect(hook.got).toEqual([])
+  await hook.close()
+})

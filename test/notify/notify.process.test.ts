@@ -254,15 +254,3 @@ test('a secret that is not in the environment is asked for by name', { timeout: 
   expect(envelopes.at(-1)).toMatchObject({ ok: false, err: { code: 'INVALID' } })
   expect(JSON.stringify(envelopes.at(-1))).toContain('SWARM_NOTIFY_KEY')
 })
-
-test('a target that nobody has trusted is told nothing', { timeout: 60_000 }, async () => {
-  const hook = await receiver(ok)
-  const { cwd, env } = webhookAt(hook.port)
-  const { envelopes } = await runSwarm(['notify', 'test'], {
-    cwd,
-    env: { ...env, SWARM_TRUST: undefined, HOME: scratch },
-  })
-  expect(JSON.stringify(envelopes.at(-1))).toMatch(/INVALID.*nobody has trusted it/)
-  expect(hook.got).toEqual([])
-  await hook.close()
-})

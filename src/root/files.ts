@@ -154,5 +154,11 @@ repo = ${JSON.stringify(repo)}
 # The bounds of swarm serve, of one token or of all who show none: docs/HTTP.md tells of every key.
 # [http]
 # requests_per_second = 2000
+
+# Who is told of what needs a person, by swarm notify run: docs/NOTIFICATIONS.md tells of every key. Secrets are named, never written here.
+# [notify.team]
+# kind = "webhook"
+# url = "https://example.com/hook"
+# secret_env = "SWARM_NOTIFY_SECRET"
 `
 }

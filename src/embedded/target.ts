@@ -1,3 +1,4 @@
+import { SwarmError } from '../contract/errors.ts'
 import { type EmbeddedAddress, type EmbeddedTarget, openDatabase } from '../db/database.ts'
 import { applySchema, isBehind, schemaOf } from '../db/schema.ts'
 import { type EmbeddedServer, embeddedPointer, ensureEmbedded } from './index.ts'
@@ -29,11 +30,28 @@ export async function startEmbedded(
     { connectTimeoutMs: START_CONNECT_TIMEOUT_MS, holder: 'start' },
   )
   try {
-    if (server.started || isBehind(await schemaOf(db))) await applySchema(db)
+    if (server.started || isBehind(await schemaOf(db))) await applyAgain(db)
   } finally {
     await db.close()
   }
   return { address: addressOf(server), started: server.started }
+}
+
+/**
+ * The schema script is one transaction and may run any number of times: when the connection is lost under it, as in a restart, it is
+ * applied again.
+ */
+async function applyAgain(db: ReturnType<typeof openDatabase>): Promise<void> {
+  const deadline = performance.now() + START_CONNECT_TIMEOUT_MS
+  for (;;) {
+    try {
+      await applySchema(db)
+      return
+    } catch (error) {
+      const isUnknown = error instanceof SwarmError && error.ctx?.outcome === 'unknown'
+      if (!isUnknown || performance.now() >= deadline) throw error
+    }
+  }
 }
 
 function addressOf({ socketDir, port, user, database }: EmbeddedServer): EmbeddedAddress {

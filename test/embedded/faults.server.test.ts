@@ -16,6 +16,7 @@ import { embeddedStatus, ensureEmbedded, stopEmbedded } from '../../src/embedded
 import { tryLock } from '../../src/embedded/lock.ts'
 import { pathsOf, type ServerPaths } from '../../src/embedded/paths.ts'
 import { isAlive, serverProcesses, waitUntil } from '../../src/embedded/processes.ts'
+import { startEmbedded } from '../../src/embedded/target.ts'
 import {
   canContain,
   makeBundle,
@@ -261,3 +262,37 @@ async function makeZombie({ uid, gid }: { uid: number; gid: number }): Promise<{
   process.kill(pid, 0)
   return { pid, end: () => void parent.kill() }
 }
+
+test('a start that loses its connection while it applies the schema applies it again, and leaves nothing unknown', async () => {
+  const { swarmDir } = makeRoot()
+  const server = await ensureEmbedded(swarmDir)
+  const blocker = postgres({
+    host: server.socketDir,
+    port: server.port,
+    user: server.user,
+    database: server.database,
+    max: 1,
+    onnotice: () => {},
+  })
+  try {
+    let starting: ReturnType<typeof startEmbedded> | undefined
+    await blocker.begin(async (sql) => {
+      await sql`select pg_advisory_xact_lock(hashtext('swarm:schema'))`
+      starting = startEmbedded(swarmDir)
+      // the answer is looked at below
+      starting.catch(() => {})
+      const cut = () =>
+        query(
+          server,
+          `select pg_terminate_backend(pid) as cut from pg_locks where locktype = 'advisory' and not granted`,
+        )
+      await expect.poll(cut).toEqual([{ cut: true }])
+    })
+    expect(await starting).toMatchObject({ started: false })
+    expect(await query(server, `select to_regclass('swarm.bead_claims') is not null as made`)).toEqual([
+      { made: true },
+    ])
+  } finally {
+    await blocker.end({ timeout: 1 })
+  }
+})

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, expect, test } from 'vitest'
 import { testDatabase } from '../support/database.ts'
+import { storeGate, writeGates } from '../support/gates.ts'
 import { openPipe, type Pipe, runSwarm } from '../support/swarm.ts'
 
 const { sql, url } = await testDatabase()
@@ -18,7 +19,7 @@ afterAll(() => rmSync(dir, { recursive: true, force: true }))
 /** A pipe in a repo of its own with agents 1 and 2 and the beads a and b. */
 async function open(): Promise<{ repo: string; pipe: Pipe }> {
   const repo = `holdings-${++repos}`
-  const pipe = openPipe({ DATABASE_URL: url, SWARM_REPO: repo })
+  const pipe = openPipe({ DATABASE_URL: url, SWARM_REPO: repo, SWARM_TRUST: '1' }, dir)
   pipes.push(pipe)
   await pipe.ok({ cmd: 'register', count: 2 })
   await pipe.ok({ cmd: 'enqueue', beads: ['a', 'b'].map((id) => ({ bead_id: id, title: id })) })
@@ -26,6 +27,16 @@ async function open(): Promise<{ repo: string; pipe: Pipe }> {
 }
 
 const claim = { cmd: 'claim-next', agent_id: 1, lease_ms: 1_000 }
+
+/** A pipe as of `open`, whose root has a gate at a stage: it says that it has started, and passes once it may go on. */
+async function openWithGate(stage: string) {
+  const name = join(dir, String(repos + 1))
+  const gate = ['sh', '-c', `touch ${name}-started; until [ -e ${name}-go ]; do sleep 0.02; done`]
+  writeGates(dir, { [stage]: gate })
+  const opened = await open()
+  await storeGate(sql, opened.repo, stage, gate)
+  return { ...opened, started: `${name}-started`, go: `${name}-go` }
+}
 
 /** Waits until this process has renewed the claim on a bead: nothing else puts its expiry off. */
 async function isRenewed(repo: string, bead: string): Promise<void> {
@@ -39,16 +50,13 @@ async function isRenewed(repo: string, bead: string): Promise<void> {
 }
 
 test('a gate’s result goes to the claim under which it ran, not to the one that the process holds by then', async () => {
-  const { repo, pipe } = await open()
-  const [started, go] = ['started', 'go'].map((name) => join(dir, `${repo}-${name}`))
-  const gate = ['sh', '-c', `touch ${started}; until [ -e ${go} ]; do sleep 0.02; done`]
-  await sql`update swarm.workflow_stages set gate = ${JSON.stringify(gate)}::text::jsonb where repo_id = ${repo} and stage = 'contract'`
+  const { repo, pipe, started, go } = await openWithGate('contract')
   await pipe.ok({ cmd: 'claim-next', agent_id: 1 })
   const qa = pipe.send({ cmd: 'qa', agent_id: 1 })
-  await expect.poll(() => existsSync(String(started))).toBe(true)
+  await expect.poll(() => existsSync(started)).toBe(true)
   await pipe.ok({ cmd: 'release', agent_id: 1, to: 'blocked' })
   await pipe.ok({ cmd: 'claim-next', agent_id: 1 })
-  writeFileSync(String(go), '')
+  writeFileSync(go, '')
   expect(await qa).toMatchObject({ ok: false, err: { code: 'CONFLICT' } })
   expect(await sql`select 1 from swarm.stage_artifacts where repo_id = ${repo}`).toHaveLength(0)
   expect(await pipe.send({ cmd: 'complete-stage', agent_id: 1, outcome: 'passed' })).toMatchObject({
@@ -57,16 +65,13 @@ test('a gate’s result goes to the claim under which it ran, not to the one tha
 }, 20_000)
 
 test('a gate that was begun in one stage says nothing about the next', async () => {
-  const { repo, pipe } = await open()
-  const [started, go] = ['started', 'go'].map((name) => join(dir, `${repo}-${name}`))
-  const gate = ['sh', '-c', `touch ${started}; until [ -e ${go} ]; do sleep 0.02; done`]
-  await sql`update swarm.workflow_stages set gate = ${JSON.stringify(gate)}::text::jsonb where repo_id = ${repo} and stage = 'qa'`
+  const { pipe, started, go } = await openWithGate('qa')
   await pipe.ok({ cmd: 'claim-next', agent_id: 1 })
   await pipe.ok({ cmd: 'complete-stage', agent_id: 1, outcome: 'passed' })
   const qa = pipe.send({ cmd: 'qa', agent_id: 1 })
-  await expect.poll(() => existsSync(String(started))).toBe(true)
+  await expect.poll(() => existsSync(started)).toBe(true)
   await pipe.ok({ cmd: 'complete-stage', agent_id: 1, outcome: 'passed' })
-  writeFileSync(String(go), '')
+  writeFileSync(go, '')
   expect(await qa).toMatchObject({ ok: false, err: { code: 'CONFLICT' } })
   expect(await pipe.send({ cmd: 'complete-stage', agent_id: 1, outcome: 'passed' })).toMatchObject({
     ok: false,

@@ -257,7 +257,7 @@ test('a client that never reads is told and cut, and nobody else notices', async
     cmd: 'record-event',
     event_type: 'note',
     entity_id: 'x',
-    payload: { text: 'x'.repeat(500_000) },
+    payload: { text: 'x'.repeat(250_000) },
   }
   let sent = 0
   const open = async () => {

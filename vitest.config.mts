@@ -9,8 +9,8 @@ export default defineConfig({
     maxWorkers: 2,
     // what is waited for takes longer where both cores are busy
     expect: { poll: { timeout: 15_000, interval: 50 } },
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
     teardownTimeout: 30_000,
     projects: [
       { extends: true, test: { name: 'unit', include: ['test/**/*.unit.test.ts'] } },

@@ -149,10 +149,10 @@ describe('swarm is killed', () => {
 
 describe('the claim', () => {
   test('is kept by a command that takes longer than its lease', async () => {
-    const running = startWork(['--lease-ms', '1000'], sleeper(3))
+    const running = startWork(['--lease-ms', '3000'], sleeper(8))
     await startedPid()
     const other = bench.pipe()
-    expect(await other.ok({ cmd: 'claim-next', agent_id: 2, wait_ms: 2_500 })).toMatchObject({
+    expect(await other.ok({ cmd: 'claim-next', agent_id: 2, wait_ms: 7_000 })).toMatchObject({
       bead: null,
       reason: 'waiting',
     })

@@ -20,7 +20,7 @@ export default defineCommand({
     session_id: sessionId.optional(),
     run_id: runId.optional(),
     severity: z.enum(SEVERITIES).optional().describe('this one or worse'),
-    since: timestamp.optional().describe('not before this time'),
+    from_time: timestamp.optional().describe('not before this time'),
     latest: z.boolean().optional().describe('the last ones, in order; the cursor is then the end'),
     stream,
   }),

@@ -21,7 +21,7 @@ export interface EventQuery {
   /** This one or worse. */
   readonly severity?: Severity | undefined
   /** ISO 8601. */
-  readonly since?: string | undefined
+  readonly from_time?: string | undefined
   /** The last ones instead of the first; in order all the same. */
   readonly latest?: boolean | undefined
 }
@@ -55,8 +55,8 @@ export async function readEvents(db: Database, query: EventQuery): Promise<Event
     params.push(value)
     return [`and e.${column} = $${params.length}${column === 'agent_id' ? '::integer' : ''}`]
   })
-  if (query.since !== undefined) {
-    params.push(query.since)
+  if (query.from_time !== undefined) {
+    params.push(query.from_time)
     where.push(`and e.created_at >= $${params.length}::text::timestamptz`)
   }
   if (query.severity !== undefined) {

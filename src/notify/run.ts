@@ -138,7 +138,7 @@ async function knownAt(ctx: CommandContext, floor: string, position: number): Pr
   let known = NOTHING_KNOWN
   const since = new Date(Date.now() - LOOK_BACK_MS).toISOString()
   for (let after = floor; ; ) {
-    const page = await readEvents(ctx.db, { repo: ctx.repo, after, since, limit: PAGE })
+    const page = await readEvents(ctx.db, { repo: ctx.repo, after, from_time, limit: PAGE })
     for (const event of page.events) {
       if (event.sequence > position) return known
       known = observe(known, event).known

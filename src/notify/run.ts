@@ -136,7 +136,7 @@ async function sendUntilTaken(
 /** What was open at a position of the log, from the day before it. */
 async function knownAt(ctx: CommandContext, floor: string, position: number): Promise<Known> {
   let known = NOTHING_KNOWN
-  const since = new Date(Date.now() - LOOK_BACK_MS).toISOString()
+  const from_time = new Date(Date.now() - LOOK_BACK_MS).toISOString()
   for (let after = floor; ; ) {
     const page = await readEvents(ctx.db, { repo: ctx.repo, after, from_time, limit: PAGE })
     for (const event of page.events) {

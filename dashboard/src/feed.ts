@@ -24,7 +24,8 @@ const inOrder = new Intl.Collator('en', { numeric: true })
 const dirty = new Set<string>()
 let source: EventSource | undefined
 let newest = 0
-const runs = new Map<string, { busy: boolean; again: boolean }>()
+/** What is gathered or read at the moment, by name, and whether it is wanted again. */
+const runs = new Map<string, { again: boolean }>()
 
 /** Reads everything once and follows the log from there on. Goes on by itself when server or database were away. */
 export async function start(): Promise<void> {
@@ -52,7 +53,7 @@ function follow(): void {
   })
   stream.onopen = () => {
     if (state.connection === 'live' || state.connection === 'starting') return
-    once('all', readEverything)
+    later('all', readEverything)
   }
   stream.onerror = () => {
     if (source !== stream) return
@@ -83,7 +84,7 @@ function later(name: string, work: () => Promise<void>): void {
     run.again = true
     return
   }
-  const fresh = { busy: true, again: false }
+  const fresh = { again: false }
   runs.set(name, fresh)
   setTimeout(async () => {
     try {
@@ -94,10 +95,6 @@ function later(name: string, work: () => Promise<void>): void {
     runs.delete(name)
     if (fresh.again) later(name, work)
   }, GATHER_MS)
-}
-
-function once(name: string, work: () => Promise<void>): void {
-  later(name, work)
 }
 
 async function readOverview(): Promise<void> {
@@ -162,10 +159,8 @@ async function readDirty(): Promise<void> {
 function lost(error: unknown): void {
   if (!(error instanceof Refusal)) throw error
   if (error.status === 401) settle('login', error.message)
-  else if (error.status === 503) settle('database away', error.message)
-  else if (error.status === 0) settle('away', error.message)
-  else settle('away', error.message)
-  if (error.status !== 401) setTimeout(() => once('all', readEverything), 1_000)
+  else settle(error.status === 503 ? 'database away' : 'away', error.message)
+  if (error.status !== 401) setTimeout(() => later('all', readEverything), 1_000)
 }
 
 function settle(connection: Connection, why: string): void {

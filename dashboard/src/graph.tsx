@@ -25,10 +25,11 @@ export function Graph({ open }: { readonly open: (bead: string) => void }) {
           answer.links,
         ),
         beads: answer.beads,
+        of: answer.of,
       },
     [answer],
   )
-  const view = useRef({ scale: 1, x: 0, y: 0, of: undefined as unknown })
+  const view = useRef({ scale: 1, x: 0, y: 0, fitted: undefined as string | undefined })
   if (!plan || plan.beads.length === 0)
     return (
       <section className="panel graph" aria-label="dependencies">
@@ -73,14 +74,14 @@ export function Graph({ open }: { readonly open: (bead: string) => void }) {
         }}
         draw={(context, width, height) => {
           const { current } = view
-          if (current.of !== plan && current.of !== plan.beads.length) {
+          if (current.fitted !== plan.of) {
             current.scale = Math.max(
               0.55,
               Math.min(1, width / (plan.width + 20), height / (plan.height + 40)),
             )
             current.x = 12
             current.y = height / 2
-            current.of = plan.beads.length
+            current.fitted = plan.of
           }
           draw(context, plan, { ...current, width, height, chosen: bead })
         }}
@@ -90,8 +91,8 @@ export function Graph({ open }: { readonly open: (bead: string) => void }) {
 }
 
 /** The graph of all, or around one bead; read again while beads change. */
-function useGraph(bead: string): GraphAnswer | undefined {
-  const [answer, setAnswer] = useState<GraphAnswer>()
+function useGraph(bead: string): (GraphAnswer & { readonly of: string }) | undefined {
+  const [answer, setAnswer] = useState<GraphAnswer & { readonly of: string }>()
   const revision = useTopic('beads')
   const last = useRef(0)
   // biome-ignore lint/correctness/useExhaustiveDependencies: it is read again when beads have changed
@@ -102,7 +103,7 @@ function useGraph(bead: string): GraphAnswer | undefined {
       last.current = Date.now()
       try {
         const fresh = await get<GraphAnswer>('/api/graph', bead === '' ? {} : { bead })
-        if (!over) setAnswer(fresh)
+        if (!over) setAnswer({ ...fresh, of: bead })
       } catch {
         // the header says that the server is away, and the beads are read again when it is back
       }

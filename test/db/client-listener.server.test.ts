@@ -227,15 +227,17 @@ describe('notify', () => {
     expect(await ms).toBeLessThan(100)
     const started = performance.now()
     const until = started + 200
-    while (performance.now() < until) {
+    const heardOfX = () => heard.filter((repo) => repo === 'x').length
+    // as long as it takes to hear of several: how fast they come is not what is asked
+    while (performance.now() < until || (heardOfX() <= 3 && performance.now() < until + 10_000)) {
       for (const repo of ['x', 'y']) for (let i = 0; i < 50; i += 1) db.notify(repo)
       await new Promise((resolve) => setImmediate(resolve))
     }
     const most = (performance.now() - started) / 10 + 2
     await db.close()
     await expect.poll(() => heard.at(-1)).toBe('y')
-    expect(heard.filter((repo) => repo === 'x').length).toBeGreaterThan(3)
-    expect(heard.filter((repo) => repo === 'x').length).toBeLessThanOrEqual(most)
+    expect(heardOfX()).toBeGreaterThan(3)
+    expect(heardOfX()).toBeLessThanOrEqual(most)
     await ear.end()
   })
 

@@ -1,6 +1,16 @@
 import { defineConfig } from 'vitest/config'
 import { vitePlugin } from './scripts/postgres-patch.mjs'
 
+/** What measures time or kills everything runs by itself, after the others: beside them it would measure them. */
+const ALONE = [
+  'test/db/client-listener.server.test.ts',
+  'test/db/driver.fault.test.ts',
+  'test/events/slow-reader.fault.test.ts',
+  'test/events/torture.fault.test.ts',
+  'test/process/sessions.process.test.ts',
+  'test/work/work-ends.process.test.ts',
+]
+
 /** Unit tests start nothing; all others share one build and one server, made by the global setup. */
 export default defineConfig({
   plugins: [vitePlugin()],
@@ -19,7 +29,18 @@ export default defineConfig({
         test: {
           name: 'server',
           include: ['test/**/*.{server,process,fault}.test.ts'],
+          exclude: ALONE,
           globalSetup: ['test/support/global-setup.ts'],
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'alone',
+          include: ALONE,
+          globalSetup: ['test/support/global-setup.ts'],
+          maxWorkers: 1,
+          sequence: { groupOrder: 1 },
         },
       },
     ],

@@ -153,9 +153,17 @@ describe.runIf(linux)('how alive a session is', () => {
     while (!what()) await new Promise((resolve) => setTimeout(resolve, 20))
   }
 
+  /** True when a process sleeps, as the program of that name where one is said. */
+  const isAsleep = (pid: number, name = ''): boolean => {
+    const [, comm = '', state] = /\((.*)\) (\S)/.exec(readFileSync(`/proc/${pid}/stat`, 'utf8')) ?? []
+    return state === 'S' && (name === '' || comm === name)
+  }
+
   it('tells a child that works in a session of its own from one that sleeps', async () => {
     const busy = await session('setsid bash -c "while :; do :; done" & echo $!; wait')
     const idle = await session('setsid sleep 300 & echo $!; wait')
+    // what its start costs is over once the child is the program that sleeps, and both do nothing
+    await until(() => isAsleep(Number(idle.pids[0]), 'sleep') && isAsleep(Number(idle.program.pid)))
     const before = { busy: sampleLiveness(busy.marker), idle: sampleLiveness(idle.marker) }
     if (!before.busy || !before.idle) throw new Error('no /proc')
     const { busy: busyBefore, idle: idleBefore } = before

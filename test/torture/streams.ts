@@ -74,7 +74,7 @@ export async function tortureStreams(options: TortureOptions): Promise<TortureRe
         random,
       })
     })
-    const shared: NamedState = { name: 'shared', acked: 0 }
+    const shared: NamedState = { name: 'shared', acked: 0, shared: true }
     const common = { url: through, repo: REPO, random }
     const raw = [
       new TortureReader({ ...common, name: 'raw', kind: 'raw' }),

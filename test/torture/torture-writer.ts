@@ -38,6 +38,8 @@ async function attempt(ids: string[]): Promise<'committed' | 'rolled back' | 'un
   client ??= postgres(url, {
     max: 1,
     connect_timeout: 3,
+    // the driver's own query for them is awaited by nobody: when its connection is ended, the process would end too
+    fetch_types: false,
     backoff: () => 0.05,
     onnotice: () => {},
   })

@@ -1,9 +1,8 @@
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestProject } from 'vitest/node'
 import { startTestServer } from './server.ts'
+import { shareStateHome } from './state-home.ts'
 import { makeTemplate } from './template.ts'
 
 declare module 'vitest' {
@@ -18,16 +17,11 @@ declare module 'vitest' {
 /** Builds the bundle and starts one server for the whole run; every test file then clones its own database. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   execFileSync(process.execPath, [join(__dirname, '..', '..', 'scripts', 'build.mjs')], { stdio: 'inherit' })
-  // nothing of the developer's own records, and nothing added to them: test processes inherit it
-  const stateHome = mkdtempSync(join(tmpdir(), 'swarm-test-state-'))
-  process.env.XDG_STATE_HOME = stateHome
+  shareStateHome()
   const server = await startTestServer()
   await makeTemplate(server.url)
   project.provide('serverUrl', server.url)
   project.provide('serverKind', server.kind)
   process.stderr.write(`tests run on: ${server.kind}\n`)
-  return async () => {
-    await server.stop()
-    rmSync(stateHome, { recursive: true, force: true })
-  }
+  return server.stop
 }

@@ -1,6 +1,6 @@
 import * as z from 'zod'
 
-/** `[http]` of `.swarm/config.toml`: the bounds of `swarm serve`. Nothing here decides what is executed. */
+/** `[http]` of `.swarm/config.toml`: the bounds of `swarm serve`. Only `trust_proxy` is an active key: it decides who is believed. */
 export const httpSchema = z.strictObject({
   trust_proxy: z
     .array(z.union([z.ipv4(), z.ipv6()]))

@@ -30,6 +30,8 @@ export interface ActiveKeys {
   readonly push?: string
   /** Who is told what happens, and where requests go to. */
   readonly notify?: NonNullable<SwarmConfig['notify']>
+  /** Whose word `swarm serve` takes for where a request comes from and was meant for. */
+  readonly proxies?: readonly string[]
 }
 
 /** Commands that a refusal shows, and characters of each: it is read by people. */
@@ -48,6 +50,7 @@ export function activeKeys(config: SwarmConfig): ActiveKeys | null {
     ...(config.agents && Object.keys(config.agents).length > 0 ? { agents: config.agents } : {}),
     ...(config.landing?.remote === undefined ? {} : { push: config.landing.remote }),
     ...(config.notify && Object.keys(config.notify).length > 0 ? { notify: config.notify } : {}),
+    ...(config.http?.trust_proxy?.length ? { proxies: config.http.trust_proxy } : {}),
   }
   return Object.keys(active).length === 0 ? null : active
 }
@@ -60,11 +63,13 @@ export function passiveConfig(config: SwarmConfig): SwarmConfig {
     agents: _agents,
     notify: _notify,
     landing,
+    http,
     workflows,
     ...rest
   } = config
   const { remote: _remote, ...landed } = landing ?? {}
-  const passive = { ...rest, ...(landing ? { landing: landed } : {}) }
+  const { trust_proxy: _proxies, ...served } = http ?? {}
+  const passive = { ...rest, ...(landing ? { landing: landed } : {}), ...(http ? { http: served } : {}) }
   const hasGates = Object.values(workflows ?? {}).some(({ stages }) => stages.some(({ gate }) => gate))
   return workflows && !hasGates ? { ...passive, workflows } : passive
 }
@@ -112,7 +117,7 @@ export interface Shown {
 
 /** What active keys would do, in words. */
 export function showActive(active: ActiveKeys): Shown {
-  const { database_url, listen_url, push, gates = {}, agents = {}, notify = {} } = active
+  const { database_url, listen_url, push, gates = {}, agents = {}, notify = {}, proxies = [] } = active
   const runs = [
     ...Object.entries(gates).map(([stage, words]) => `run ${shownWords(words)} as the gate of ${stage}`),
     ...Object.entries(agents).map(([role, { adapter, command = [], args = [], env = {} }]) => {
@@ -134,6 +139,9 @@ export function showActive(active: ActiveKeys): Shown {
       const secret = target.kind === 'webhook' ? target.secret_env : target.token_env
       return `tell ${new URL(url).host} what happens, as ${name}, with the secret in ${secret}`
     }),
+    ...(proxies.length === 0
+      ? []
+      : [`believe what ${proxies.join(', ').slice(0, LONGEST)} says of where requests come from`]),
   ]
   return { does: [...servers, ...runs.slice(0, MOST_SHOWN)], more: Math.max(0, runs.length - MOST_SHOWN) }
 }

@@ -51,10 +51,14 @@ async function listener() {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('no port')
-  return { url: `postgres://u:hunter2@127.0.0.1:${address.port}/db`, count: () => connections }
+  return {
+    port: address.port,
+    url: `postgres://u:hunter2@127.0.0.1:${address.port}/db`,
+    count: () => connections,
+  }
 }
 
-it('the active keys are those that name a server, a command or where to push', () => {
+it('the active keys are those that name a server, a command, where to push, whom to tell or whom to believe', () => {
   const config = parseConfig(
     `repo = "r"
 retention = "1d"
@@ -68,17 +72,31 @@ remote = "https://u:hunter2@git.example/x"
 adapter = "command"
 command = ["sh", "-c", "evil"]
 env = { KEY = "hunter2" }
+[notify.ops]
+kind = "webhook"
+url = "https://hooks.example/hunter2"
+secret_env = "SWARM_NOTIFY_OPS"
+[http]
+streams = 7
+trust_proxy = ["192.0.2.1"]
 `,
     'config.toml',
   )
   const active = activeKeys(config)
   if (!active) throw new Error('there are active keys')
-  expect(passiveConfig(config)).toEqual({ repo: 'r', retention: '1d', landing: { target: 'main' } })
+  expect(passiveConfig(config)).toEqual({
+    repo: 'r',
+    retention: '1d',
+    landing: { target: 'main' },
+    http: { streams: 7 },
+  })
   expect(showActive(active)).toEqual({
     does: [
       'connect to postgres://u:***@h/db',
       'listen at postgres://u:***@l/db',
       'push to https://u:***@git.example/x',
+      'tell hooks.example what happens, as ops, with the secret in SWARM_NOTIFY_OPS',
+      'believe what 192.0.2.1 says of where requests come from',
       'run ["curl","evil.example"] as the gate of w.a',
       'run command ["sh","-c","evil"] for the role default, with KEY set',
     ],
@@ -86,7 +104,7 @@ env = { KEY = "hunter2" }
   })
   // each of them counts
   const hashes = Object.keys(active).map((key) => hashOf({ ...active, [key]: undefined }))
-  expect(new Set([hashOf(active), ...hashes]).size).toBe(6)
+  expect(new Set([hashOf(active), ...hashes]).size).toBe(8)
 })
 
 describe('a configuration that nobody has trusted', () => {
@@ -133,6 +151,42 @@ describe('a configuration that nobody has trusted', () => {
     await place.ask({ cmd: 'trust' })
     // also for a process that has refused before
     expect(await other.ask({ cmd: 'init-db' })).toMatchObject({ workflows: { added: ['w'] } })
+  })
+
+  it('tells nobody what happens, and whom it names is not connected to', async () => {
+    const { port, count } = await listener()
+    const { dir, env } = clone(`repo = "told-${process.pid}"
+[notify.ops]
+kind = "webhook"
+url = "http://127.0.0.1:${port}/hook"
+secret_env = "SWARM_NOTIFY_OPS"
+allow_private = ["127.0.0.1"]
+`)
+    const secret = `whsec_${Buffer.alloc(32, 1).toString('base64')}`
+    const place = openAt(dir, { ...env, DATABASE_URL: url, SWARM_NOTIFY_OPS: secret })
+    for (const action of ['test', 'run'])
+      expect(await place.refused({ cmd: 'notify', action, rid: action })).toMatchObject({
+        code: 'INVALID',
+        fix: undefined,
+        ctx: { field: 'trust', would: [expect.stringContaining(`tell 127.0.0.1:${port} what happens`)] },
+      })
+    expect(count()).toBe(0)
+    await place.ask({ cmd: 'trust' })
+    // the receiver hangs up, but it was connected to
+    expect(await place.refused({ cmd: 'notify', action: 'test', rid: 't' })).toMatchObject({
+      code: 'DEPENDENCY',
+    })
+    expect(count()).toBe(1)
+  })
+
+  it('names no proxy whose word is taken', () => {
+    const { dir, env } = clone('repo = "r"\n[http]\nstreams = 7\ntrust_proxy = ["127.0.0.1"]\n')
+    expect(loadRoot(dir, env)).toMatchObject({
+      config: { http: { streams: 7 } },
+      distrust: { code: 'INVALID' },
+    })
+    expect(loadRoot(dir, env)?.config.http?.trust_proxy).toBeUndefined()
+    expect(loadRoot(dir, { ...env, SWARM_TRUST: '1' })?.config.http?.trust_proxy).toEqual(['127.0.0.1'])
   })
 
   it('is one again when what names servers and commands has changed, and not when other things have', () => {

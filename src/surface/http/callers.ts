@@ -2,6 +2,7 @@ import type { CommandContext } from '../../contract/command.ts'
 import { renderLine } from '../../contract/envelope.ts'
 import { createConnections } from '../../runtime/connections.ts'
 import { createDispatcher, type Dispatcher } from '../../runtime/dispatch.ts'
+import { discreetly } from './discreet.ts'
 
 /** Who sends requests: each token is a holder of its own, and so are all together who show none. */
 export interface Callers {
@@ -37,7 +38,7 @@ export function createCallers(ctx: CommandContext, strict: boolean): Callers {
     })
     open.add(dispatcher)
     return {
-      ...dispatcher,
+      ...discreetly(dispatcher),
       close() {
         open.delete(dispatcher)
         return dispatcher.close()

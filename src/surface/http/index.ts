@@ -8,6 +8,7 @@ import { MAX_LINE_BYTES } from '../../wire/lines.ts'
 import { createApp } from './app.ts'
 import { createCallers } from './callers.ts'
 import { keepClients } from './clients.ts'
+import { discreet } from './discreet.ts'
 import { createMetrics } from './metrics.ts'
 import { loadPages } from './pages.ts'
 import { createRate } from './rate.ts'
@@ -110,7 +111,9 @@ async function ready(ctx: CommandContext): Promise<SwarmError | undefined> {
     await ctx.db.read('select log_id from swarm.swarm_config', [], { timeoutMs: 3_000 })
     return undefined
   } catch (error) {
-    return error instanceof SwarmError ? error : new SwarmError('DEPENDENCY', 'the database does not answer')
+    return error instanceof SwarmError
+      ? discreet(error)
+      : new SwarmError('DEPENDENCY', 'the database does not answer')
   }
 }
 

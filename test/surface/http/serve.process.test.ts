@@ -6,8 +6,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { testDatabase } from '../../support/database.ts'
 import { ask, type Serving, startServe } from '../../support/serve.ts'
 import { runSwarm } from '../../support/swarm.ts'
+import { plainClient, withDatabase } from '../../support/template.ts'
 
-const { url: database } = await testDatabase()
+const { name, url: database, sql } = await testDatabase()
 const scratch = mkdtempSync(join(tmpdir(), 'swarm-serve-'))
 let serving: Serving
 
@@ -259,6 +260,55 @@ describe('bad input:', () => {
       11,
       [{ ok: false, err: { code: 'BUSY', ctx: { field: 'port' } } }],
     ])
+  })
+})
+
+describe('where the database is, and what it says in its own words,', () => {
+  const rpc = (body: object) => ask(`${serving.url}/api/rpc`, { body })
+  const words = { text: expect.not.stringMatching(/postgres:|secret_table|\bt_[0-9a-f]{12}/) }
+
+  test('is told to no client when it raises something unforeseen', async () => {
+    await rpc({ cmd: 'register', count: 2 })
+    await sql.unsafe(`
+      create function swarm.fail() returns trigger language plpgsql as
+        $$ begin raise 'there is a secret_table'; end $$;
+      create trigger fail before insert on swarm.agent_messages for each row execute function swarm.fail()`)
+    const message = { cmd: 'send', agent_id: 1, to: 2, body: 'x' }
+    const lines = {
+      body: `${JSON.stringify(message)}\n`,
+      headers: { 'content-type': 'application/x-ndjson' },
+    }
+    const answers = [await rpc(message), await ask(`${serving.url}/api/rpc`, lines)]
+    await sql.unsafe('drop trigger fail on swarm.agent_messages; drop function swarm.fail()')
+    for (const answer of answers)
+      expect(answer).toMatchObject({
+        ...words,
+        json: {
+          err: {
+            code: 'INTERNAL',
+            msg: 'the database answered an error; the log of this server says why',
+            ctx: { sqlstate: 'P0001' },
+          },
+        },
+      })
+    expect(serving.stderr()).toContain('secret_table')
+  })
+
+  test('is told to no client when it refuses', async () => {
+    const admin = plainClient(withDatabase(database, 'postgres'))
+    await admin.unsafe(`alter database ${name} allow_connections false`)
+    try {
+      await admin`select pg_terminate_backend(pid) from pg_stat_activity where datname = ${name}`
+      for (const path of ['/readyz', '/api/beads']) {
+        const answer = await ask(`${serving.url}${path}`)
+        expect(answer).toMatchObject({ ...words, json: { ok: false, err: { ctx: { sqlstate: '55000' } } } })
+      }
+    } finally {
+      await admin.unsafe(`alter database ${name} allow_connections true`)
+      await admin.end()
+    }
+    expect(serving.stderr()).toContain(name)
+    await expect.poll(async () => (await ask(`${serving.url}/readyz`)).status).toBe(200)
   })
 })
 

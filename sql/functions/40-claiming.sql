@@ -220,11 +220,11 @@ begin
 end $$;
 
 -- Renewal by the process that holds the claim: compare and set on fence and unexpired lease, nothing else is touched.
-create or replace function swarm.renew_lease(p_repo text, p_agent integer, p_bead text, p_fence bigint) returns boolean
-language plpgsql volatile as $$
+create or replace function swarm.renew_lease(p_repo text, p_agent integer, p_bead text, p_fence bigint, p_lease_ms integer default null)
+returns boolean language plpgsql volatile as $$
 begin
-  update swarm.bead_claims set heartbeat_at = clock_timestamp(),
-      lease_expires_at = clock_timestamp() + make_interval(secs => lease_ms / 1000.0)
+  update swarm.bead_claims set heartbeat_at = clock_timestamp(), lease_ms = coalesce(p_lease_ms, lease_ms),
+      lease_expires_at = clock_timestamp() + make_interval(secs => coalesce(p_lease_ms, lease_ms) / 1000.0)
     where repo_id = p_repo and bead_id = p_bead and claimed_by = p_agent and fence = p_fence and status = 'in_progress'
       and lease_expires_at > clock_timestamp();
   return found;

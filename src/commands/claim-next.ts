@@ -99,12 +99,15 @@ async function claimOnce(
   { wait_ms: _, ...args }: Input,
   require: boolean,
 ): Promise<Claim> {
+  const renewed = ctx.renews
   // a wait asks several times under one key: what differs between the times is no part of the operation
-  const { d: claim, replayed } = await writeOrReplay<Claim>(ctx, 'claim-next', args, {
+  const { d, replayed } = await writeOrReplay<Claim>(ctx, 'claim-next', args, {
     require,
-    lease_ms: ctx.renews ? RENEWED_LEASE_MS : LEASE_MS,
+    lease_ms: renewed ? RENEWED_LEASE_MS : LEASE_MS,
     ...(speaksFor(ctx, args.agent_id) ? { holder: ctx.env.SWARM_HOLDER } : {}),
   })
+  const isOver = renewed && !ctx.renews && args.lease_ms === undefined
+  const claim = isOver && !replayed ? await forOneShot(ctx, args.agent_id, d) : d
   if (claim.bead && claim.fence !== undefined && claim.lease_ms !== undefined) {
     const { agent_id } = args
     const made = { bead_id: claim.bead.bead_id, fence: claim.fence }
@@ -121,6 +124,17 @@ async function claimOnce(
     })
   }
   return claim
+}
+
+/** The input ended while the claim was made: like that of a one-shot call, nobody will renew it. */
+async function forOneShot(ctx: CommandContext, agent: number, claim: Claim): Promise<Claim> {
+  const { bead, fence } = claim
+  if (!bead || fence === undefined || claim.lease_ms !== RENEWED_LEASE_MS) return claim
+  const [row] = await ctx.db.read<{ renewed: boolean }>(
+    'select swarm.renew_lease($1, $2::integer, $3, $4::bigint, $5::integer) as renewed',
+    [ctx.repo, agent, bead.bead_id, fence, LEASE_MS],
+  )
+  return row?.renewed ? { ...claim, lease_ms: LEASE_MS } : claim
 }
 
 /** True in a command that swarm runs for this agent: it speaks for the process that holds the claim. */

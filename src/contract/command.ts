@@ -153,7 +153,7 @@ export interface CommandContext {
   /** Random id of this process. */
   readonly holder: string
   readonly holdings: Holdings
-  /** True while this process renews the leases it takes (an open pipe). */
+  /** True while this process renews the leases it takes: a pipe whose input has not ended. */
   readonly renews: boolean
   /** Aborted when the process was told to stop. */
   readonly signal: AbortSignal

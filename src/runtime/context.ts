@@ -36,7 +36,9 @@ export function contextOf(
     rid: request.rid,
     key: scope.key,
     dry: request.write.dry ?? false,
-    renews: state.renewing,
+    get renews() {
+      return state.renewing
+    },
     signal: scope.signal,
     inputEnd: state.inputEnd.signal,
     get stopping() {

@@ -7,7 +7,7 @@ import { command, DEFAULT_TIMEOUT_MS, ran, timeoutMs, withDatabase } from '../co
 import { priorReply } from '../runtime/prior-reply.ts'
 import { holderWrite } from '../runtime/write.ts'
 import { completionOf } from '../work/completion.ts'
-import { gateOfWork, gateOrGiveBack, type HeldWork } from '../work/held-work.ts'
+import { gateOfWork, type HeldWork, orGiveBack } from '../work/held-work.ts'
 import { runStageCommand, STOP_REASONS } from '../work/stage-runner.ts'
 import { oneCommand, takeBead } from '../work/take-bead.ts'
 
@@ -93,18 +93,22 @@ async function runOnce(ctx: CommandContext, input: Input): Promise<Output> {
   const taken = await takeBead(ctx, input)
   if (!taken.work) return { ran: null, ...taken }
   const { work, held } = taken
-  const gate = held ? gateOfWork(ctx, work) : await gateOrGiveBack(ctx, input.agent_id, work)
-  const argv = gate?.argv ?? input.command
-  if (!argv) {
+  const run = async () => {
+    const gate = gateOfWork(ctx, work)
+    const argv = gate?.argv ?? input.command
+    if (!argv) return undefined
+    return runStageCommand(ctx, input.agent_id, work, {
+      argv,
+      timeoutMs: input.timeout_ms ?? work.timeout_ms ?? DEFAULT_TIMEOUT_MS,
+      gate,
+      withDatabase: input.with_database ?? false,
+    })
+  }
+  const stageRun = await (held ? run() : orGiveBack(ctx, input.agent_id, work, run))
+  if (!stageRun) {
     if (!held) await release(ctx, input, work, 'no command for its stage')
     throw noCommand(input, work)
   }
-  const stageRun = await runStageCommand(ctx, input.agent_id, work, {
-    argv,
-    timeoutMs: input.timeout_ms ?? work.timeout_ms ?? DEFAULT_TIMEOUT_MS,
-    gate,
-    withDatabase: input.with_database ?? false,
-  })
   if ('stopped' in stageRun) {
     await release(ctx, input, work, STOP_REASONS[stageRun.stopped])
     return { ran: null, reason: stageRun.stopped }

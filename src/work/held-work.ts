@@ -1,6 +1,7 @@
 import type { CommandContext } from '../contract/command.ts'
 import { SwarmError } from '../contract/errors.ts'
 import { gateHash, gateName, gateOf } from '../contract/gates.ts'
+import { operatorPath, type ResolvedGate, resolveGate } from '../process/index.ts'
 import { ownClaim } from '../runtime/holdings.ts'
 import { readFunction } from '../runtime/read.ts'
 
@@ -32,6 +33,8 @@ export interface HeldWork {
 
 /** A gate that may run: its words are those of this root's configuration, and the database knows it by the same hash. */
 export interface Gate extends KnownGate {
+  /** The stage whose gate it is. */
+  readonly stage: string
   readonly argv: readonly string[]
 }
 
@@ -69,23 +72,54 @@ export function gateOfWork(ctx: CommandContext, work: HeldWork, stage = work.sta
   if (!known && !argv) return undefined
   const hash = argv && gateHash(argv)
   if (!known || !argv || known.hash !== hash) throw otherGate(work, stage, known, argv)
-  return { ...known, argv }
+  return { ...known, stage, argv }
 }
 
-/** As `gateOfWork`, for a bead that was claimed to be run: where the gate is refused the bead is given back first. */
-export async function gateOrGiveBack(
+/**
+ * For a bead that was claimed to be run: when its gate cannot be run, for which the configuration is to blame and not the bead, the bead is
+ * given back first. That is no attempt.
+ */
+export async function orGiveBack<T>(
   ctx: CommandContext,
   agentId: number,
-  work: HeldWork,
-): Promise<Gate | undefined> {
+  { bead: { bead_id }, fence }: HeldWork,
+  work: () => T | Promise<T>,
+): Promise<T> {
   try {
-    return gateOfWork(ctx, work)
+    return await work()
   } catch (error) {
-    const { bead_id } = work.bead
-    const reason = 'its gate is not that of this root'
-    await ctx.execute({ cmd: 'release', agent_id: agentId, bead_id, fence: work.fence, reason })
+    if (error instanceof SwarmError && error.area === 'configuration') {
+      const reason = 'its gate cannot be run here'
+      await ctx.execute({ cmd: 'release', agent_id: agentId, bead_id, fence, reason })
+    }
     throw error
   }
+}
+
+/** Where the gate of a bead is run, and how it is started. A program that cannot be found is a fault of the configuration. */
+export function startOfGate(ctx: CommandContext, { workflow, bead }: HeldWork, gate: Gate): ResolvedGate {
+  const place = { root: ctx.root?.path ?? ctx.cwd, cwd: ctx.cwd, path: operatorPath(ctx.env) }
+  try {
+    return resolveGate(gate.argv, place)
+  } catch (error) {
+    throw gateFault(error, workflow, bead.bead_id, gate)
+  }
+}
+
+/** What a program that cannot be started means when it is a gate's: not one stage goes on before somebody has mended it. */
+export function gateFault(error: unknown, workflow: string, bead_id: string, gate: Gate): unknown {
+  if (!(error instanceof SwarmError) || error.code !== 'DEPENDENCY') return error
+  const { stage, name } = gate
+  return new SwarmError(
+    'DEPENDENCY',
+    `the gate ${name} of stage ${stage} of workflow ${workflow} cannot be run: ${error.message}`,
+    {
+      area: 'configuration',
+      ctx: { ...error.ctx, field: `workflows.${workflow}.stages.gate`, workflow, stage, bead_id, gate: name },
+      fix: { cmd: 'workflows', name: workflow },
+      retryable: false,
+    },
+  )
 }
 
 function otherGate(

@@ -5,8 +5,8 @@ import { SwarmError } from '../contract/errors.ts'
 import type { JsonObject } from '../contract/json.ts'
 import { maskSecrets, maskWords } from '../contract/secrets.ts'
 import type { Ran } from '../contract/stage-fields.ts'
-import { type CommandResult, operatorPath, resolveGate, runCommand, tailOf } from '../process/index.ts'
-import type { HeldWork, KnownGate } from './held-work.ts'
+import { type CommandResult, operatorPath, runCommand, tailOf } from '../process/index.ts'
+import { type Gate, gateFault, type HeldWork, startOfGate } from './held-work.ts'
 import { type ClaimEnd, keepClaim } from './keep-claim.ts'
 
 /** Output that is stored with the attempt, in bytes. */
@@ -23,7 +23,7 @@ export interface StageCommand {
   /** None: it runs until the claim has been held for `max_hold_ms`. */
   readonly timeoutMs: number | undefined
   /** Set when it is the gate of a stage: then its program is looked for outside of the workspace. */
-  readonly gate?: KnownGate | undefined
+  readonly gate?: Gate | undefined
   readonly withDatabase: boolean
   /** Gets the output as it comes. */
   readonly echo?: Writable | undefined
@@ -51,7 +51,8 @@ export const STOP_REASONS: Readonly<Record<StopReason, string>> = {
 
 /**
  * Runs a command for a held bead: its own process group, `SWARM_*` variables, the claim as JSON on stdin. The claim is
- * renewed meanwhile. When it is lost the command is ended, which is CONFLICT.
+ * renewed meanwhile. When it is lost the command is ended, which is CONFLICT. A gate that cannot be started is DEPENDENCY: it says
+ * nothing of the bead.
  */
 export async function runStageCommand(
   ctx: CommandContext,
@@ -95,10 +96,10 @@ async function run(
   command: StageCommand,
   signal: AbortSignal,
 ): Promise<Ending> {
-  const { withDatabase, timeoutMs, echo, watched = false } = command
+  const { withDatabase, timeoutMs, echo, watched = false, gate } = command
   const env = environment(ctx, agentId, work, withDatabase)
+  const { argv, path } = gate ? startOfGate(ctx, work, gate) : { argv: command.argv }
   try {
-    const { argv, path } = command.gate ? resolved(ctx, command.argv) : { argv: command.argv }
     return await runCommand({
       argv,
       cwd: ctx.cwd,
@@ -113,6 +114,7 @@ async function run(
       watched,
     })
   } catch (error) {
+    if (gate) throw gateFault(error, work.workflow, work.bead.bead_id, gate)
     if (!(error instanceof SwarmError) || error.code !== 'DEPENDENCY') throw error
     return {
       ended: 'missing',
@@ -130,10 +132,6 @@ const NOT_TOLD = {
   gate: undefined,
   qa: undefined,
   timeout_ms: undefined,
-}
-
-function resolved(ctx: CommandContext, argv: readonly string[]) {
-  return resolveGate(argv, { root: ctx.root?.path ?? ctx.cwd, cwd: ctx.cwd, path: operatorPath(ctx.env) })
 }
 
 /** What the command is told of its claim, and what lets a `swarm` that it calls reach the same database as the same holder. */

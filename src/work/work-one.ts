@@ -4,7 +4,7 @@ import { isSameClaim } from '../runtime/holdings.ts'
 import { write } from '../runtime/write.ts'
 import { type Attempt, claimState } from './claim-state.ts'
 import { completionOf } from './completion.ts'
-import { gateOrGiveBack, type HeldWork, heldWork } from './held-work.ts'
+import { type Gate, gateOfWork, type HeldWork, heldWork, orGiveBack, startOfGate } from './held-work.ts'
 import { runStageCommand, STOP_REASONS, type StageRun, type StopReason } from './stage-runner.ts'
 import { takeBead } from './take-bead.ts'
 
@@ -31,7 +31,7 @@ export async function workOne(ctx: CommandContext, options: WorkOptions): Promis
   const claim: Attempt = { agent_id: options.agent_id, bead_id: work.bead.bead_id, fence, attempt_id }
   const started = performance.now()
   try {
-    const result = await runAll(ctx, options, work, claim)
+    const result = await orGiveBack(ctx, options.agent_id, work, () => runAll(ctx, options, work, claim))
     const ms = Math.round(performance.now() - started)
     if ('stopped' in result) {
       const { stopped } = result
@@ -61,7 +61,7 @@ async function runAll(
 ): Promise<readonly StageRun[] | { readonly stopped: StopReason }> {
   const always = { echo: ctx.echo, watched: true }
   // a gate that could not be run afterwards would waste the command
-  await gateOrGiveBack(ctx, agent_id, work)
+  checkGate(ctx, work, gateOfWork(ctx, work))
   const own = await runStageCommand(ctx, agent_id, work, {
     argv: command,
     timeoutMs: timeout_ms,
@@ -71,7 +71,7 @@ async function runAll(
   if ('stopped' in own) return own
   if (own.ran.outcome !== 'passed' || (await claimState(ctx, claim)) !== 'held') return [own]
   // it may have been configured while the command ran
-  const gate = await gateOrGiveBack(ctx, agent_id, await heldWork(ctx, claim))
+  const gate = gateOfWork(ctx, await heldWork(ctx, claim))
   if (!gate) return [own]
   const checked = await runStageCommand(ctx, agent_id, work, {
     argv: gate.argv,
@@ -81,6 +81,11 @@ async function runAll(
     ...always,
   })
   return 'stopped' in checked ? checked : [own, checked]
+}
+
+/** A program that is named by its path may be what the command makes: it is looked for when the gate is run. */
+function checkGate(ctx: CommandContext, work: HeldWork, gate: Gate | undefined): void {
+  if (gate && !gate.argv[0]?.includes('/')) startOfGate(ctx, work, gate)
 }
 
 /** What the answer says of the runs; the last one decided. */

@@ -68,6 +68,12 @@ async function bead() {
     where repo_id = ${repo} and bead_id = 'api'`
   return row
 }
+/** True when the bead waits for its first attempt. */
+async function untouched(id: string): Promise<boolean> {
+  const [row] = await sql`select b.status, b.attempt, b.feedback, swarm.next_attempt(b, b.stage) as next
+    from swarm.bead_backlog b where repo_id = ${repo} and bead_id = ${id}`
+  return row?.status === 'pending' && row.attempt === 1 && row.feedback === null && row.next === 1
+}
 const stored = () =>
   sql`select stage, gate, gate_hash from swarm.workflow_stages where repo_id = ${repo} order by position`
 
@@ -202,19 +208,60 @@ describe('the program of a gate', () => {
     expect(await bead()).toMatchObject({ verification_status: 'unverified' })
   })
 
-  test('a planted one is not verified where there is no other', async () => {
+  test('a planted one is not run where there is no other: the bead is given back, and work says which gate', async () => {
     await root(['gate-of-nobody'])
-    script(join(mine, 'bin', 'gate-of-nobody'), 'exit 0')
+    const [planted, ran] = [join(top, `planted-${repo}`), join(top, `ran-${repo}`)]
+    script(join(mine, 'bin', 'gate-of-nobody'), `touch ${planted}`)
     const PATH = `${join(mine, 'bin')}:.:bin:${process.env.PATH}`
-    expect(await ok(mine, work, { PATH })).toMatchObject({
-      outcome: 'error',
-      output: '',
-      status: 'pending',
-      next_stage: 'contract',
+    expect(await at(mine, { ...work, command: ['touch', ran] }, { PATH })).toMatchObject({
+      ok: false,
+      err: {
+        code: 'DEPENDENCY',
+        msg: expect.stringMatching(
+          /the gate gate-of-nobody of stage contract of workflow default .* not on the operator’s PATH outside of the workspace.*SWARM_GATE_PATH/,
+        ),
+        ctx: { field: 'workflows.default.stages.gate', gate: 'gate-of-nobody', bead_id: 'api' },
+      },
+      fix: 'swarm workflows --name default',
     })
-    const [row] =
-      await sql`select feedback from swarm.bead_backlog where repo_id = ${repo} and bead_id = 'api'`
-    expect(row?.feedback).toMatch(/gate-of-nobody is not on the operator’s PATH outside of the workspace/)
+    expect(existsSync(planted)).toBe(false)
+    // the command would have been for nothing
+    expect(existsSync(ran)).toBe(false)
+    expect(await untouched('api')).toBe(true)
+  })
+
+  test.each(['work', 'run-once', 'agent'])(
+    'a missing one uses up no attempt of any bead: %s stops at the first, which is given back',
+    async (cmd) => {
+      await root(['gate-of-nobody'])
+      const beads = ['b', 'c', 'd'].map((bead_id) => ({ bead_id, title: bead_id }))
+      await ok(mine, { cmd: 'enqueue', beads })
+      const request = cmd === 'run-once' ? {} : { max_beads: 100, command: ['true'] }
+      expect(await at(mine, { cmd, agent_id: 1, ...request })).toMatchObject({
+        ok: false,
+        err: { code: 'DEPENDENCY', ctx: { gate: 'gate-of-nobody', stage: 'contract' } },
+      })
+      for (const id of ['api', 'b', 'c', 'd']) expect(await untouched(id), id).toBe(true)
+    },
+  )
+
+  test('one that the command should have made, and has not, is looked for after it and is no attempt either', async () => {
+    await root(['./check'])
+    expect(await at(mine, work)).toMatchObject({ ok: false, err: { code: 'DEPENDENCY' } })
+    expect(await untouched('api')).toBe(true)
+    const make = `printf '#!/bin/sh\\nexit 0\\n' > ${mine}/check; chmod +x ${mine}/check`
+    expect(await ok(mine, { ...work, command: ['sh', '-c', make] })).toMatchObject({ gate: 'passed' })
+  })
+
+  test('qa of a missing one stores nothing, and the bead stays with its agent', async () => {
+    await root(['gate-of-nobody'])
+    await ok(mine, { cmd: 'claim-next', agent_id: 1 })
+    expect(await at(mine, { cmd: 'qa', agent_id: 1 })).toMatchObject({
+      ok: false,
+      err: { code: 'DEPENDENCY', ctx: { gate: 'gate-of-nobody' } },
+    })
+    expect(await sql`select 1 from swarm.stage_artifacts where repo_id = ${repo}`).toHaveLength(0)
+    expect(await bead()).toMatchObject({ status: 'in_progress', stage: 'contract' })
   })
 
   test('false and true are the system’s, also for a swarm that the command calls under a PATH of its own', async () => {

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import {
   chmodSync,
   existsSync,
@@ -15,10 +16,12 @@ import { dirname, join } from 'node:path'
 import { type Binaries, ownDirectory, SYSTEM_HOMES } from './binaries.ts'
 import { concernsOf } from './concerns.ts'
 import { madeHere } from './data-dir.ts'
-import { failure } from './failure.ts'
+import { errnoOf, failure } from './failure.ts'
 import { EXTERNAL, externalHome, isMadeFor, writeOrigin } from './origin.ts'
 import type { ServerPaths } from './paths.ts'
+import { endMakers } from './processes.ts'
 import { type DataRecord, identityOf, writeId, writeRecord } from './record.ts'
+import { removeTree } from './remove.ts'
 import { canWrite, run } from './run.ts'
 import { initdbSettings } from './settings.ts'
 import { makeStateDir } from './state-dir.ts'
@@ -63,22 +66,21 @@ function refuseConcerns(dataDir: string, record: DataRecord): void {
  * Deletes `dataDir`, the data that was made for this `.swarm/`, wherever it lies; null for none, when a link goes and what it leads to
  * stays. Call it under the lock, with no server running.
  */
-export function deleteData(paths: ServerPaths, dataDir: string | null): void {
+export async function deleteData(paths: ServerPaths, dataDir: string | null): Promise<void> {
   const stat = lstatSync(paths.dataPath, { throwIfNoEntry: false })
   if (stat?.isSymbolicLink()) {
     const home = externalHome(paths)
     if (dataDir !== null && home === dirname(dataDir) && isMadeFor(home, paths)) {
-      rmSync(home, { recursive: true, force: true })
+      removeTree(home)
     }
     rmSync(paths.dataPath, { force: true })
   } else if (stat) {
     // away first: a half-deleted directory must not look like one
-    const doomed = join(paths.swarmDir, `${DRAFT}deleted`)
-    rmSync(doomed, { recursive: true, force: true })
+    const doomed = join(paths.swarmDir, `${DRAFT}deleted-${randomBytes(4).toString('hex')}`)
     renameSync(paths.dataPath, doomed)
-    rmSync(doomed, { recursive: true, force: true })
+    removeTree(doomed)
   }
-  removeDrafts(paths.swarmDir)
+  await removeDrafts(paths.swarmDir)
 }
 
 /** A new cluster with the database in it. It appears under its name in one step, complete. */
@@ -97,7 +99,7 @@ async function createData(
     log(`the data that ${paths.dataPath} led to is gone; starting with empty data`)
     rmSync(paths.dataPath)
   }
-  removeDrafts(paths.swarmDir)
+  await removeDrafts(paths.swarmDir)
   makeStateDir()
   const draft = makeDraft(paths, user)
   log('creating the database cluster, once')
@@ -112,7 +114,7 @@ async function createData(
     if (target !== paths.dataPath) symlinkSync(target, paths.dataPath)
     return realpathSync(paths.dataPath)
   } catch (error) {
-    rmSync(draft, { recursive: true, force: true })
+    await removeDraft(draft)
     throw error
   }
 }
@@ -148,7 +150,7 @@ async function initdb(draft: string, user: ServerUser | null, binaries: Binaries
 function makeDraft(paths: ServerPaths, user: ServerUser | null): string {
   const near = draftIn(paths.swarmDir, user)
   if (user === null || canWrite(near, user)) return near
-  rmSync(near, { recursive: true })
+  removeTree(near)
   const home = mkdtempSync(join(ownDirectory(SYSTEM_HOMES), EXTERNAL))
   chmodSync(home, 0o755)
   writeOrigin(home, paths)
@@ -162,8 +164,23 @@ function draftIn(home: string, user: ServerUser | null): string {
 }
 
 /** What a killed process left behind; under the lock nobody else is at work here. */
-function removeDrafts(home: string): void {
+async function removeDrafts(home: string): Promise<void> {
   for (const name of readdirSync(home)) {
-    if (name.startsWith(DRAFT)) rmSync(join(home, name), { recursive: true, force: true })
+    if (name.startsWith(DRAFT)) await removeDraft(join(home, name))
+  }
+}
+
+/**
+ * Ends what is still at work on a draft, then removes it. An `initdb` outlives the starter that was killed, and may have started one
+ * more program since it was looked for. What cannot be removed even so stays: the next draft has another name.
+ */
+async function removeDraft(draft: string): Promise<void> {
+  for (let attempt = 0; attempt < 3; attempt++) {
+    await endMakers(draft)
+    try {
+      return removeTree(draft)
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOTEMPTY') throw error
+    }
   }
 }

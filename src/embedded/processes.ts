@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { lstatSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { basename } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { errnoOf, failure } from './failure.ts'
@@ -90,24 +90,47 @@ export async function waitUntil(isOver: () => boolean, timeoutMs: number): Promi
 }
 
 /** Ends backends that outlived their postmaster: asked first, forced after a second. Retried for 15 s, then DEPENDENCY. */
-export async function endOrphans(dataDir: string, cluster: string | null): Promise<number> {
+export function endOrphans(dataDir: string, cluster: string | null): Promise<number> {
+  return endAll(dataDir, () => serverProcesses(dataDir, cluster).orphans)
+}
+
+/** Ends what a killed starter left at work on `draft`, in the same way. */
+export function endMakers(draft: string): Promise<number> {
+  return endAll(draft, () => makersOf(draft))
+}
+
+/** The processes that make a cluster in `draft`: `initdb` and what it has started. */
+export function makersOf(draft: string): readonly number[] {
+  const stat = lstatSync(draft, { throwIfNoEntry: false })
+  if (!stat) return []
+  const here = `${stat.dev}:${stat.ino}`
+  return listProcesses()
+    .filter(({ uid, title, isPostgres, cwd }) => {
+      if (uid !== stat.uid) return false
+      if (title.includes(`/initdb -D ${draft} `)) return true
+      return isPostgres && (cwd === here || title.includes(` -D ${draft} `))
+    })
+    .map(({ pid }) => pid)
+}
+
+async function endAll(dir: string, find: () => readonly number[]): Promise<number> {
   const started = performance.now()
   const ended = new Set<number>()
   for (;;) {
-    const { orphans } = serverProcesses(dataDir, cluster)
-    if (orphans.length === 0) return ended.size
+    const left = find()
+    if (left.length === 0) return ended.size
     const spent = performance.now() - started
     if (spent > 15_000) {
-      throw failure('backends of a dead Postgres still hold its data directory', {
-        data_dir: dataDir,
-        pids: orphans,
+      throw failure('processes of a dead Postgres still hold its data directory', {
+        data_dir: dir,
+        pids: left,
       })
     }
-    for (const pid of orphans) {
+    for (const pid of left) {
       ended.add(pid)
       signal(pid, spent < 1_000 ? 'SIGQUIT' : 'SIGKILL')
     }
-    await waitUntil(() => !orphans.some(isAlive), 1_000)
+    await waitUntil(() => !left.some(isAlive), 1_000)
   }
 }
 

@@ -36,7 +36,7 @@ export async function reset(swarmDir: string): Promise<void> {
       try {
         // started by hand, without the lock, a moment ago
         if ((await findRunning(paths)).file !== null) continue
-        remove(paths)
+        await remove(paths)
         return
       } finally {
         lock.release()
@@ -90,10 +90,10 @@ function isElsewhere(paths: ServerPaths): boolean {
   return lock === null && serverElsewhere(paths, false)
 }
 
-function remove(paths: ServerPaths): void {
+async function remove(paths: ServerPaths): Promise<void> {
   const pointer = readPointer(paths.swarmDir)
   const made = madeHere(paths)
-  deleteData(paths, made?.dataDir ?? null)
+  await deleteData(paths, made?.dataDir ?? null)
   if (made) removeRecord(made.record.id)
   if (pointer) removeSocketDir(pointer.socket_dir)
   for (const file of [join(paths.swarmDir, POINTER_FILE), paths.logFile, `${paths.logFile}.1`]) {

@@ -15,7 +15,7 @@ import { expect, test } from 'vitest'
 import { embeddedStatus, ensureEmbedded, stopEmbedded } from '../../src/embedded/index.ts'
 import { tryLock } from '../../src/embedded/lock.ts'
 import { pathsOf, type ServerPaths } from '../../src/embedded/paths.ts'
-import { isAlive, serverProcesses, waitUntil } from '../../src/embedded/processes.ts'
+import { isAlive, makersOf, serverProcesses, waitUntil } from '../../src/embedded/processes.ts'
 import { startEmbedded } from '../../src/embedded/target.ts'
 import {
   canContain,
@@ -130,6 +130,29 @@ test('a starter killed while it creates the cluster leaves nothing half made', a
   const server = await ensureEmbedded(swarmDir)
   expect(server.started).toBe(true)
   expect(drafts()).toEqual([])
+})
+
+test('an initdb that outlives its starter is ended before its draft is removed', async () => {
+  const { swarmDir } = makeRoot()
+  const bundle = await makeBundle()
+  const starter = startTool(bundle, ['ensure', swarmDir])
+  const makers = () =>
+    (existsSync(swarmDir) ? readdirSync(swarmDir) : [])
+      .filter((name) => name.startsWith('pg.init-'))
+      .flatMap((name) => makersOf(join(swarmDir, name)))
+  expect(await waitUntil(() => makers().length > 1, 20_000)).toBe(true)
+  const left = makers()
+  // so that it is there as long as nobody ends it
+  for (const pid of left) process.kill(pid, 'SIGSTOP')
+  try {
+    starter.child.kill('SIGKILL')
+    await expect(starter.done).rejects.toThrow('no answer')
+    expect(await ensureEmbedded(swarmDir)).toMatchObject({ started: true })
+    expect(left.filter(isAlive)).toEqual([])
+  } finally {
+    for (const pid of left.filter(isAlive)) process.kill(pid, 'SIGKILL')
+  }
+  expect(readdirSync(swarmDir).filter((name) => name.startsWith('pg.init-'))).toEqual([])
 })
 
 test('a running server whose socket was deleted is started again', async () => {

@@ -1,5 +1,6 @@
 import {
   chmodSync,
+  chownSync,
   cpSync,
   existsSync,
   lstatSync,
@@ -25,6 +26,7 @@ import {
   resetEmbedded,
   stopEmbedded,
 } from '../../src/embedded/index.ts'
+import { removeTree } from '../../src/embedded/remove.ts'
 import {
   isRoot,
   makeBundle,
@@ -223,6 +225,23 @@ test.runIf(isRoot)('a user who may not enter the data of root is told so, and ch
   const ran = await runTool(bundle, ['ensure', swarmDir], { user: ordinary })
   expect(ran.value).toMatchObject({ code: 'DEPENDENCY', message: expect.stringContaining('another user') })
   expect(existsSync(server.dataDir)).toBe(true)
+})
+
+test.runIf(isRoot)('root removes what belongs to somebody else with the powers of that user only', () => {
+  const { dir } = makeRoot()
+  const [tree, mine] = [join(dir, 'tree'), join(dir, 'tree', 'mine')]
+  mkdirSync(mine, { recursive: true })
+  writeFileSync(join(mine, 'file'), '')
+  writeFileSync(join(tree, 'theirs'), '')
+  chownSync(join(tree, 'theirs'), 65_534, 65_534)
+  chownSync(tree, 65_534, 65_534)
+  // as a directory of root's would be that is put in the way at the last moment
+  expect(() => removeTree(tree)).toThrow('ENOTEMPTY')
+  expect(existsSync(join(tree, 'theirs'))).toBe(false)
+  expect(existsSync(join(mine, 'file'))).toBe(true)
+  removeTree(mine)
+  removeTree(tree)
+  expect(existsSync(tree)).toBe(false)
 })
 
 test('a socket directory that is not private, or a link, is not used', async () => {

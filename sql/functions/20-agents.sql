@@ -6,12 +6,14 @@ declare
   v_ids   integer[] := '{}';
   v_id    integer;
   v_role  text := a ->> 'role';
+  -- the name as it is read: wide letters as letters, without blanks and what is not seen
+  v_seen  text := regexp_replace(lower(normalize(a ->> 'name', nfkc)), '[\s\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]', '', 'g');
   v_new   integer[] := '{}';
   v_made  jsonb := '[]';
   t       swarm.api_tokens;
 begin
-  -- names that mean somebody else: people, swarm itself, and agents, who are called by their numbers
-  if lower(btrim(a ->> 'name')) in ('human', 'operator', 'swarm', 'system') or btrim(a ->> 'name') ~ '^[0-9]+$' then
+  -- names that mean somebody else, or look like one: people, swarm itself, and agents, who are called by their numbers
+  if v_seen in ('human', 'operator', 'swarm', 'system') or v_seen ~ '^[0-9]+$' then
     return swarm.refused('INVALID', format('an agent cannot be called %s', a ->> 'name'), 'request',
       jsonb_build_object('kind', 'InvalidValue', 'field', 'name', 'expected', 'not human, operator, swarm, system or a number', 'got', a ->> 'name'));
   end if;

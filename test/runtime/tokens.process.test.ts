@@ -415,11 +415,14 @@ describe('in the cooperative mode', () => {
     expect(agents.map(({ role }) => role)).toEqual(['reviewer', 'implementer'])
   })
 
-  test.each(['human', 'Operator', ' swarm', 'system', '12'])('no agent is called %s', async (name) => {
-    const pipe = open(`open-${++repos}`)
-    expect(await pipe.send({ cmd: 'register', name })).toMatchObject({
-      ok: false,
-      err: { code: 'INVALID', ctx: { field: 'name' } },
-    })
-  })
+  test.each(['human', 'Operator', ' swarm', 'system', '12', 'swarm\u200b', '\uff53warm', '\uff11\uff12'])(
+    'no agent is called %s',
+    async (name) => {
+      const pipe = open(`open-${++repos}`)
+      expect(await pipe.send({ cmd: 'register', name })).toMatchObject({
+        ok: false,
+        err: { code: 'INVALID', ctx: { field: 'name' } },
+      })
+    },
+  )
 })

@@ -8,7 +8,7 @@ import { BIN, runSwarm } from '../support/swarm.ts'
 import { workbench } from './support.ts'
 
 const bench = await workbench()
-const { fixture, ok, bead, artifacts, claims, path, setGate, work } = bench
+const { sql, url, fixture, ok, bead, artifacts, claims, path, setGate, work } = bench
 
 describe('the exit code finishes the stage', () => {
   test('0 passes it; the bead is let go, the output is kept', async () => {
@@ -168,6 +168,33 @@ describe('the command knows its bead', () => {
     await work(['--with-database'], show, { PGPASSWORD: 'hunter2' })
     expect(readFileSync(file, 'utf8')).toContain('hunter2')
   })
+})
+
+test('no secret of this process, of the words of the command or of its output gets to the command, into an answer or the database', async () => {
+  const mark = url.includes('?') ? '&' : '?'
+  const secrets = ['hunter2x', 's3cr,et/"ä', 'topsecret1', 'abcdefgh-token']
+  const script = `[ -z "$DATABASE_URL$PGPASSWORD" ] || exit 7; printf '%s' "$1"; echo; echo "$2" >&2; exit 1`
+  const command = ['sh', '-c', script, 'sh', secrets[1] ?? '', encodeURIComponent(secrets[1] ?? '')]
+  const { envelopes } = await runSwarm(
+    ['work', '--agent-id', '1', '--', ...command, '--password', 'topsecret1', '--token=abcdefgh-token'],
+    {
+      env: bench.env({ DATABASE_URL: ` ${url}${mark}pass%77ord=hunter2x`, PGPASSWORD: secrets[1] }),
+      cwd: bench.dir,
+    },
+  )
+  expect(envelopes).toMatchObject([{ ok: true, d: { exit_code: 1, output: expect.stringContaining('***') } }])
+  const tables = await sql<{ name: string }[]>`
+    select tablename as name from pg_tables where schemaname = 'swarm'`
+  const rows = [JSON.stringify(envelopes)]
+  for (const { name } of tables)
+    rows.push(
+      ...(await sql.unsafe(`select to_jsonb(one_row)::text as row from swarm.${name} one_row`)).map(
+        ({ row }) => row,
+      ),
+    )
+  expect(rows.some((row) => row.includes('--password'))).toBe(true)
+  const spellings = secrets.flatMap((one) => [one, encodeURIComponent(one), JSON.stringify(one).slice(1, -1)])
+  expect(rows.filter((row) => spellings.some((one) => row.includes(one)))).toEqual([])
 })
 
 describe('what the command writes', () => {

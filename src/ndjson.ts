@@ -3,6 +3,7 @@ import { Readable, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { parse, stringify } from 'ndjson'
 import type { Json, JsonObject } from './contract/json.ts'
+import { changedInteger } from './wire/integers.ts'
 import { createLineSplitter, type Line } from './wire/lines.ts'
 import { readLoosely } from './wire/loose.ts'
 
@@ -63,7 +64,10 @@ function createParser(): (line: Line) => FileLine {
     parser.write(`${line.text}\n`)
     // safe: the transform is synchronous, so what it made of the line is there, and it came from JSON.parse
     const value = parser.read() as Json
-    if (!failed) return { line: number, value }
+    if (!failed) {
+      const changed = changedInteger(line.text, value)
+      return changed ? { line: number, error: changed.message } : { line: number, value }
+    }
     const { at, wrong } = readLoosely(line.text)
     return { line: number, error: `not JSON at character ${at + 1}: ${wrong}` }
   }

@@ -74,7 +74,8 @@ function notJson(text: string, number: number): Decoded {
   const { value, at: place, wrong } = readLoosely(text)
   const error = new SwarmError('INVALID', `line ${number} is not JSON at character ${place + 1}: ${wrong}`, {
     ctx: at(number, 'InvalidType', A_REQUEST, 'text that is not JSON'),
-    ...(value === undefined ? bareVerb(text) : meant(value)),
+    // one in which a number would be changed was not meant
+    ...(value === undefined ? bareVerb(text) : changedInteger(text, value) ? {} : meant(value)),
   })
   return { rid: undefined, error }
 }

@@ -19,7 +19,7 @@ export function changedInteger(text: string, value: Json): SwarmError | undefine
   const field = path.replace(/^\./, '').slice(0, 200)
   return new SwarmError(
     'INVALID',
-    `${field} is an integer beyond 2^53, which would be changed; send it as text`,
+    `${field} is an integer beyond 2^53, which would be changed; write it as text`,
     {
       ctx: {
         kind: 'InvalidValue',

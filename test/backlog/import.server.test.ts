@@ -201,6 +201,11 @@ describe('bad lines', () => {
     ],
     ['a null byte', { id: 'x', title: 'x', notes: ['a\0b'] }, /notes\[0\] holds a null byte/],
     ['a null byte in a name', { id: 'x', title: 'x', 'a\0b': 1 }, /null byte/],
+    [
+      'an integer that would be changed',
+      '{"id":"x","title":"x","n":9007199254740993}',
+      /^n is an integer beyond 2\^53/,
+    ],
     ['half a character', '{"id":"x","title":"\\ud800"}', /title holds half a character/],
   ])('are reported: %s', async (name, line, reason) => {
     const place = session(`bad ${name}`.replaceAll(/\W+/g, '-'))

@@ -146,6 +146,24 @@ describe('mistakes are CLI_ERROR, exit 1, with the corrected command', () => {
     expect(found.fix).toBe(`swarm every-shape --agent-id 3 --metadata '{"a":1}'`)
   })
 
+  it.each([
+    ['--metadata', '{"n":9007199254740993}', 'metadata.n'],
+    ['--beads', '[{"title":"x","metadata":{"n":9007199254740993}}]', 'beads[0].metadata.n'],
+    ['--json', '{"metadata":{"n":9007199254740993}}', 'metadata.n'],
+  ])(
+    'an integer that would be changed is refused by its name, not a fault: %s %s',
+    async (flag, text, field) => {
+      const { code, msg, ctx, fix } = await refusal(['every', '3', flag, text])
+      expect({ code, field: ctx.field, fix }).toEqual({ code: 'INVALID', field, fix: undefined })
+      expect(msg).toContain(`${field} is an integer beyond 2^53`)
+    },
+  )
+
+  it('a fix changes no integer either', async () => {
+    const { fix } = await refusal(['every', '3', '--metadata', "{'n': 9007199254740993}"])
+    expect(fix).toBe('swarm every-shape --agent-id 3')
+  })
+
   it('lists what a value is missing for', async () => {
     expect((await refusal(['claim-next', '--agent-id'])).ctx).toMatchObject({ needs: ['agent_id'] })
     expect((await refusal(['every', '3', '--metadata', '{{'])).ctx).toMatchObject({ needs: ['metadata'] })

@@ -179,6 +179,11 @@ describe('an integer beyond 2^53', () => {
     expect(refusal(text).fix).toBeUndefined()
   })
 
+  it('is in no fix of text that is not quite JSON', () => {
+    expect(refusal("{'cmd':'x','n':7}").fix).toBeDefined()
+    expect(refusal("{'cmd':'x','n':9007199254740993}").fix).toBeUndefined()
+  })
+
   it.each([
     '{"cmd":"x","n":9007199254740991}',
     '{"cmd":"x","n":100000000000000000}',

@@ -1,8 +1,9 @@
 import { CommanderError } from 'commander'
 import type { AnyCommand } from '../../contract/command.ts'
-import type { FixRequest } from '../../contract/errors.ts'
+import { type FixRequest, SwarmError } from '../../contract/errors.ts'
 import type { Shape } from '../../contract/introspect.ts'
 import { isJsonObject, type Json, type JsonObject } from '../../contract/json.ts'
+import { changedInteger } from '../../wire/integers.ts'
 import { cutCommand, type FlagField } from './flags.ts'
 import { NotJson, readFlag } from './values.ts'
 import { buildVerb, type VerbParser } from './verb.ts'
@@ -32,7 +33,7 @@ export interface ParsedVerb {
 /**
  * Reads the words after a verb as a request: flags over positional words over `--json`; what stands after `--` is the command of a
  * verb that runs one. `stdin` is read when `--json -` asks for it. Types are left to the contract; only what is no command
- * line at all is a mistake here.
+ * line at all is a mistake here. Throws INVALID for an integer that would be changed.
  */
 export async function parseVerb(
   definition: AnyCommand,
@@ -56,7 +57,7 @@ export async function parseVerb(
   for (const { field, flag } of fields) {
     const texts = given.get(field.name) ?? operands.given.get(field.name)
     if (!texts) continue
-    const reading = readRepairing(field, texts)
+    const reading = within(field.name, () => readRepairing(field, texts))
     note(flag, field.name, reading)
     if (reading.value !== undefined) values[field.name] = reading.value
   }
@@ -120,9 +121,21 @@ function readRepairing(shape: Shape, texts: readonly string[]): Reading<Json> {
   } catch (error) {
     if (!(error instanceof NotJson)) throw error
     const { meant, text, message } = error
-    if (meant === undefined) return { problem: message }
+    if (meant === undefined || changedInteger(text, meant)) return { problem: message }
     const repaired = texts.map((one) => (one === text ? JSON.stringify(meant) : one))
     return { ...readRepairing(shape, repaired), problem: message }
+  }
+}
+
+/** What is wrong in the value of a flag is named by the flag's field. */
+function within<T>(field: string, read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    if (!(error instanceof SwarmError)) throw error
+    const inner = String(error.ctx.field)
+    const path = `${field}${inner.startsWith('[') ? '' : '.'}${inner}`
+    throw error.with({ message: error.message.replace(inner, path), ctx: { ...error.ctx, field: path } })
   }
 }
 

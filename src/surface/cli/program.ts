@@ -38,7 +38,13 @@ export async function readCommandLine(
   if (word === 'help' || word === '?') return readHelp(words, format)
   const definition = await loadVerb(catalog, word)
   if (!definition) return refused(await (await mistakes()).refuseVerb(catalog, word, words))
-  const parsed = await parseVerb(definition, words, stdin)
+  let parsed: Awaited<ReturnType<typeof parseVerb>>
+  try {
+    parsed = await parseVerb(definition, words, stdin)
+  } catch (error) {
+    if (error instanceof SwarmError) return refused(error)
+    throw error
+  }
   const own = parsed.format ?? format
   if (!isFormat(own)) return refused(badFormat(own))
   if (parsed.help) return { kind: 'help', verb: definition.name, format: own }

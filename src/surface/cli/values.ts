@@ -86,21 +86,24 @@ function takesOneOf({ variants }: Shape, types: readonly Shape['type'][]): boole
   )
 }
 
+/** The value of JSON text, undefined when it is none; throws where an integer would be changed. */
 function parse(text: string): Json | undefined {
+  let value: Json
   try {
     // safe: JSON.parse without a reviver returns JSON
-    return JSON.parse(text) as Json
+    value = JSON.parse(text) as Json
   } catch {
     return undefined
   }
+  const error = changedInteger(text, value)
+  if (error) throw error
+  return value
 }
 
 /** Parses the text of an object or a list; throws NotJson. */
 export function parseOrThrow(text: string): Json {
   const value = parse(text)
   if (value === undefined) throw new NotJson(text)
-  const error = changedInteger(text, value)
-  if (error) throw error
   return value
 }
 

@@ -15,6 +15,8 @@ export default defineCommand({
   output: z.object({ agent_id: z.int().optional(), role: z.string().optional(), prompt: z.string() }),
   effect: 'read',
   role: 'observer',
+  // it tells what stands in the prompt, and nothing of this machine
+  hostBound: false,
   needs: 'nothing',
   errors: [],
   examples: [

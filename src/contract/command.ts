@@ -63,9 +63,9 @@ interface CommandBase<I extends z.ZodObject, O extends z.ZodType> {
   readonly alone?: true
   /**
    * True when it runs what the request says, or reads and writes files where swarm runs. Over a network that takes a token; what acts on
-   * this machine otherwise (its `reach`, an effect that is `local`) does too.
+   * this machine otherwise (its `reach`, an effect that is `local`) does too, unless this says false.
    */
-  readonly hostBound?: true
+  readonly hostBound?: boolean
   /** What a dry run answers; a sentence per change. Reads only. */
   dry?(ctx: CommandContext, input: z.output<I>): Promise<readonly string[]>
 }

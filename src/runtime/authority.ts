@@ -170,7 +170,7 @@ function refuse(refusal: SwarmError | undefined): void {
 }
 
 function isHostBound({ hostBound, effect }: Prepared['command'], reach: Reach): boolean {
-  return reach === 'machine' || effect === 'local' || hostBound === true
+  return hostBound ?? (reach === 'machine' || effect === 'local')
 }
 
 function isSame(one: Principal, other: Principal): boolean {

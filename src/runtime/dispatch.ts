@@ -1,9 +1,10 @@
-import type { Catalog } from '../contract/command.ts'
+import type { AnyCommand, Catalog } from '../contract/command.ts'
 import type { WriteCall } from '../contract/context.ts'
 import type { Emit, Reply, Rid } from '../contract/envelope.ts'
 import { SwarmError } from '../contract/errors.ts'
 import type { Json, JsonObject } from '../contract/json.ts'
 import type { Principal } from '../contract/roles.ts'
+import type { Defaults } from '../contract/try-parse.ts'
 import { toSwarmError } from './faults.ts'
 import { fixedFor } from './fixes.ts'
 import { admit, admitted, perform } from './perform.ts'
@@ -23,8 +24,8 @@ export interface DispatcherOptions extends ProcessOptions {
 
 /** Runs requests. One per process: it owns the connections, the claims and the shutdown signal. */
 export interface Dispatcher {
-  /** Parses a request; never throws. */
-  accept(raw: JsonObject): Promise<Prepared | Reply>
+  /** Parses a request; never throws. `client` fills in what the request leaves out and this process does not know better. */
+  accept(raw: JsonObject, client?: Defaults): Promise<Prepared | Reply>
   /** Runs one request; never throws. Once `signal` aborts, what it waits for ends and it is answered. */
   run(request: Prepared, emit: Emit, signal?: AbortSignal): Promise<Reply>
   /** Runs appends together; never throws. */
@@ -134,10 +135,11 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   }
 
   return {
-    async accept(raw) {
+    async accept(raw, client) {
       const started = performance.now()
       try {
-        return await prepare(options.catalog, raw, state.defaults)
+        const defaults = async (command: AnyCommand) => ({ ...client, ...(await state.defaults(command)) })
+        return await prepare(options.catalog, raw, defaults)
       } catch (error) {
         return failure(error, ridOf(raw), started)
       }

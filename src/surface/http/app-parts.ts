@@ -1,5 +1,6 @@
 import type { Catalog } from '../../contract/command.ts'
 import type { SwarmError } from '../../contract/errors.ts'
+import type { McpEndpoint } from '../mcp/http.ts'
 import type { Callers } from './callers.ts'
 import type { Metrics } from './metrics.ts'
 import type { Pages } from './pages.ts'
@@ -25,6 +26,8 @@ export interface AppParts {
   readonly streams: Streams
   /** The built page, at `/`. */
   readonly pages: Pages
+  /** Loaded when it is first asked for. */
+  readonly mcp: () => Promise<McpEndpoint>
   /** Says whether the database answers, and is at the schema of this program. */
   readonly ready: () => Promise<SwarmError | undefined>
 }

@@ -10,6 +10,7 @@ import { answerError, answerJson, answerText } from './answer.ts'
 import type { AppParts } from './app-parts.ts'
 import { type Ctx, type Env, headerOf } from './asked.ts'
 import { login, logout, whoami } from './login.ts'
+import { answerMcp } from './mcp.ts'
 import { Refused } from './refused.ts'
 import { answerRest } from './rest.ts'
 import { ROUTES } from './routes.ts'
@@ -101,6 +102,7 @@ export function createApp(parts: AppParts): Hono<Env> {
     c.env.incoming.socket.once('close', place.leave)
     return upgrade(c, next)
   })
+  app.all('/mcp', async (c) => answerMcp(c, await parts.mcp(), parts.maxBodyBytes))
   app.post('/api/rpc', (c) => answerRpc(c, parts.callers, parts.maxBodyBytes))
   for (const route of ROUTES)
     app.on(route.method, route.path, (c) => answerRest(c, route, parts.maxBodyBytes))

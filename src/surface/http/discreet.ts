@@ -29,8 +29,8 @@ export function discreetly(dispatcher: Dispatcher): Dispatcher {
   const quiet = (reply: Reply): Reply => (reply.ok ? reply : { ...reply, error: discreet(reply.error) })
   return {
     ...dispatcher,
-    async accept(raw) {
-      const accepted = await dispatcher.accept(raw)
+    async accept(raw, client) {
+      const accepted = await dispatcher.accept(raw, client)
       return 'ok' in accepted ? quiet(accepted) : accepted
     },
     async run(request, emit, signal) {

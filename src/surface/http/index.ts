@@ -59,6 +59,7 @@ export async function serve(
     openApi: join(__dirname, '..', 'protocol', 'openapi.json'),
     port: () => port,
     maxBodyBytes: settings.max_body_bytes ?? MAX_BODY_BYTES,
+    mcp: lazily(async () => (await import('../mcp/http.ts')).createMcpEndpoint(ctx.catalog)),
     ready: () => ready(ctx),
   })
   const bodyTimeoutMs = settings.body_timeout_ms ?? BODY_TIMEOUT_MS
@@ -96,6 +97,14 @@ export async function serve(
     await callers.close()
   }
   return said()
+}
+
+function lazily<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined
+  return () => {
+    made ??= make()
+    return made
+  }
 }
 
 async function asksForTokens(ctx: CommandContext): Promise<boolean> {

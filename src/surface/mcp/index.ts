@@ -9,7 +9,7 @@ import { endWith } from '../ending.ts'
 import { onStopSignal } from '../signals.ts'
 import { readMcpLine, USAGE } from './options.ts'
 import { createMcpServer } from './server.ts'
-import { createMcpSession, type McpSession } from './session.ts'
+import { createMcpSession, instructionsOf } from './session.ts'
 import { renderCall } from './tools.ts'
 import { createLineTransport } from './transport.ts'
 
@@ -73,7 +73,8 @@ async function serve(env: NodeJS.ProcessEnv): Promise<void> {
     transport.stop()
   })
   dispatcher.startRenewing()
-  const instructions = prompt(session)
+  dispatcher.startRetention()
+  const instructions = instructionsOf(session)
   const handle = serveStdio(async () => createMcpServer(session, await instructions), {
     transport,
     onerror: (err) => getLogger().warn({ err }, 'a message that cannot be used'),
@@ -101,10 +102,4 @@ async function agentOfToken(
   const reply = 'ok' in accepted ? accepted : await dispatcher.run(accepted, async () => {})
   const d = reply.ok ? reply.d : undefined
   return isJsonObject(d) && typeof d.agent_id === 'number' ? d.agent_id : undefined
-}
-
-/** The loop in words, for the model at the other end. */
-async function prompt(session: McpSession): Promise<string> {
-  const d = await session.ask({ cmd: 'prompt', ...(session.agentId ? { agent_id: session.agentId } : {}) })
-  return isJsonObject(d) && typeof d.prompt === 'string' ? d.prompt : ''
 }

@@ -1,7 +1,7 @@
 import type { CallToolResult } from '@modelcontextprotocol/server'
 import type { Catalog } from '../../contract/command.ts'
 import type { Reply } from '../../contract/envelope.ts'
-import type { Json, JsonObject } from '../../contract/json.ts'
+import { isJsonObject, type Json, type JsonObject } from '../../contract/json.ts'
 import type { Dispatcher, Prepared } from '../../runtime/dispatch.ts'
 import { faultIn } from '../../wire/encode.ts'
 import { guard } from '../../wire/guard.ts'
@@ -25,6 +25,8 @@ export interface McpSessionOptions {
   readonly dispatcher: Dispatcher
   /** The agent that this client is, where that is known: then calls need not say it. */
   readonly agentId?: number | undefined
+  /** Names requests that wait, where several clients share the dispatcher: they may choose the same `rid`. */
+  readonly ownRids?: () => string
   /** Hears of what should not happen. */
   readonly onFault?: (fault: unknown) => void
 }
@@ -41,8 +43,12 @@ export interface McpSession {
 
 /** Makes what the servers of one client share. */
 export function createMcpSession(options: McpSessionOptions): McpSession {
-  const { catalog, agentId, onFault } = options
-  const dispatcher = guard(options.dispatcher, onFault)
+  const { catalog, agentId, ownRids, onFault } = options
+  const client = agentId === undefined ? {} : { agent_id: agentId }
+  const dispatcher = guard(
+    { ...options.dispatcher, accept: (raw) => options.dispatcher.accept(raw, client) },
+    onFault,
+  )
 
   const refused = (error: Parameters<Dispatcher['refuse']>[0]): Reply => dispatcher.refuse(error)
 
@@ -76,7 +82,9 @@ export function createMcpSession(options: McpSessionOptions): McpSession {
   /** The request, when it can be run. */
   const accept = async (raw: JsonObject): Promise<Prepared | Reply> => {
     const flaw = inspect(raw)
-    return flaw ? refused(flaw) : dispatcher.accept(bounded(raw))
+    if (flaw) return refused(flaw)
+    const accepted = await dispatcher.accept(bounded(raw))
+    return ownRids && !('ok' in accepted) && accepted.waits ? { ...accepted, rid: ownRids() } : accepted
   }
 
   const ask = async (raw: JsonObject): Promise<Json | undefined> => {
@@ -111,6 +119,12 @@ export function createMcpSession(options: McpSessionOptions): McpSession {
       }
     },
   }
+}
+
+/** The loop in words, for the model at the other end; empty when it cannot be had now. */
+export async function instructionsOf({ ask, agentId }: McpSession): Promise<string> {
+  const d = await ask({ cmd: 'prompt', ...(agentId ? { agent_id: agentId } : {}) })
+  return isJsonObject(d) && typeof d.prompt === 'string' ? d.prompt : ''
 }
 
 /** A longer wait is a shorter one here: its answer says that nothing has come yet, and the client asks again. */

@@ -80,48 +80,56 @@ begin
   end if;
 end $$;
 
--- Null when the key is new; else the reply of its first send, once that has ended.
+-- Null when the key is new; else the reply of its first send, once that has ended: whoever comes with a key waits here for the
+-- transaction that has it. The look is a statement of its own after the lock, so that it sees what that transaction wrote.
 create or replace function swarm.take_key(p_repo text, p_cmd text, p_args jsonb, p_key text) returns jsonb language plpgsql volatile as $$
 declare
-  v_hash   text := md5(p_cmd || p_args::text);
+  v_lock   text := pg_advisory_xact_lock(hashtextextended(p_key, hashtext(p_repo)));
   v_prior  swarm.operations;
 begin
-  insert into swarm.operations (repo_id, key, cmd, body_hash) values (p_repo, p_key, p_cmd, v_hash) on conflict do nothing;
-  if found then
-    return null;
-  end if;
   select * into v_prior from swarm.operations where repo_id = p_repo and key = p_key;
-  return swarm.replay(v_prior, v_hash);
+  if found then
+    return swarm.replay(v_prior, md5(p_cmd || p_args::text));
+  end if;
+  return null;
 end $$;
 
--- What comes after the key: the verb's own function, its reply beside the key, the audit.
+-- What comes after the key: the verb's own function, the key with its reply, the audit.
 create or replace function swarm.carry_out(
   p_repo text, p_cmd text, p_args jsonb, p_proc jsonb, p_key text, p_rid text, p_start timestamptz
 ) returns jsonb language plpgsql volatile as $$
 declare
   v_reply  jsonb;
+  v_text   text := p_args::text;
 begin
   -- the busiest verbs are named here: a statement made of text is planned at every call
   case p_cmd
+    when 'claim-next' then v_reply := swarm.claim_ready(p_repo, p_args, p_proc);
+    when 'complete-stage' then v_reply := swarm.pass_last(p_repo, p_args, p_proc);
     when 'record-event' then v_reply := swarm.do_record_event(p_repo, p_args, p_proc);
-    when 'claim-next' then v_reply := swarm.do_claim_next(p_repo, p_args, p_proc);
-    when 'complete-stage' then v_reply := swarm.do_complete_stage(p_repo, p_args, p_proc);
-    else execute format('select swarm.%I($1, $2, $3)', 'do_' || replace(p_cmd, '-', '_')) into v_reply using p_repo, p_args, p_proc;
+    else null;
   end case;
-  if p_cmd = any('{claim-next,complete-stage,heartbeat,release}') and v_reply ? 'd' then
-    v_reply := swarm.with_unread(p_repo, (p_args ->> 'agent_id')::integer, v_reply);
+  if v_reply is null then
+    case p_cmd
+      when 'claim-next' then v_reply := swarm.do_claim_next(p_repo, p_args, p_proc);
+      when 'complete-stage' then v_reply := swarm.do_complete_stage(p_repo, p_args, p_proc);
+      else execute format('select swarm.%I($1, $2, $3)', 'do_' || replace(p_cmd, '-', '_')) into v_reply using p_repo, p_args, p_proc;
+    end case;
+    if p_cmd = any('{claim-next,complete-stage,heartbeat,release}') and v_reply ? 'd' then
+      v_reply := swarm.with_unread(p_repo, (p_args ->> 'agent_id')::integer, v_reply);
+    end if;
   end if;
-  if v_reply ? 'transient' then
-    delete from swarm.operations where repo_id = p_repo and key = p_key;
+  -- a self-check that removes itself leaves no key either
+  if not v_reply ?| '{refused,transient}' and p_cmd <> 'forget-smoke' then
+    insert into swarm.operations (repo_id, key, cmd, body_hash, reply) values (p_repo, p_key, p_cmd, md5(p_cmd || v_text), v_reply);
+  elsif v_reply ? 'transient' then
     return v_reply;
-  elsif v_reply ? 'refused' then
-    delete from swarm.operations where repo_id = p_repo and key = p_key;
-  else
-    update swarm.operations set reply = v_reply where repo_id = p_repo and key = p_key;
   end if;
   insert into swarm.command_audit (repo_id, agent_id, cmd, rid, args, ok, ms, error_code, principal)
-    values (p_repo, (p_args ->> 'agent_id')::integer, p_cmd, p_rid, swarm.audit_args(p_args), not v_reply ? 'refused',
-            extract(epoch from clock_timestamp() - p_start) * 1000, v_reply #>> '{refused,code}', p_proc ->> 'principal');
+    values (p_repo, (p_args ->> 'agent_id')::integer, p_cmd, p_rid,
+            case when pg_column_size(p_args) > 4096 or strpos(v_text, 'swarm_') > 0 then swarm.audit_args(p_args) else p_args end,
+            not v_reply ? 'refused', extract(epoch from clock_timestamp() - p_start) * 1000, v_reply #>> '{refused,code}',
+            p_proc ->> 'principal');
   if random() < 0.002 then
     perform swarm.forget_operations();
   end if;

@@ -47,7 +47,10 @@ begin
     ['bead_verification', 'text', $c$value in ('unverified', 'claimed', 'verified')$c$],
     ['claim_status', 'text', $c$value in ('in_progress', 'completed', 'blocked')$c$],
     ['attempt_status', 'text', $c$value in ('started', 'passed', 'failed', 'error')$c$],
-    ['agent_status', 'text', $c$value in ('idle', 'working', 'waiting', 'error', 'done')$c$]] loop
+    ['agent_status', 'text', $c$value in ('idle', 'working', 'waiting', 'error', 'done')$c$],
+    ['event_version', 'integer', 'value >= 1'],
+    ['event_origin', 'text', $c$value in ('system', 'client')$c$],
+    ['milliseconds', 'double precision', 'value >= 0']] loop
     if to_regtype('swarm.' || d[1]) is null then
       execute format('create domain swarm.%I as %s check (%s)', d[1], d[2], d[3]);
     end if;
@@ -353,7 +356,7 @@ create table if not exists swarm.resource_locks (
 
 create table if not exists swarm.execution_events (
   seq                       bigint primary key default swarm.next_event_seq(),
-  schema_version            integer not null default 1 check (schema_version >= 1),
+  schema_version            swarm.event_version not null default 1,
   event_type                text not null,
   entity_id                 text not null,
   repo_id                   text not null,
@@ -368,7 +371,7 @@ create table if not exists swarm.execution_events (
   diagnostics_next_command  text,
   diagnostics_detail        text,
   payload                   jsonb not null default '{}',
-  origin                    text not null default 'system' check (origin in ('system', 'client')),
+  origin                    swarm.event_origin not null default 'system',
   principal                 text,
   created_at                timestamptz not null default clock_timestamp()
 );
@@ -384,15 +387,15 @@ create table if not exists swarm.command_audit (
   rid         text,
   args        jsonb not null,
   ok          boolean not null,
-  ms          double precision not null check (ms >= 0),
+  ms          swarm.milliseconds not null,
   error_code  text,
   changes     jsonb,
   principal   text
 );
 
--- Every write carries a key, inserted before anything else, with the reply beside it. Sent again under the same key, a
--- write waits here for the first one to end, then gets its reply: that settles an outcome lost with a connection. Keys are
--- each sender's own (swarm.own_key): `key` is who sent it, a newline, and the key as it was sent.
+-- Every write carries a key, locked before anything else and kept here with the reply in the end. Sent again under the same key, a write
+-- waits for the first one to end, then gets its reply: that settles an outcome lost with a connection. Keys are each sender's own
+-- (swarm.own_key): `key` is who sent it, a newline, and the key as it was sent.
 create table if not exists swarm.operations (
   repo_id     text not null,
   key         text not null,
@@ -401,7 +404,7 @@ create table if not exists swarm.operations (
   reply       jsonb,
   created_at  timestamptz not null default clock_timestamp(),
   primary key (repo_id, key)
-) with (fillfactor = 60);
+);
 create index if not exists operations_by_age on swarm.operations (created_at);
 
 

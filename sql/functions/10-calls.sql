@@ -80,11 +80,15 @@ begin
   end if;
 end $$;
 
+-- The lock of an operation key: one transaction has it at a time.
+create or replace function swarm.lock_key(p_repo text, p_key text) returns void language sql volatile
+return pg_advisory_xact_lock(hashtextextended(p_key, hashtext(p_repo)));
+
 -- Null when the key is new; else the reply of its first send, once that has ended: whoever comes with a key waits here for the
 -- transaction that has it. The look is a statement of its own after the lock, so that it sees what that transaction wrote.
 create or replace function swarm.take_key(p_repo text, p_cmd text, p_args jsonb, p_key text) returns jsonb language plpgsql volatile as $$
 declare
-  v_lock   text := pg_advisory_xact_lock(hashtextextended(p_key, hashtext(p_repo)));
+  v_lock   text := swarm.lock_key(p_repo, p_key);
   v_prior  swarm.operations;
 begin
   select * into v_prior from swarm.operations where repo_id = p_repo and key = p_key;
@@ -140,9 +144,6 @@ create or replace function swarm.replay(p_prior swarm.operations, p_hash text) r
 declare
   v_key  text := substr(p_prior.key, strpos(p_prior.key, E'\n') + 1);
 begin
-  if p_prior.key is null then
-    return swarm.refused('CONFLICT', 'the first send of this key was refused while this one waited; send it again', 'request');
-  end if;
   if p_prior.body_hash <> p_hash then
     return swarm.refused('CONFLICT', format('the key %s was used for another request (%s)', v_key, p_prior.cmd), 'request',
       jsonb_build_object('field', 'idem', 'idem', v_key, 'cmd', p_prior.cmd, 'used_at', swarm.iso(p_prior.created_at)));

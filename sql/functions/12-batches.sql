@@ -17,13 +17,14 @@ begin
   elsif (p_args ->> 'atomic')::boolean then
     perform pg_advisory_xact_lock_shared(v_lock);
   end if;
-  insert into swarm.operations (repo_id, key, cmd, body_hash) values (p_repo, v_key, 'batch', v_hash) on conflict do nothing;
-  if found then
-    return null;
-  end if;
+  perform swarm.lock_key(p_repo, v_key);
   select * into v_prior from swarm.operations where repo_id = p_repo and key = v_key;
-  -- null as long as the parts of one that is not atomic have not all been done
-  return swarm.replay(v_prior, v_hash);
+  if found then
+    -- null as long as the parts of one that is not atomic have not all been done
+    return swarm.replay(v_prior, v_hash);
+  end if;
+  insert into swarm.operations (repo_id, key, cmd, body_hash) values (p_repo, v_key, 'batch', v_hash);
+  return null;
 end $$;
 
 -- Keeps the reply beside the key; without a reply the key is free again.

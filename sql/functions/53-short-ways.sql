@@ -3,13 +3,6 @@
 -- A claim of the first ready bead, and the passing of a last stage without a gate: by far the most frequent calls. Each answers null, with
 -- nothing written, when its case is another one; then do_claim_next and do_complete_stage decide. Their rows and events are the same.
 
--- Whether there may be something to read for an agent: with_unread then counts it.
-create or replace function swarm.may_have_mail(p_repo text, p_agent integer) returns boolean language sql stable
-begin atomic
-  select exists (select from swarm.agent_messages where to_repo_id = p_repo and to_agent_id = p_agent and not read)
-    or exists (select from swarm.broadcast_log where repo_id = p_repo);
-end;
-
 -- Claims the first ready bead for an agent without a role that holds none, asks for nothing else, and while no lease has run out. Picked
 -- and taken in one statement, which the planner is held to do along the ready index. Times are asked for after the lock of what they order.
 create or replace function swarm.claim_ready(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile
@@ -69,7 +62,9 @@ begin
   update swarm.agent_state set bead_id = v_bead, current_stage = v_stage, stage_started_at = v_now, status = 'working',
       last_update = v_now, feedback = v_feedback, seen_at = coalesce(seen_at, v_now),
       implementation_attempt = case when v_stage = 'implement' then v_attempt else implementation_attempt end
-    where repo_id = p_repo and agent_id = v_agent returning swarm.may_have_mail(p_repo, v_agent) into v_mail;
+    where repo_id = p_repo and agent_id = v_agent returning
+      exists (select from swarm.agent_messages where to_repo_id = p_repo and to_agent_id = v_agent and not read)
+      or exists (select from swarm.broadcast_log where repo_id = p_repo) into v_mail;
   insert into swarm.execution_events (event_type, entity_id, repo_id, bead_id, agent_id, stage, session_id, payload) values
     ('bead_claimed', v_bead, p_repo, v_bead, v_agent, v_stage, v_holder, jsonb_build_object('fence', v_fence, 'lease_ms', v_lease)),
     ('stage_started', v_bead, p_repo, v_bead, v_agent, v_stage, v_holder, jsonb_build_object('attempt', v_attempt));
@@ -129,7 +124,9 @@ begin
     where id = v_id returning exists (select from swarm.bead_links where repo_id = p_repo and other_id = v_bead) into v_waits;
   update swarm.agent_state set bead_id = null, current_stage = null, stage_started_at = null, status = 'idle', feedback = null,
       last_update = v_now, seen_at = coalesce(seen_at, v_now)
-    where repo_id = p_repo and agent_id = v_agent returning swarm.may_have_mail(p_repo, v_agent) into v_mail;
+    where repo_id = p_repo and agent_id = v_agent returning
+      exists (select from swarm.agent_messages where to_repo_id = p_repo and to_agent_id = v_agent and not read)
+      or exists (select from swarm.broadcast_log where repo_id = p_repo) into v_mail;
   insert into swarm.execution_events (event_type, entity_id, repo_id, bead_id, agent_id, stage, session_id, payload) values
     ('stage_completed', v_bead, p_repo, v_bead, v_agent, v_stage, v_holder, jsonb_build_object('outcome', 'passed', 'attempt', v_attempt)),
     ('transition_finalize', v_bead, p_repo, v_bead, v_agent, v_stage, v_holder, jsonb_build_object('from', v_stage, 'to', 'done'));

@@ -23,6 +23,9 @@ const OUTSIDE: readonly (readonly [table: string, column: string, value: string]
   ['stage_history', 'attempt_number', '0'],
   ['stage_history', 'status', 'done'],
   ['stage_history', 'duration_ms', '-1'],
+  ['execution_events', 'schema_version', '0'],
+  ['execution_events', 'origin', 'nobody'],
+  ['command_audit', 'ms', '-1'],
 ]
 
 test.for(OUTSIDE)('%s.%s refuses %j', async ([table, column, value]) => {

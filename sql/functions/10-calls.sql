@@ -12,7 +12,7 @@ begin atomic
     || jsonb_build_object('payload', e.payload);
 end;
 
--- swarm.run takes the operation key, calls swarm.do_<verb>(repo, args, proc), keeps the reply and writes the audit row,
+-- swarm.run takes the operation key, calls swarm.do_<verb>(repo, args, proc), keeps the reply under the key and writes the audit row,
 -- all in one transaction. `args` is what the client asked for and part of the operation's identity; `proc` is what the
 -- process added (its holder id, its own fence) and is not. A function answers {"d": {...}}, or {"refused": {...}}
 -- decided before its first write. An answer that says that nothing happened is "transient": its key stays free, so
@@ -57,9 +57,20 @@ declare
   v_reply  jsonb;
   v_set    text;
 begin
-  -- an assignment, since PERFORM would start and end a query
+  -- assignments, since PERFORM would start and end a query
   v_set := set_config('lock_timeout', '10s', true);
-  v_reply := swarm.take_key(p_repo, p_cmd, p_args, v_key);
+  v_set := swarm.lock_key(p_repo, v_key);
+  -- the short ways look for the key themselves
+  case p_cmd
+    when 'claim-next' then v_reply := swarm.claim_ready(p_repo, p_args, p_proc, v_key);
+    when 'complete-stage' then v_reply := swarm.pass_last(p_repo, p_args, p_proc, v_key);
+    else null;
+  end case;
+  if v_reply is not null then
+    v_set := swarm.keep(p_repo, p_cmd, p_args, p_proc, v_key, p_rid, v_start, v_reply);
+    return v_reply;
+  end if;
+  v_reply := swarm.look_up(p_repo, p_cmd, p_args, v_key);
   if v_reply is not null then
     return v_reply;
   end if;
@@ -80,15 +91,14 @@ begin
   end if;
 end $$;
 
--- The lock of an operation key: one transaction has it at a time.
+-- The lock of an operation key: whoever comes with it waits here for the transaction that has it.
 create or replace function swarm.lock_key(p_repo text, p_key text) returns void language sql volatile
 return pg_advisory_xact_lock(hashtextextended(p_key, hashtext(p_repo)));
 
--- Null when the key is new; else the reply of its first send, once that has ended: whoever comes with a key waits here for the
--- transaction that has it. The look is a statement of its own after the lock, so that it sees what that transaction wrote.
-create or replace function swarm.take_key(p_repo text, p_cmd text, p_args jsonb, p_key text) returns jsonb language plpgsql volatile as $$
+-- Null when the key is new; else the reply of its first send. Asked for after the key's lock, in a statement of its own, which sees what the
+-- one that had the lock before has written.
+create or replace function swarm.look_up(p_repo text, p_cmd text, p_args jsonb, p_key text) returns jsonb language plpgsql volatile as $$
 declare
-  v_lock   text := swarm.lock_key(p_repo, p_key);
   v_prior  swarm.operations;
 begin
   select * into v_prior from swarm.operations where repo_id = p_repo and key = p_key;
@@ -98,46 +108,46 @@ begin
   return null;
 end $$;
 
--- What comes after the key: the verb's own function, the key with its reply, the audit.
+-- What comes after the key: the verb's own function, then its reply is kept.
 create or replace function swarm.carry_out(
   p_repo text, p_cmd text, p_args jsonb, p_proc jsonb, p_key text, p_rid text, p_start timestamptz
 ) returns jsonb language plpgsql volatile as $$
 declare
   v_reply  jsonb;
-  v_text   text := p_args::text;
 begin
   -- the busiest verbs are named here: a statement made of text is planned at every call
   case p_cmd
-    when 'claim-next' then v_reply := swarm.claim_ready(p_repo, p_args, p_proc);
-    when 'complete-stage' then v_reply := swarm.pass_last(p_repo, p_args, p_proc);
     when 'record-event' then v_reply := swarm.do_record_event(p_repo, p_args, p_proc);
-    else null;
+    when 'claim-next' then v_reply := swarm.do_claim_next(p_repo, p_args, p_proc);
+    when 'complete-stage' then v_reply := swarm.do_complete_stage(p_repo, p_args, p_proc);
+    else execute format('select swarm.%I($1, $2, $3)', 'do_' || replace(p_cmd, '-', '_')) into v_reply using p_repo, p_args, p_proc;
   end case;
-  if v_reply is null then
-    case p_cmd
-      when 'claim-next' then v_reply := swarm.do_claim_next(p_repo, p_args, p_proc);
-      when 'complete-stage' then v_reply := swarm.do_complete_stage(p_repo, p_args, p_proc);
-      else execute format('select swarm.%I($1, $2, $3)', 'do_' || replace(p_cmd, '-', '_')) into v_reply using p_repo, p_args, p_proc;
-    end case;
-    if p_cmd = any('{claim-next,complete-stage,heartbeat,release}') and v_reply ? 'd' then
-      v_reply := swarm.with_unread(p_repo, (p_args ->> 'agent_id')::integer, v_reply);
-    end if;
+  if p_cmd = any('{claim-next,complete-stage,heartbeat,release}') and v_reply ? 'd' then
+    v_reply := swarm.with_unread(p_repo, (p_args ->> 'agent_id')::integer, v_reply);
   end if;
-  -- a self-check that removes itself leaves no key either
-  if not v_reply ?| '{refused,transient}' and p_cmd <> 'forget-smoke' then
-    insert into swarm.operations (repo_id, key, cmd, body_hash, reply) values (p_repo, p_key, p_cmd, md5(p_cmd || v_text), v_reply);
-  elsif v_reply ? 'transient' then
-    return v_reply;
+  if not v_reply ? 'transient' then
+    perform swarm.keep(p_repo, p_cmd, p_args, p_proc, p_key, p_rid, p_start, v_reply);
   end if;
+  return v_reply;
+end $$;
+
+-- Keeps a reply under its key, unless it is a refusal, and writes the audit row. A self-check that removes itself leaves no key either.
+create or replace function swarm.keep(
+  p_repo text, p_cmd text, p_args jsonb, p_proc jsonb, p_key text, p_rid text, p_start timestamptz, p_reply jsonb
+) returns void language plpgsql volatile as $$
+declare
+  v_text  text := p_args::text;
+begin
+  insert into swarm.operations (repo_id, key, cmd, body_hash, reply)
+    select p_repo, p_key, p_cmd, md5(p_cmd || v_text), p_reply where not p_reply ? 'refused' and p_cmd <> 'forget-smoke';
   insert into swarm.command_audit (repo_id, agent_id, cmd, rid, args, ok, ms, error_code, principal)
     values (p_repo, (p_args ->> 'agent_id')::integer, p_cmd, p_rid,
             case when pg_column_size(p_args) > 4096 or strpos(v_text, 'swarm_') > 0 then swarm.audit_args(p_args) else p_args end,
-            not v_reply ? 'refused', extract(epoch from clock_timestamp() - p_start) * 1000, v_reply #>> '{refused,code}',
+            not p_reply ? 'refused', extract(epoch from clock_timestamp() - p_start) * 1000, p_reply #>> '{refused,code}',
             p_proc ->> 'principal');
   if random() < 0.002 then
     perform swarm.forget_operations();
   end if;
-  return v_reply;
 end $$;
 
 create or replace function swarm.replay(p_prior swarm.operations, p_hash text) returns jsonb language plpgsql stable as $$

@@ -5,7 +5,7 @@
 
 -- Claims the first ready bead for an agent without a role that holds none, asks for nothing else, and while no lease has run out. Picked
 -- and taken in one statement, which the planner is held to do along the ready index. Times are asked for after the lock of what they order.
-create or replace function swarm.claim_ready(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile
+create or replace function swarm.claim_ready(p_repo text, a jsonb, p jsonb, p_key text) returns jsonb language plpgsql volatile
 set enable_sort = off as $$
 declare
   v_agent        integer := (a ->> 'agent_id')::integer;
@@ -23,21 +23,21 @@ declare
   v_fence        bigint;
   v_attempt      integer;
   v_again        boolean;
+  v_other        boolean;
   v_mail         boolean;
   v_reply        jsonb;
 begin
   if a ?| '{labels,bead_types}' then
     return null;
   end if;
-  select clock_timestamp() into v_now from swarm.agent_state
-    where repo_id = p_repo and agent_id = v_agent and role is null for no key update;
-  if not found then
+  select clock_timestamp(), bead_id is not null or exists (select from swarm.operations where repo_id = p_repo and key = p_key)
+    into v_now, v_other from swarm.agent_state where repo_id = p_repo and agent_id = v_agent and role is null for no key update;
+  if not found or v_other then
     return null;
   end if;
   update swarm.bead_backlog b set status = 'in_progress', fence = b.fence + 1, updated_at = clock_timestamp()
-    where b.id = (select x.id from swarm.bead_backlog x
+    where b.ctid = (select x.ctid from swarm.bead_backlog x
       where x.repo_id = p_repo and x.status = 'pending' and x.open_blockers = 0
-        and not exists (select from swarm.bead_claims where repo_id = p_repo and claimed_by = v_agent and status = 'in_progress')
         and not exists (select from swarm.bead_claims where repo_id = p_repo and status = 'in_progress' and lease_expires_at < v_now)
         and (select swarm_status from swarm.swarm_config) <> 'paused'
       order by x.priority, x.created_at, x.id limit 1 for no key update skip locked)
@@ -52,11 +52,11 @@ begin
     update swarm.bead_backlog b set attempt = swarm.next_attempt(b, b.stage) where id = v_id returning attempt into v_attempt;
   end if;
   v_lease := coalesce((a ->> 'lease_ms')::integer, (p ->> 'lease_ms')::integer, 900000);
+  if v_fence > 1 then
+    delete from swarm.bead_claims where repo_id = p_repo and bead_id = v_bead;
+  end if;
   insert into swarm.bead_claims (repo_id, bead_id, claimed_by, claimed_at, heartbeat_at, lease_expires_at, holder, fence, lease_ms)
-    values (p_repo, v_bead, v_agent, v_now, v_now, v_now + make_interval(secs => v_lease / 1000.0), v_holder, v_fence, v_lease)
-    on conflict (repo_id, bead_id) do update set claimed_by = excluded.claimed_by, claimed_at = excluded.claimed_at,
-      heartbeat_at = excluded.heartbeat_at, lease_expires_at = excluded.lease_expires_at, status = 'in_progress', holder = excluded.holder,
-      fence = excluded.fence, lease_ms = excluded.lease_ms;
+    values (p_repo, v_bead, v_agent, v_now, v_now, v_now + make_interval(secs => v_lease / 1000.0), v_holder, v_fence, v_lease);
   insert into swarm.stage_history (repo_id, agent_id, bead_id, stage, attempt_number, status, fence, session_id, started_at)
     values (p_repo, v_agent, v_bead, v_stage, v_attempt, 'started', v_fence, v_holder, v_now);
   update swarm.agent_state set bead_id = v_bead, current_stage = v_stage, stage_started_at = v_now, status = 'working',
@@ -68,10 +68,12 @@ begin
   insert into swarm.execution_events (event_type, entity_id, repo_id, bead_id, agent_id, stage, session_id, payload) values
     ('bead_claimed', v_bead, p_repo, v_bead, v_agent, v_stage, v_holder, jsonb_build_object('fence', v_fence, 'lease_ms', v_lease)),
     ('stage_started', v_bead, p_repo, v_bead, v_agent, v_stage, v_holder, jsonb_build_object('attempt', v_attempt));
-  v_reply := jsonb_build_object('d', jsonb_strip_nulls(jsonb_build_object('stage', v_stage, 'attempt', v_attempt, 'feedback', v_feedback,
-      'fence', v_fence, 'lease_ms', v_lease, 'held', false)) || jsonb_build_object(
-    'bead', jsonb_build_object('bead_id', v_bead, 'title', v_title, 'description', v_description, 'priority', v_priority,
-      'labels', to_jsonb(v_labels))));
+  v_reply := jsonb_build_object('d', jsonb_build_object('stage', v_stage, 'attempt', v_attempt, 'fence', v_fence, 'lease_ms', v_lease,
+    'held', false, 'bead', jsonb_build_object('bead_id', v_bead, 'title', v_title, 'description', v_description, 'priority', v_priority,
+      'labels', v_labels)));
+  if v_feedback is not null then
+    v_reply := jsonb_set(v_reply, '{d,feedback}', to_jsonb(v_feedback));
+  end if;
   if v_mail then
     return swarm.with_unread(p_repo, v_agent, v_reply);
   end if;
@@ -79,7 +81,7 @@ begin
 end $$;
 
 -- Passes the last stage of the bead that the agent holds, when it has no gate and nothing comes with it.
-create or replace function swarm.pass_last(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
+create or replace function swarm.pass_last(p_repo text, a jsonb, p jsonb, p_key text) returns jsonb language plpgsql volatile as $$
 declare
   v_agent    integer := (a ->> 'agent_id')::integer;
   v_holder   text := p ->> 'holder';
@@ -91,6 +93,7 @@ declare
   v_current  bigint;
   v_attempt  integer;
   v_waits    boolean;
+  v_known    boolean;
   v_mail     boolean;
   v_reply    jsonb;
 begin
@@ -99,14 +102,14 @@ begin
     return null;
   end if;
   -- agent and bead are locked in this order
-  select b.id, b.bead_id, b.stage, b.fence, b.attempt into v_id, v_bead, v_stage, v_current, v_attempt
+  select b.id, b.bead_id, b.stage, b.fence, b.attempt, exists (select from swarm.operations where repo_id = p_repo and key = p_key)
+    into v_id, v_bead, v_stage, v_current, v_attempt, v_known
     from swarm.agent_state g join swarm.bead_backlog b on b.repo_id = g.repo_id and b.bead_id = g.bead_id
-      join swarm.workflow_stages s on s.repo_id = b.repo_id and s.name = b.workflow and s.stage = b.stage
-    where g.repo_id = p_repo and g.agent_id = v_agent and s.gate_hash is null
-      and coalesce(s.on_pass, (select n.stage from swarm.workflow_stages n
-        where n.repo_id = s.repo_id and n.name = s.name and n.position > s.position order by n.position limit 1), 'done') = 'done'
+    where g.repo_id = p_repo and g.agent_id = v_agent
+      and b.stage = (select case when s.gate_hash is null and coalesce(s.on_pass, 'done') = 'done' then s.stage end
+        from swarm.workflow_stages s where s.repo_id = p_repo and s.name = b.workflow order by s.position desc limit 1)
     for no key update of g, b;
-  if not found or v_fence <> v_current or coalesce(a ->> 'bead_id', p ->> 'bead_id') <> v_bead or a ->> 'stage' <> v_stage then
+  if not found or v_known or v_fence <> v_current or coalesce(a ->> 'bead_id', p ->> 'bead_id') <> v_bead or a ->> 'stage' <> v_stage then
     return null;
   end if;
   v_now := clock_timestamp();

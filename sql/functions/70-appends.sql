@@ -9,6 +9,7 @@ declare
   c          jsonb;
   v_replies  jsonb[];
   v_keys     text[];
+  v_lock     text;
   n          integer := 0;
 begin
   perform set_config('lock_timeout', '10s', true);
@@ -16,7 +17,8 @@ begin
   for c in select x from jsonb_array_elements(p_calls) x loop
     n := n + 1;
     v_keys[n] := swarm.own_key(c -> 'args', c -> 'proc', c ->> 'key');
-    v_replies := v_replies || array[swarm.take_key(c ->> 'repo', c ->> 'cmd', c -> 'args', v_keys[n])];
+    v_lock := swarm.lock_key(c ->> 'repo', v_keys[n]);
+    v_replies := v_replies || array[swarm.look_up(c ->> 'repo', c ->> 'cmd', c -> 'args', v_keys[n])];
   end loop;
   n := 0;
   for c in select x from jsonb_array_elements(p_calls) x loop

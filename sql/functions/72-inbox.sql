@@ -25,7 +25,7 @@ begin
   perform swarm.announce_overdue(p_repo);
 end $$;
 
--- Unread first, oldest first; read unless peeked. Broadcasts of the last day that this agent has not seen come along.
+-- Unread first, oldest first; read unless peeked; bounded by rows and bytes. Broadcasts of the last day that this agent has not seen come along.
 create or replace function swarm.do_inbox(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
 declare
   v_agent       integer := (a ->> 'agent_id')::integer;
@@ -60,6 +60,15 @@ begin
     else array(select l.id from swarm.broadcast_log l
       where l.repo_id = p_repo and l.created_at >= v_now - interval '1 day' and l.from_agent <> v_agent::text
       order by l.id desc limit v_limit) end;
+  -- about 1 MiB of each at once, and one in any case: the rest stays unread
+  if cardinality(v_ids) > 1 then
+    v_ids := array(select x.id from (select w.id, n, sum(octet_length(m.body) + octet_length(m.metadata::text)) over (order by n) as bytes
+        from unnest(v_ids) with ordinality w(id, n) join swarm.agent_messages m on m.id = w.id) x where n = 1 or bytes <= 1048576 order by n);
+  end if;
+  if cardinality(v_broadcasts) > 1 then
+    v_broadcasts := array(select x.id from (select w.id, n, sum(octet_length(l.msg)) over (order by n) as bytes
+        from unnest(v_broadcasts) with ordinality w(id, n) join swarm.broadcast_log l on l.id = w.id) x where n = 1 or bytes <= 1048576 order by n);
+  end if;
   select coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('message_id', m.id, 'from', m.from_agent_id, 'message_type', m.message_type,
       'subject', nullif(m.subject, ''), 'bead_id', m.bead_id)) || jsonb_build_object('body', m.body)
       || case when m.metadata <> '{}' then jsonb_build_object('metadata', m.metadata) else '{}' end || swarm.message_extras(m)

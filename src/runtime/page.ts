@@ -22,11 +22,21 @@ export interface Page<Row, Key> {
   readonly cursor?: Key
 }
 
-/** One page of `limit` rows, made of up to one row more than that. */
+/** A page ends before the row that would make it longer than this, in characters of JSON; it has one row in any case. */
+const PAGE_LENGTH = 1_048_576
+
+/** One page of at most `limit` rows and about 1 MiB, made of up to one row more than that. */
 export function pageOf<Row, Key>(rows: readonly Row[], size: number, key: (row: Row) => Key): Page<Row, Key> {
-  const kept = rows.slice(0, size)
+  let length = 0
+  let end = 0
+  for (const row of rows.slice(0, size)) {
+    length += JSON.stringify(row).length
+    if (length > PAGE_LENGTH && end > 0) break
+    end += 1
+  }
+  const kept = rows.slice(0, end)
   const last = kept.at(-1)
-  const isMore = rows.length > size
+  const isMore = rows.length > end
   return { rows: kept, more: isMore, ...(isMore && last !== undefined ? { cursor: key(last) } : {}) }
 }
 

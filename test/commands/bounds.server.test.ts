@@ -59,6 +59,56 @@ test('a line of an import that says more than 256 KiB beyond the known fields is
   })
 })
 
+test('a list ends at 1 MiB, and going on from its cursor brings each row once', async () => {
+  const place = await newPlace()
+  const ids = Array.from({ length: 10 }, (_, n) => `long-${n}`)
+  for (const bead_id of ids)
+    await place.ask({ cmd: 'enqueue', beads: [{ bead_id, title: 'x', description: 'y'.repeat(250_000) }] })
+  for (const [cmd, name] of [
+    ['beads', 'beads'],
+    ['state', 'beads'],
+  ] as const) {
+    const seen: unknown[] = []
+    let pages = 0
+    for (let after: JsonObject['after'], more: unknown = true; more; pages++) {
+      const page = await place.ask({
+        cmd,
+        full: true,
+        limit: 1_000,
+        ...(after === undefined ? {} : { after }),
+      })
+      expect(JSON.stringify(page).length).toBeLessThan(1_300_000)
+      seen.push(...listOf(page, name).map(({ bead_id }) => bead_id))
+      after = page.cursor
+      more = page.more
+    }
+    expect(seen).toEqual(['api', ...ids])
+    expect(pages).toBe(3)
+  }
+})
+
+test('an inbox is read in parts of about 1 MiB, and none of its messages and broadcasts is lost', async () => {
+  const place = await newPlace()
+  const body = 'y'.repeat(250_000)
+  for (let n = 0; n < 10; n++) {
+    await place.ask({ cmd: 'send', agent_id: 1, to: 2, body: `${n}${body}` })
+    await place.ask({ cmd: 'broadcast', from: 'somebody', msg: `${n}${body}` })
+  }
+  const seen: unknown[] = []
+  let reads = 0
+  for (let unread: unknown = 1; unread; reads++) {
+    const d = await place.ask({ cmd: 'inbox', agent_id: 2, limit: 1_000 })
+    expect(JSON.stringify(d).length).toBeLessThan(2_200_000)
+    seen.push(...listOf(d, 'messages').map((one) => `m${String(one.body).charAt(0)}`))
+    seen.push(...listOf(d, 'broadcasts').map((one) => `b${String(one.msg).charAt(0)}`))
+    unread = d.unread
+  }
+  expect(reads).toBe(3)
+  expect(seen.toSorted()).toEqual(
+    ['b', 'm'].flatMap((kind) => Array.from({ length: 10 }, (_, n) => `${kind}${n}`)),
+  )
+})
+
 test('two spellings of one name are one agent, who is found by both', async () => {
   const place = await newPlace()
   const composed = 'Zo\u00eb'

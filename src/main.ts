@@ -1,24 +1,25 @@
 import { isatty } from 'node:tty'
 import { getLogger } from './logger.ts'
+import { SELF, type SelfMode, selfMode } from './self.ts'
 
 const FAULT = 9
 
+/** What swarm has started itself as. */
+const AS_SELF: Readonly<Record<SelfMode, (argument: string) => Promise<void>>> = {
+  [SELF.keeper]: async () => (await import('./embedded/index.ts')).runKeeper(),
+  [SELF.demoAgent]: async (orders) => (await import('./demo/agent.ts')).runDemoAgent(JSON.parse(orders)),
+  [SELF.demoSession]: async (script) => (await import('./agents/demo/program.ts')).runDemoSession(script),
+}
+
 /** Which way in the command line asks for; only that one is loaded. */
 async function main(argv: readonly string[]): Promise<void> {
-  const [first, second, dir] = argv
+  const [first, second] = argv
   if (first === undefined) {
     if (isatty(0)) return (await import('./surface/stdio/terminal.ts')).greet()
     return (await import('./surface/stdio/index.ts')).runStdio()
   }
-  if (first === 'db' && second === 'keep' && dir !== undefined) {
-    return (await import('./embedded/index.ts')).runKeeper(dir)
-  }
-  if (first === 'demo-agent' && second !== undefined) {
-    return (await import('./demo/agent.ts')).runDemoAgent(JSON.parse(second))
-  }
-  if (first === 'demo-session' && second !== undefined) {
-    return (await import('./agents/demo/program.ts')).runDemoSession(second)
-  }
+  const mode = second === undefined ? null : selfMode(first)
+  if (mode !== null && second !== undefined) return AS_SELF[mode](second)
   if (first === 'mcp') return (await import('./surface/mcp/index.ts')).runMcp(argv.slice(1))
   return (await import('./surface/cli/index.ts')).runCli(argv)
 }

@@ -1,6 +1,7 @@
 import { isJsonObject } from '../contract/json.ts'
 import { readLines } from '../ndjson.ts'
 import { type Exit, type Peer, spawnPeer, tailOf } from '../process/index.ts'
+import { SELF } from '../self.ts'
 import type { AgentOrders } from './agent.ts'
 import type { Scratch } from './scratch.ts'
 
@@ -68,7 +69,7 @@ export function createCrew(
       const peers = agents.filter((other) => other !== agent)
       const own: AgentOrders = { ...orders, pace_ms, agent_id: agent, peers }
       const peer = await spawnPeer({
-        argv: [...orders.swarm, 'demo-agent', JSON.stringify(own)],
+        argv: [...orders.swarm, SELF.demoAgent, JSON.stringify(own)],
         cwd: scratch.root,
         env: scratch.env,
         stderr: 'pipe',

@@ -223,13 +223,14 @@ function publish(
   const record = recordOf(paths.swarmDir, dataDir)
   if (record === null) throw failure('the record of the data is gone', { data_dir: dataDir })
   const inside = relative(paths.swarmDir, dataDir)
-  const pointer: Pointer = {
+  const owner = statSync(dataDir)
+  const pointer = {
     record: record.id,
     swarm_inode: paths.inode,
     data_dir: inside.startsWith('..') ? dataDir : inside,
     socket_dir: file.socketDir,
     port: file.port,
-    uid: statSync(dataDir).uid,
+    uid: owner.uid,
     cluster,
     pid: file.pid,
     started_at: new Date(file.startedAt * 1000).toISOString(),
@@ -239,7 +240,7 @@ function publish(
     idle_stop_ms: options.idleStopMs ?? IDLE_STOP_MS,
   }
   writePointer(paths.swarmDir, pointer)
-  const kept = { ...pointer, keeper_pid: startKeeper(paths.swarmDir, record.id, options) }
+  const kept = { ...pointer, keeper_pid: startKeeper(paths, pointer, owner, options) }
   writePointer(paths.swarmDir, kept)
   return kept
 }

@@ -73,12 +73,12 @@ export async function adoptEmbedded(swarmDir: string, force = false): Promise<bo
 }
 
 /**
- * The body of the keeper: a detached process that stops the server after its idle time, bounds its log and tells other
- * machines that it lives. Resolves when the server is gone or another keeper has taken over.
+ * The body of the keeper: a detached process of the server's user that stops the server after its idle time, bounds its log and tells
+ * other machines that it lives. Resolves when the server is gone or another keeper has taken over, and at once where nobody gave orders.
  */
-export async function runKeeper(swarmDir: string, options: KeeperOptions = {}): Promise<void> {
+export async function runKeeper(options: KeeperOptions = {}): Promise<void> {
   const { keep } = await import('./keeper.ts')
-  await keep(swarmDir, options)
+  await keep(options)
 }
 
 function toServer(swarmDir: string, pointer: Pointer): EmbeddedServer {

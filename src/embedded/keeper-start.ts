@@ -1,30 +1,55 @@
-import { spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { dirname, extname, join } from 'node:path'
+import { closeSync } from 'node:fs'
+import { ownLauncher, SELF } from '../self.ts'
+import { takeKeeping } from './keeper-file.ts'
+import { KEEPER_VARIABLE, type KeeperOrders } from './keeper-orders.ts'
+import { openLog } from './log-file.ts'
+import type { ServerPaths } from './paths.ts'
+import type { Pointer } from './pointer.ts'
 import { titleOf } from './processes.ts'
+import { spawnAlone } from './spawn-alone.ts'
 import type { EnsureOptions } from './terms.ts'
+import { isRoot, type ServerUser } from './user.ts'
 
 /** The keeper sleeps nearly always: it needs little memory and no helper threads. */
 const SMALL = ['--max-old-space-size=32', '--max-semi-space-size=1', '--v8-pool-size=0', '--single-threaded']
 
-/** Tells the keeper the id of the record: the user who runs it may have no access to the record itself. */
-export const RECORD_VARIABLE = 'SWARM_KEEPER_RECORD'
-
-/** Starts the keeper, on its own, and does not wait for it. Its process id; null when there is none to start. */
-export function startKeeper(swarmDir: string, recordId: string, options: EnsureOptions): number | null {
-  const command = options.keeper === undefined ? defaultKeeper(swarmDir) : options.keeper
+/**
+ * Starts the keeper of the server that `pointer` names, on its own, and does not wait for it. Its process id; null when there is none
+ * to start. It gets open files, not names, so that it can be the server's own user, who may have no way to them, and so that nobody
+ * can put others in their place.
+ */
+export function startKeeper(
+  paths: ServerPaths,
+  pointer: Pointer & { readonly pid: number },
+  server: ServerUser,
+  options: EnsureOptions,
+): number | null {
+  const command = options.keeper === undefined ? defaultKeeper(paths.swarmDir) : options.keeper
   if (command === null) return null
-  const child = spawn(command[0], command[1], {
-    cwd: '/',
-    detached: true,
-    stdio: 'ignore',
-    env: { PATH: process.env.PATH ?? '/usr/bin:/bin', UV_THREADPOOL_SIZE: '1', [RECORD_VARIABLE]: recordId },
-  })
-  child.on('error', () => {
-    // the server runs on without one; the next start or adoption tries again
-  })
-  child.unref()
-  return child.pid ?? null
+  const { fd, token } = takeKeeping(paths)
+  const log = openLog(paths)
+  const { pid, cluster, socket_dir, port, idle_stop_ms } = pointer
+  const user = isRoot() ? { uid: server.uid, gid: server.gid } : null
+  const orders: KeeperOrders = { token, pid, cluster, socket_dir, port, idle_stop_ms, user }
+  try {
+    const child = spawnAlone(command[0], command[1], {
+      env: {
+        PATH: process.env.PATH ?? '/usr/bin:/bin',
+        UV_THREADPOOL_SIZE: '1',
+        [KEEPER_VARIABLE]: JSON.stringify(orders),
+      },
+      files: ['ignore', 'ignore', 'ignore', fd, log.fd],
+      // it reads its code first, which the server's user may have no way to, and then becomes that user
+      user: null,
+    })
+    child.on('error', () => {
+      // the server runs on without one; the next start or adoption tries again
+    })
+    return child.pid ?? null
+  } finally {
+    closeSync(fd)
+    closeSync(log.fd)
+  }
 }
 
 /** True when `pid` is the keeper of `swarmDir` still, and not whoever got its number since. */
@@ -32,12 +57,7 @@ export function isKeeper(pid: number, swarmDir: string): boolean {
   return titleOf(pid).includes(` ${swarmDir} `)
 }
 
-/**
- * The launcher beside the bundle, and nothing when there is none: this file or `argv[1]` may be part of anybody's program, which would
- * be started again and again.
- */
 function defaultKeeper(swarmDir: string): readonly [string, readonly string[]] | null {
-  const launcher = join(dirname(__filename), '..', 'bin', 'swarm')
-  if (extname(__filename) === '.ts' || !existsSync(launcher)) return null
-  return [process.execPath, [...SMALL, launcher, 'db', 'keep', swarmDir]]
+  const launcher = ownLauncher()
+  return launcher === null ? null : [process.execPath, [...SMALL, launcher, SELF.keeper, swarmDir]]
 }

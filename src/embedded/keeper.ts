@@ -1,18 +1,10 @@
-import { existsSync, type FSWatcher, utimesSync, watch } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, type FSWatcher, watch } from 'node:fs'
 import { ask } from './ask.ts'
-import { RECORD_VARIABLE } from './keeper-start.ts'
+import { giveSign, keepingOf } from './keeper-file.ts'
+import { becomeUser, KEEPER_FD, type KeeperOrders, LOG_FD, readOrders } from './keeper-orders.ts'
 import { boundLog } from './log-file.ts'
-import { pathsOf, type ServerPaths } from './paths.ts'
-import {
-  dataDirOfPointer,
-  markStopped,
-  POINTER_FILE,
-  type Pointer,
-  readPointer,
-  socketPath,
-} from './pointer.ts'
-import { isAlive, serverProcesses, titleOf } from './processes.ts'
+import { socketPath } from './pointer.ts'
+import { isAlive, titleOf } from './processes.ts'
 import { endPostmaster } from './stop.ts'
 import { EMBEDDED_USER, type KeeperOptions } from './terms.ts'
 
@@ -33,29 +25,33 @@ const ACTIVITY = `
       where backend_type in ('client backend', 'walsender') and pid <> pg_backend_pid())::bigint`
 
 /** The work of `runKeeper`. */
-export async function keep(swarmDir: string, options: KeeperOptions): Promise<void> {
-  const id = process.env[RECORD_VARIABLE]
-  const paths = pathsOf(swarmDir, false)
-  const first = id === undefined ? null : paths && readPointer(paths.swarmDir, id)
-  if (!paths || !first?.pid) return
-  const alarm = makeAlarm(first.socket_dir)
+export async function keep(options: KeeperOptions): Promise<void> {
+  const orders = readOrders()
+  if (orders === null || !becomeUser(orders.user)) return
+  const title = titleOf(orders.pid)
+  if (!title.includes('postgres')) return
+  const socket = socketPath(orders.socket_dir, orders.port)
+  const alarm = makeAlarm(orders.socket_dir)
   const idle = { sessions: '', since: performance.now() }
   try {
     for (;;) {
-      if (!existsSync(paths.swarmDir)) return await endHomeless(first)
-      const pointer = ours(paths, first.pid, id)
-      if (!pointer) return
-      utimesSync(join(paths.swarmDir, POINTER_FILE), new Date(), new Date())
-      boundLog(paths)
-      await look(pointer, idle)
+      const keeping = keepingOf(KEEPER_FD, orders.token)
+      // another process found us missing and started a second one
+      if (keeping === 'taken') return
+      // whoever has the number by now has another command line: the path of the socket in it is random
+      if (!isAlive(orders.pid) || titleOf(orders.pid) !== title) return giveSign(KEEPER_FD, true)
+      // the working copy was deleted; data that lies elsewhere would keep its server for ever
+      if (keeping === 'homeless') return await endPostmaster(orders.pid)
+      giveSign(KEEPER_FD)
+      boundLog(LOG_FD)
+      await look(orders, idle)
       const idleMs = performance.now() - idle.since
-      if (pointer.idle_stop_ms > 0 && idleMs >= pointer.idle_stop_ms) {
-        await endPostmaster(first.pid)
-        markStopped(paths.swarmDir, first.pid, id)
-        return
+      if (orders.idle_stop_ms > 0 && idleMs >= orders.idle_stop_ms) {
+        await endPostmaster(orders.pid)
+        return giveSign(KEEPER_FD, true)
       }
-      const isCutOff = !existsSync(socketPath(pointer.socket_dir, pointer.port))
-      await alarm.wait(isCutOff ? STOPPING_MS : (options.tickMs ?? tickOf(pointer.idle_stop_ms)))
+      const isCutOff = !existsSync(socket)
+      await alarm.wait(isCutOff ? STOPPING_MS : (options.tickMs ?? tickOf(orders.idle_stop_ms)))
     }
   } finally {
     alarm.close()
@@ -67,28 +63,10 @@ export function tickOf(idleStopMs: number): number {
   return idleStopMs > 0 ? Math.min(TICK_MS, Math.max(250, idleStopMs / TICKS_PER_IDLE)) : TICK_MS
 }
 
-/** The pointer while server `pid` lives and this process is its keeper; else null. Notes a death in the pointer. */
-function ours(paths: ServerPaths, pid: number, id: string | undefined): Pointer | null {
-  const pointer = readPointer(paths.swarmDir, id)
-  if (pointer?.pid !== pid) return null
-  const { postmasters } = serverProcesses(dataDirOfPointer(paths.swarmDir, pointer), pointer.cluster)
-  if (!postmasters.includes(pid) || !isAlive(pid)) {
-    markStopped(paths.swarmDir, pid, id)
-    return null
-  }
-  // another process found us missing and started a second one
-  return pointer.keeper_pid === null || pointer.keeper_pid === process.pid ? pointer : null
-}
-
-/** The working copy was deleted or moved; data that lies elsewhere would keep its server for ever. */
-async function endHomeless({ pid, cluster }: Pointer): Promise<void> {
-  if (pid !== null && titleOf(pid).includes(` cluster_name=${cluster} `)) await endPostmaster(pid)
-}
-
 /** Asks the server whether anybody did anything. No answer is no sign of idleness. */
-async function look(pointer: Pointer, idle: { sessions: string; since: number }): Promise<void> {
+async function look(orders: KeeperOrders, idle: { sessions: string; since: number }): Promise<void> {
   const answer = await ask({
-    socket: socketPath(pointer.socket_dir, pointer.port),
+    socket: socketPath(orders.socket_dir, orders.port),
     user: EMBEDDED_USER,
     database: 'postgres',
     sql: ACTIVITY,

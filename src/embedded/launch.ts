@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process'
 import { closeSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { ask } from './ask.ts'
@@ -10,6 +9,7 @@ import { type PidFile, readPidFile } from './pidfile.ts'
 import { socketPath } from './pointer.ts'
 import { notStarted, serverEnv } from './run.ts'
 import { serverArguments } from './settings.ts'
+import { spawnAlone } from './spawn-alone.ts'
 import { EMBEDDED_DATABASE, EMBEDDED_USER } from './terms.ts'
 import type { ServerUser } from './user.ts'
 
@@ -30,19 +30,17 @@ export type Launch =
   | { readonly state: 'failed' | 'slow'; readonly log: string }
 
 /**
- * Starts the postmaster and waits until it lets a client in. It is on its own from the first moment: another session
- * (Ctrl-C in the caller's terminal does not reach it), its output in the log, and the lock in its hands.
+ * Starts the postmaster and waits until it lets a client in. It is on its own from the first moment, its output in the log, and the lock
+ * in its hands.
  * `slow` is one that still recovers after `timeoutMs`; it goes on.
  */
 export async function launch(options: LaunchOptions): Promise<Launch> {
   const { paths, dataDir, socketDir, port, cluster, user, binaries, lock } = options
   const log = openLog(paths)
-  const child = spawn(binaries.postgres, serverArguments(dataDir, socketDir, port, cluster), {
-    cwd: '/',
-    detached: true,
+  const child = spawnAlone(binaries.postgres, serverArguments(dataDir, socketDir, port, cluster), {
     env: serverEnv(),
-    stdio: ['ignore', log.fd, log.fd, lock.fd ?? 'ignore'],
-    ...user,
+    files: ['ignore', log.fd, log.fd, lock.fd ?? 'ignore'],
+    user,
   })
   closeSync(log.fd)
   let over: 'no' | 'yes' | Error = 'no'
@@ -52,7 +50,6 @@ export async function launch(options: LaunchOptions): Promise<Launch> {
   child.on('error', (error) => {
     over = notStarted(binaries.postgres, error)
   })
-  child.unref()
 
   const isOver = () => over
   const deadline = performance.now() + options.timeoutMs

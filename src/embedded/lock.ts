@@ -1,12 +1,15 @@
 import { spawnSync } from 'node:child_process'
-import { closeSync, linkSync, openSync, readFileSync, renameSync, rmSync, statSync, writeSync } from 'node:fs'
+import { closeSync, linkSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs'
+import { SwarmError } from '../contract/errors.ts'
 import { isJsonObject } from '../contract/json.ts'
 import { errnoOf, failure } from './failure.ts'
+import { silenceOf } from './keeper-file.ts'
 import { type Whereabouts, whereabouts } from './machine.ts'
 import { openOwn } from './own-file.ts'
 import type { ServerPaths } from './paths.ts'
-import { dataDirOfPointer, POINTER_FILE, type Pointer, readPointer } from './pointer.ts'
+import { dataDirOfPointer, type Pointer, readPointer } from './pointer.ts'
 import { isAlive, serverProcesses } from './processes.ts'
+import { readText } from './read-text.ts'
 
 /** The right to start, change or delete the server of one `.swarm/`. */
 export interface DirectoryLock {
@@ -29,6 +32,8 @@ const SERVER_SILENT_MS = 180_000
 const STARTER_SILENT_MS = 60_000
 /** No start lasts longer: a claim this old carries the process id of somebody else. */
 const STARTER_LONGEST_MS = 600_000
+/** Bytes of a file that names a starter. */
+const LONGEST_CLAIM = 4_096
 
 /** The lock, or null while a server or another process that starts or stops one has it. Does not wait. */
 export function tryLock(paths: ServerPaths, flock = FLOCK): DirectoryLock | null {
@@ -43,8 +48,7 @@ export function tryLock(paths: ServerPaths, flock = FLOCK): DirectoryLock | null
 export function serverElsewhere(paths: ServerPaths, flocked: boolean): boolean {
   const pointer = readPointer(paths.swarmDir)
   if (!pointer || pointer.pid === null) return false
-  const silentMs = Date.now() - statSync(`${paths.swarmDir}/${POINTER_FILE}`).mtimeMs
-  return mayBeAlive(pointer, whereabouts(), silentMs, flocked, () => {
+  return mayBeAlive(pointer, whereabouts(), silenceOf(paths.swarmDir), flocked, () => {
     const dataDir = dataDirOfPointer(paths.swarmDir, pointer)
     return serverProcesses(dataDir, pointer.cluster).postmasters.length > 0
   })
@@ -83,8 +87,9 @@ function tryFlock(paths: ServerPaths, commands: typeof FLOCK): DirectoryLock | '
 
 function openLockFile(paths: ServerPaths): number {
   try {
-    return openOwn(paths, paths.lockFile, 0o644)
+    return openOwn(paths, paths.lockFile, { mode: 0o600 })
   } catch (error) {
+    if (error instanceof SwarmError) throw error
     throw failure(`${paths.lockFile} cannot be opened; .swarm/ must be writable by the user who runs swarm`, {
       reason: errnoOf(error),
     })
@@ -146,7 +151,7 @@ function removeIfStill(file: string, expected: string): void {
 
 function read(file: string): string | null {
   try {
-    return readFileSync(file, 'utf8')
+    return readText(file, LONGEST_CLAIM)
   } catch {
     return null
   }

@@ -38,15 +38,14 @@ export interface Pointer {
 
 /**
  * Reads the pointer of a `.swarm/`; null when there is none, it is damaged, it was copied from elsewhere, or this user has no record
- * of its data: anybody's repository may hold such a file. The keeper, which has no access to the record, is told its id.
+ * of its data: anybody's repository may hold such a file.
  */
-export function readPointer(swarmDir: string, recordId?: string): Pointer | null {
+export function readPointer(swarmDir: string): Pointer | null {
   let value: unknown
   try {
     value = JSON.parse(readText(join(swarmDir, POINTER_FILE), LONGEST) ?? 'null')
     if (!isPointer(value) || statSync(swarmDir).ino !== value.swarm_inode) return null
-    if (recordId === undefined ? !isRecordedFor(value.record, swarmDir) : value.record !== recordId)
-      return null
+    if (!isRecordedFor(value.record, swarmDir)) return null
   } catch {
     return null
   }
@@ -62,8 +61,8 @@ export function writePointer(swarmDir: string, pointer: Pointer): void {
 }
 
 /** Marks the server `pid` as stopped, unless another one has been started since. */
-export function markStopped(swarmDir: string, pid: number, recordId?: string): void {
-  const pointer = readPointer(swarmDir, recordId)
+export function markStopped(swarmDir: string, pid: number): void {
+  const pointer = readPointer(swarmDir)
   if (pointer?.pid === pid) writePointer(swarmDir, { ...pointer, pid: null, keeper_pid: null })
 }
 

@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { deleteData } from './data.ts'
 import { madeHere } from './data-dir.ts'
 import { failure } from './failure.ts'
+import { KEEPER_FILE } from './keeper-file.ts'
 import { isKeeper } from './keeper-start.ts'
 import { serverElsewhere, tryLock } from './lock.ts'
 import { pathsOf, type ServerPaths } from './paths.ts'
@@ -96,7 +97,6 @@ async function remove(paths: ServerPaths): Promise<void> {
   await deleteData(paths, made?.dataDir ?? null)
   if (made) removeRecord(made.record.id)
   if (pointer) removeSocketDir(pointer.socket_dir)
-  for (const file of [join(paths.swarmDir, POINTER_FILE), paths.logFile, `${paths.logFile}.1`]) {
-    rmSync(file, { force: true })
-  }
+  const files = [POINTER_FILE, KEEPER_FILE].map((name) => join(paths.swarmDir, name))
+  for (const file of [...files, paths.logFile, `${paths.logFile}.1`]) rmSync(file, { force: true })
 }

@@ -26,8 +26,8 @@ export interface EnsureOptions {
   /** Told what is being done, one line at a time. */
   readonly log?: ((line: string) => void) | undefined
   /**
-   * Command and arguments of the keeper, which must end up in `runKeeper(swarmDir)`. By default `bin/swarm db keep
-   * <swarmDir>`, and none when this code does not run from the bundle; null for none.
+   * Command and arguments of the keeper, which must end up in `runKeeper()` and have `swarmDir` among its arguments. By default
+   * `bin/swarm self:keeper <swarmDir>`, and none when this code does not run from the bundle; null for none.
    */
   readonly keeper?: readonly [string, readonly string[]] | null | undefined
 }

@@ -3,6 +3,7 @@ import {
   appendFileSync,
   closeSync,
   existsSync,
+  linkSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -18,6 +19,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { concernsOf } from '../../src/embedded/concerns.ts'
 import { tickOf } from '../../src/embedded/keeper.ts'
+import { giveSign, keepingOf, silenceOf, takeKeeping } from '../../src/embedded/keeper-file.ts'
 import { mayBeAlive, tryLock } from '../../src/embedded/lock.ts'
 import { boundLog, logTail, openLog } from '../../src/embedded/log-file.ts'
 import { whereabouts } from '../../src/embedded/machine.ts'
@@ -271,12 +273,69 @@ describe('the pointer', () => {
     expect(readPointer(paths.swarmDir)).toBeNull()
   })
 
-  test('that names no record of this user is nothing, but to the keeper who was told its id', () => {
-    const pointer = makePointer({ record: 'b'.repeat(32) })
-    writePointer(paths.swarmDir, pointer)
+  test('that names no record of this user is nothing', () => {
+    writePointer(paths.swarmDir, makePointer({ record: 'b'.repeat(32) }))
     expect(readPointer(paths.swarmDir)).toBeNull()
-    expect(readPointer(paths.swarmDir, RECORD)).toBeNull()
-    expect(readPointer(paths.swarmDir, pointer.record)).toEqual(pointer)
+  })
+})
+
+describe('the file of the keeper', () => {
+  test('tells it from a later one, and that its .swarm is gone', () => {
+    const first = takeKeeping(paths)
+    expect(keepingOf(first.fd, first.token)).toBe('ours')
+    const second = takeKeeping(paths)
+    expect(keepingOf(first.fd, first.token)).toBe('taken')
+    expect(keepingOf(second.fd, second.token)).toBe('ours')
+    rmSync(paths.swarmDir, { recursive: true })
+    expect(keepingOf(second.fd, second.token)).toBe('homeless')
+    closeSync(first.fd)
+    closeSync(second.fd)
+  })
+
+  test('holds the last sign of life, also of one that may not write to .swarm', () => {
+    const { fd } = takeKeeping(paths)
+    const pointer = join(paths.swarmDir, 'postgres.json')
+    writeFileSync(pointer, '{}')
+    utimesSync(pointer, 1, 1)
+    giveSign(fd)
+    expect(silenceOf(paths.swarmDir)).toBeLessThan(60_000)
+    giveSign(fd, true)
+    expect(silenceOf(paths.swarmDir)).toBeGreaterThan(1e12)
+    closeSync(fd)
+  })
+})
+
+describe('a file of ours', () => {
+  test('is not opened through a link, nor when it has a second name', () => {
+    const outside = join(dir, 'outside')
+    for (const file of [paths.lockFile, paths.logFile, join(paths.swarmDir, 'postgres.keeper')]) {
+      const open = () =>
+        file === paths.lockFile
+          ? tryLock(paths)
+          : file === paths.logFile
+            ? openLog(paths)
+            : takeKeeping(paths)
+      symlinkSync(outside, file)
+      expect(open).toThrow('is a link')
+      expect(existsSync(outside)).toBe(false)
+      writeFileSync(outside, 'x')
+      expect(open).toThrow('is a link')
+      rmSync(file)
+      linkSync(outside, file)
+      expect(open).toThrow('has a second name')
+      expect(readFileSync(outside, 'utf8')).toBe('x')
+      rmSync(file)
+      rmSync(outside)
+    }
+  })
+
+  test('the lock is its owner’s only, also one that an earlier version made', () => {
+    writeFileSync(paths.lockFile, '', { mode: 0o644 })
+    tryLock(paths)?.release()
+    expect(statSync(paths.lockFile).mode & 0o777).toBe(0o600)
+    rmSync(paths.lockFile)
+    tryLock(paths)?.release()
+    expect(statSync(paths.lockFile).mode & 0o777).toBe(0o600)
   })
 })
 
@@ -289,14 +348,14 @@ describe('the log', () => {
     expect(statSync(`${paths.logFile}.1`).size).toBe(1024 * 1024 + 1)
   })
 
-  test('is emptied under a running server, which writes on at its new end', () => {
+  test('is shortened to its newest lines under a running server, which writes on at its new end', () => {
     const log = openLog(paths)
     truncateSync(paths.logFile, 9 * 1024 * 1024)
-    boundLog(paths)
-    expect(statSync(paths.logFile).size).toBe(0)
+    appendFileSync(log.fd, 'half of a line\nlast\n')
+    boundLog(log.fd)
     appendFileSync(log.fd, 'next\n')
     closeSync(log.fd)
-    expect(readFileSync(paths.logFile, 'utf8')).toBe('next\n')
+    expect(readFileSync(paths.logFile, 'utf8')).toBe('last\nnext\n')
   })
 
   test('gives its last lines since the start', () => {

@@ -1,8 +1,36 @@
+import { spawnSync } from 'node:child_process'
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
 import postgres from 'postgres'
 import { expect, test } from 'vitest'
 import { embeddedStatus, ensureEmbedded, stopEmbedded } from '../../src/embedded/index.ts'
 import { isAlive, waitUntil } from '../../src/embedded/processes.ts'
-import { makeBundle, makeRoot, mustPid, query, runTool, sessionOf, untilGone } from './support.ts'
+import {
+  isRoot,
+  makeBundle,
+  makeClosedHome,
+  makeRoot,
+  mustPid,
+  query,
+  runTool,
+  serverOf,
+  sessionOf,
+  track,
+  untilGone,
+} from './support.ts'
 
 async function startKept(idleStopMs: number) {
   const place = makeRoot()
@@ -81,3 +109,85 @@ test('a keeper outlives the process that started it', async () => {
   const { keeper_pid } = await embeddedStatus(swarmDir)
   expect(keeper_pid !== null && isAlive(keeper_pid)).toBe(true)
 })
+
+test.runIf(isRoot)(
+  'a keeper that root starts is the user of the server, also where that user can read neither its code nor .swarm',
+  async () => {
+    const { dir, swarmDir } = track(makeClosedHome({}))
+    const bundle = await makeBundle(join(dir, 'bundle'))
+    const server = serverOf(await runTool(bundle, ['ensure', swarmDir, '2000']))
+    const keeper = (await embeddedStatus(swarmDir)).keeper_pid
+    if (keeper === null) throw new Error('there is no keeper')
+    const { uid, gid } = statSync(server.dataDir)
+    expect(uid).not.toBe(0)
+    const ids = () => readFileSync(`/proc/${keeper}/status`, 'utf8')
+    // real, effective, saved and that of files: no way back
+    const all = (id: number) => Array(4).fill(id).join('\t')
+    await expect.poll(ids).toContain(`Uid:\t${all(uid)}\nGid:\t${all(gid)}\n`)
+    expect(ids()).toMatch(new RegExp(`^Groups:\\t${gid}? ?$`, 'm'))
+    // it still does its work
+    await untilGone(server.pid, 10_000)
+    await untilGone(keeper, 5_000)
+    const again = serverOf(await runTool(bundle, ['ensure', swarmDir, '600000']))
+    // without .swarm the data have nobody: the next look ends their server
+    rmSync(swarmDir, { recursive: true })
+    rmSync(again.socketDir, { recursive: true })
+    await untilGone(again.pid, 10_000)
+    rmSync(join(again.dataDir, '..'), { recursive: true })
+  },
+)
+
+test('a keeper shortens the log of its server and nothing else, whatever is put in its place', async () => {
+  const { swarmDir, dir, server } = await startKept(4_000)
+  const log = join(swarmDir, 'postgres.log')
+  const secret = join(dir, 'secret')
+  writeFileSync(secret, 'secret')
+  truncateSync(secret, 9 * 1024 * 1024)
+  symlinkSync(secret, `${log}.1`)
+  // keeps it up until it has looked twice
+  const busy = query(server, 'select pg_sleep(3)')
+  truncateSync(log, 9 * 1024 * 1024)
+  await expect.poll(() => statSync(log).size).toBeLessThan(2 * 1024 * 1024)
+  rmSync(log)
+  symlinkSync(secret, log)
+  await busy
+  expect(statSync(secret).size).toBe(9 * 1024 * 1024)
+  expect(readFileSync(secret, 'latin1').startsWith('secret')).toBe(true)
+  await untilGone(server.pid, 15_000)
+  expect(readFileSync(secret, 'latin1').startsWith('secret')).toBe(true)
+})
+
+test.runIf(process.platform === 'linux')(
+  'what a starter was started with is open neither in the server nor in its keeper',
+  async () => {
+    const { dir, swarmDir } = makeRoot()
+    const bundle = await makeBundle()
+    const held = join(dir, 'held')
+    const fd = openSync(held, 'w')
+    // numbers as shell scripts and test runners use them for locks
+    const stdio = Array.from({ length: 201 }, (_, at) =>
+      [3, 17, 40, 200].includes(at) ? fd : ('ignore' as const),
+    )
+    const ran = spawnSync(process.execPath, [bundle, 'ensure', swarmDir, '60000'], {
+      cwd: '/',
+      env: { PATH: process.env.PATH, XDG_STATE_HOME: process.env.XDG_STATE_HOME },
+      stdio,
+    })
+    closeSync(fd)
+    expect(ran.status).toBe(0)
+    const { pid, keeper_pid } = await embeddedStatus(swarmDir)
+    const files = (of: number | null) => {
+      const open = `/proc/${of}/fd`
+      return readdirSync(open).flatMap((name) => {
+        const path = join(open, name)
+        return existsSync(path) ? [readlinkSync(path)] : []
+      })
+    }
+    const lock = join(realpathSync(swarmDir), 'postgres.lock')
+    expect(files(pid)).toContain(lock)
+    expect(files(pid)).not.toContain(held)
+    expect(files(keeper_pid)).toContain(join(realpathSync(swarmDir), 'postgres.keeper'))
+    expect(files(keeper_pid)).not.toContain(held)
+    expect(files(keeper_pid)).not.toContain(lock)
+  },
+)

@@ -150,7 +150,7 @@ const verbs = {
   status: () => embedded.embeddedStatus(dir),
   adopt: async () => ({ adopted: await embedded.adoptEmbedded(dir, idle === 'force') }),
   pointer: () => embedded.embeddedPointer(dir),
-  keep: () => embedded.runKeeper(dir),
+  keep: () => embedded.runKeeper(),
 }
 verbs[verb]().then(
   (value) => console.log(JSON.stringify(value ?? {})),

@@ -1,21 +1,8 @@
-import { existsSync } from 'node:fs'
-import { dirname, extname, join } from 'node:path'
+import { ownLauncher, SELF } from '../../self.ts'
 import type { Adapter, Probe, ProbeOrders, SessionOrders } from '../adapter.ts'
 import { commandAdapter } from '../command/adapter.ts'
 import { lineDialogue } from '../command/lines.ts'
 import { overLines } from '../dialogue.ts'
-
-/** What makes swarm's own program the demo agent. */
-const MODE = 'demo-session'
-
-/**
- * The launcher beside the bundle; undefined where the code is part of another program, whose `argv[1]` would be started again and
- * again.
- */
-function launcher(): string | undefined {
-  const file = join(dirname(__filename), '..', 'bin', 'swarm')
-  return extname(__filename) === '.ts' || !existsSync(file) ? undefined : file
-}
 
 /** The demo agent, an adapter like others. `args` is its script as JSON; `command` replaces the program. */
 export const demoAdapter: Adapter = {
@@ -23,15 +10,15 @@ export const demoAdapter: Adapter = {
   steers: true,
   async probe(orders: ProbeOrders): Promise<Probe> {
     if (orders.settings.command) return commandAdapter.probe(orders)
-    const program = launcher()
+    const program = ownLauncher()
     return program
       ? { usable: true, program, version: undefined, login: 'yes' }
       : { usable: false, why: 'not_installed', detail: 'swarm’s own program was not found' }
   },
   launch({ settings }: SessionOrders) {
-    const own = launcher()
-    const command = settings.command ?? (own === undefined ? [] : [process.execPath, own])
-    return { argv: [...command, MODE, settings.args?.[0] ?? '{}'], env: {} }
+    const own = ownLauncher()
+    const command = settings.command ?? (own === null ? [] : [process.execPath, own])
+    return { argv: [...command, SELF.demoSession, settings.args?.[0] ?? '{}'], env: {} }
   },
   converse: (orders, wires) => overLines(lineDialogue(orders), wires),
   stop: { interruptMs: 1_000, graceMs: 1_000 },

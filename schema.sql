@@ -642,6 +642,8 @@ create table if not exists swarm.landings (
   head       text,
   tries      integer not null default 0,
   reason     text,
+  -- what the gates said of the tree
+  evidence   jsonb,
   queued_at  timestamptz not null default clock_timestamp(),
   at         timestamptz not null default clock_timestamp()
 );

@@ -1,4 +1,4 @@
-/** `npm start [-- path/to/issues.jsonl]`: builds if need be, then runs the demo. */
+/** `npm start [-- path/to/issues.jsonl]`: builds if need be, then runs the demo: `swarm up` in a scratch repository. */
 import { spawn } from 'node:child_process'
 import { readdir, stat } from 'node:fs/promises'
 import { constants } from 'node:os'

@@ -7,7 +7,6 @@ const FAULT = 9
 /** What swarm has started itself as. */
 const AS_SELF: Readonly<Record<SelfMode, (argument: string) => Promise<void>>> = {
   [SELF.keeper]: async () => (await import('./embedded/index.ts')).runKeeper(),
-  [SELF.demoAgent]: async (orders) => (await import('./demo/agent.ts')).runDemoAgent(JSON.parse(orders)),
   [SELF.demoSession]: async (script) => (await import('./agents/demo/program.ts')).runDemoSession(script),
 }
 

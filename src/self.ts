@@ -8,8 +8,6 @@ const PREFIX = 'self:'
 export const SELF = {
   /** Watches over an embedded server: the path of its `.swarm/`. */
   keeper: `${PREFIX}keeper`,
-  /** An agent of `swarm demo`: its orders as JSON. */
-  demoAgent: `${PREFIX}demo-agent`,
   /** The program of the adapter `demo`: its script as JSON. */
   demoSession: `${PREFIX}demo-session`,
 } as const

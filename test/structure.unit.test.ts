@@ -49,7 +49,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   logger: ['contract'],
   ndjson: ['contract', 'wire'],
   surface: ['contract', 'repair', 'wire', 'runtime', 'events', 'commands'],
-  demo: ['contract', 'db', 'embedded', 'process', 'ndjson', 'self'],
+  demo: ['contract', 'db', 'embedded', 'process', 'workspaces', 'ndjson'],
   self: [],
 }
 

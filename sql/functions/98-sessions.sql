@@ -272,6 +272,14 @@ begin
   return jsonb_build_object('ended', swarm.lose_host(p_repo, p_host, p_reason));
 end $$;
 
+-- A worker whose process is known to be gone. If it led, nobody has to wait until its lease is over: a host's name ends with the holder's.
+create or replace function swarm.bury_host(p_repo text, p_host text, p_reason text) returns jsonb language plpgsql volatile as $$
+begin
+  update swarm.leadership set holder = '', beat = beat + 1, expires_at = clock_timestamp()
+    where repo_id = p_repo and holder <> '' and left(holder, 8) = right(p_host, 8);
+  return swarm.host_left(p_repo, p_host, p_reason);
+end $$;
+
 -- A bead that has failed too often over its life waits for a person.
 create or replace function swarm.block_bead(p_repo text, a jsonb, p_run text) returns jsonb language plpgsql volatile as $$
 declare

@@ -43,6 +43,14 @@ create or replace function swarm.marked_sessions(p_repo text, a jsonb) returns j
   from swarm.agent_sessions where repo_id = p_repo and marker in (select jsonb_array_elements_text(a -> 'markers'))
 $$;
 
+-- Which of these sessions are over, with the marker that their processes carried.
+create or replace function swarm.ended_sessions(p_repo text, a jsonb) returns jsonb language sql stable as $$
+  select jsonb_build_object('sessions', coalesce(jsonb_agg(jsonb_build_object('session_id', session_id, 'marker', marker,
+      'ended_at', swarm.iso(ended_at)) order by session_id), '[]'))
+  from swarm.agent_sessions where repo_id = p_repo and ended_at is not null
+    and session_id in (select jsonb_array_elements_text(a -> 'sessions'))
+$$;
+
 -- What a session had left running was ended by another worker of its machine.
 create or replace function swarm.session_swept(p_repo text, p_session text, f jsonb) returns jsonb language plpgsql volatile as $$
 declare

@@ -20,6 +20,15 @@ begin
       where l.repo_id = p_repo and l.run_id = p_run and l.status in ('queued', 'testing', 'green')));
 end $$;
 
+-- Which of these beads have landed, with the commit that their workspace was at then.
+create or replace function swarm.landed_of(p_repo text, a jsonb) returns jsonb language sql stable as $$
+  select jsonb_build_object('landed', coalesce(jsonb_agg(jsonb_build_object('bead_id', bead_id, 'candidate', candidate)), '[]')) from (
+    select distinct on (l.bead_id) l.bead_id, l.candidate from swarm.landings l
+    join swarm.bead_backlog b on b.repo_id = l.repo_id and b.bead_id = l.bead_id and b.status = 'completed'
+    where l.repo_id = p_repo and l.status = 'landed' and l.bead_id in (select jsonb_array_elements_text(a -> 'beads'))
+    order by l.bead_id, l.id desc) x
+$$;
+
 -- What the leader found out about an entry of the train, under its term. `status`: testing, green, queued (again), landed, ejected or
 -- conflict. A landed bead is completed; an ejected one goes back as its workflow says, with the output as feedback.
 create or replace function swarm.do_land(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
@@ -46,15 +55,16 @@ begin
       jsonb_build_object('bead_id', a ->> 'bead_id', 'status', b.status, 'stage', b.stage));
   end if;
   update swarm.landings set status = v_to, base = coalesce(a ->> 'base', base), tree = coalesce(a ->> 'tree', tree), head = coalesce(a ->> 'head', head),
-      position = (a ->> 'position')::integer, tries = coalesce((a ->> 'tries')::integer, tries), reason = a ->> 'reason', at = clock_timestamp()
-    where id = l.id;
+      position = (a ->> 'position')::integer, tries = coalesce((a ->> 'tries')::integer, tries), reason = a ->> 'reason',
+      evidence = case when v_to <> 'queued' then coalesce(a -> 'evidence', evidence) end, at = clock_timestamp()
+    where id = l.id returning * into l;
   if v_to not in ('landed', 'ejected', 'conflict') then
     return jsonb_build_object('d', jsonb_build_object('bead_id', l.bead_id, 'status', v_to));
   end if;
   b := swarm.give_bead(b, v_agent, p ->> 'holder', 60000);
   update swarm.landings set fence = b.fence where id = l.id;
   v_reply := swarm.do_complete_stage(p_repo, jsonb_strip_nulls(jsonb_build_object('agent_id', v_agent, 'bead_id', b.bead_id, 'fence', b.fence, 'stage', 'land',
-    'outcome', case v_to when 'landed' then 'passed' else 'failed' end, 'feedback', a ->> 'feedback', 'evidence', a -> 'evidence')),
+    'outcome', case v_to when 'landed' then 'passed' else 'failed' end, 'feedback', a ->> 'feedback', 'evidence', l.evidence)),
     p || '{"keep": false, "verified": true}');
   if v_reply ? 'refused' then
     raise exception 'landing %: %', b.bead_id, v_reply;

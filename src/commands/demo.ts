@@ -9,26 +9,28 @@ const DEFAULT_SEED = 70
 export default defineCommand({
   name: 'demo',
   group: 'other',
-  summary: 'watch four agents work through a backlog in a scratch directory while one of them is killed',
+  summary: 'watch swarm up land a backlog in a scratch repository while an agent and the leader are killed',
   input: z.strictObject({
     path: text(4_096).optional().describe('JSON lines of a beads tracker; an example by default'),
-    seed: z.int().min(0).max(2_147_483_647).optional().describe('another seed, other failures'),
+    seed: z.int().min(0).max(2_147_483_647).optional().describe('another seed, other work is refused'),
   }),
   output: z.object({
     reason: z.literal('shutdown').optional(),
     beads: z.int().optional(),
-    completed: z.int().optional(),
+    landed: z.int().optional(),
     blocked: z.int().optional(),
-    left: z.int().optional(),
+    left: z.int().optional().describe('they wait for beads that are blocked or deferred'),
+    sessions: z.int().optional(),
     retried: z.int().optional(),
-    claims: z.int().optional(),
-    events: z.int().optional(),
-    messages: z.int().optional(),
     worked_ms: z.int().optional(),
-    invariants: z
-      .object({ lost: z.int(), doubled: z.int(), leases: z.int(), miscounted: z.int() })
-      .optional(),
-    killed: z.record(z.string(), z.json()).optional().describe('how the killed agent’s bead was taken over'),
+    checks: z
+      .array(z.object({ name: z.string(), ok: z.boolean(), told: z.string() }))
+      .optional()
+      .describe('rows held against git, gates and what is left'),
+    killed: z
+      .object({ agent: z.json().optional(), leader: z.json().optional() })
+      .optional()
+      .describe('who was killed and how it went on'),
   }),
   effect: 'local',
   needs: 'nothing',

@@ -109,7 +109,7 @@ export const verbs: Catalog['verbs'] = [
   { name: 'claim-next', summary: 'take the first ready bead; it starts its current stage', group: 'loop', aliases: [] },
   { name: 'complete-stage', summary: 'say how the stage ended; the answer says what is next', group: 'loop', aliases: [] },
   { name: 'db', summary: 'the embedded Postgres of this root: start, stop, status, reset to an empty one, or adopt data made elsewhere', group: 'set up', aliases: [] },
-  { name: 'demo', summary: 'watch four agents work through a backlog in a scratch directory while one of them is killed', group: 'other', aliases: [] },
+  { name: 'demo', summary: 'watch swarm up land a backlog in a scratch repository while an agent and the leader are killed', group: 'other', aliases: [] },
   { name: 'describe', summary: 'what can be sent: verbs in short, or one in full', group: 'other', aliases: [] },
   { name: 'doctor', summary: 'check node, root, configuration, database and the invariants; says what mends each fault', group: 'set up', aliases: [] },
   { name: 'down', summary: 'end a run: agents finish their work, or with now are ended at once and their work is kept', group: 'run', aliases: [] },

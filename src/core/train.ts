@@ -65,6 +65,11 @@ export function planTrain(state: TrainState): readonly TrainAction[] {
       if (!busy.has(entry.id)) actions.push({ kind: 'build', entry, onto, speculative: at > 0 })
       return actions
     }
+    if (at === 0 && entry.status === 'green' && entry.head === target) {
+      // it has landed, and its leader was killed before it could say so
+      actions.push({ kind: 'land', entry })
+      return actions
+    }
     if (entry.base !== onto) {
       actions.push({ kind: 'requeue', entry })
       return actions

@@ -1,87 +1,135 @@
-import type { Database } from '../contract/context.ts'
+import { readdirSync } from 'node:fs'
 import type { JsonObject } from '../contract/json.ts'
-import type { BeadRow } from './model.ts'
-import { DEMO_REPO } from './scratch.ts'
+import { findMarked } from '../process/index.ts'
+import { git, tryGit } from '../workspaces/git.ts'
+import { DEMO_REPO, type Scratch, TARGET } from './scratch.ts'
 
-/** The backlog as it stands, in the order in which it would be claimed. */
-export function readBacklog(db: Database): Promise<BeadRow[]> {
-  return db.read<BeadRow>(
-    `select b.bead_id, b.title, b.status, b.stage, coalesce((
-        select jsonb_agg(distinct l.other_id) from swarm.bead_links l
-        join swarm.bead_backlog o on o.repo_id = l.repo_id and o.bead_id = l.other_id
-        where l.repo_id = b.repo_id and l.bead_id = b.bead_id and swarm.blocking(l.kind) and swarm.is_open(o.status)), '[]') as waits_for
-     from swarm.bead_backlog b where b.repo_id = $1 order by b.priority, b.created_at, b.id`,
-    [DEMO_REPO],
-  )
+/** One thing that was checked. */
+export interface Check extends JsonObject {
+  readonly name: string
+  readonly ok: boolean
+  /** What was found, in a line. */
+  readonly told: string
 }
 
-/** How many stages a bead passes from the beginning to the end. */
-export async function countStages(db: Database): Promise<number> {
-  const [row] = await db.read<{ stages: number }>(
-    `select count(*)::integer as stages from swarm.workflow_stages where repo_id = $1 and name = 'default'`,
-    [DEMO_REPO],
-  )
-  return row?.stages ?? 1
-}
-
-/** What must hold at the end, as the database says it. */
-export interface Verdict extends JsonObject {
-  /** Beads that were finished and are not, or are held by nobody while in progress, or whose end was acknowledged in vain. */
-  readonly lost: number
-  /** Beads that two held at once, or that were finished twice. */
-  readonly doubled: number
-  /** Claims that are still open. */
-  readonly leases: number
-  /** Beads whose number of open blockers is wrong. */
-  readonly miscounted: number
-}
-
-export interface Totals {
+export interface Rows {
   readonly beads: number
-  readonly completed: number
-  readonly blocked: number
-  /** Beads that are left: they wait for something that nobody will finish. */
-  readonly left: number
-  readonly retried: number
-  readonly claims: number
-  readonly events: number
-  readonly messages: number
+  readonly completed: readonly { readonly bead_id: string; readonly commit_hash: string | null }[]
+  readonly landings: readonly {
+    readonly base: string
+    readonly head: string
+    readonly tree: string
+    /** Its gates passed on this very tree. */
+    readonly gated: boolean
+  }[]
+  readonly sessions: number
+  readonly markers: readonly string[]
+  readonly invariants: {
+    readonly lost: number
+    readonly doubled: number
+    readonly leases: number
+    readonly miscounted: number
+  }
 }
 
-/**
- * Asks the database whether anything was lost or done twice. `finished` are the beads whose end swarm has acknowledged to
- * an agent: each must be there as completed, and none may stand there twice.
- */
-export async function checkInvariants(db: Database, finished: readonly string[]): Promise<Verdict> {
-  const [row] = await db.read<{ found: Verdict; vain: number; twice: number }>(
-    `with told as (select t as bead_id, count(*) as times from jsonb_array_elements_text($2::text::jsonb) t group by t)
-     select swarm.invariants($1) as found,
-       (select count(*) from told where not exists (select from swarm.bead_backlog b
-         where b.repo_id = $1 and b.bead_id = told.bead_id and b.status = 'completed'))::integer as vain,
-       (select count(*) from told where times > 1)::integer as twice`,
-    [DEMO_REPO, JSON.stringify(finished)],
+/** What a finished run looks like in the database. */
+export async function readRows(scratch: Scratch): Promise<Rows> {
+  const [row] = await scratch.db.read<{ rows: Rows }>(
+    `select jsonb_build_object(
+      'beads', (select count(*) from swarm.bead_backlog where repo_id = $1),
+      'completed', (select coalesce(jsonb_agg(jsonb_build_object('bead_id', bead_id, 'commit_hash', commit_hash)), '[]')
+        from swarm.bead_backlog where repo_id = $1 and status = 'completed'),
+      'landings', (select coalesce(jsonb_agg(jsonb_build_object('base', l.base, 'head', l.head, 'tree', l.tree, 'gated', exists (
+          select from swarm.stage_history h join swarm.stage_artifacts a on a.stage_history_id = h.id
+          where h.repo_id = $1 and h.bead_id = l.bead_id and h.stage = 'land' and h.status = 'passed' and a.trust = 'verified'
+            and a.metadata ->> 'tree' = l.tree and a.metadata ->> 'exit_code' = '0')) order by l.at), '[]')
+        from swarm.landings l where l.repo_id = $1 and l.status = 'landed'),
+      'sessions', (select count(*) from swarm.agent_sessions where repo_id = $1),
+      'markers', (select coalesce(jsonb_agg(marker), '[]') from swarm.agent_sessions where repo_id = $1 and marker is not null),
+      'invariants', swarm.invariants($1)) as rows`,
+    [DEMO_REPO],
   )
   if (!row) throw new Error('the database did not answer the check')
-  const { lost, doubled, leases, miscounted } = row.found
-  return { lost: lost + row.vain, doubled: doubled + row.twice, leases, miscounted }
+  return row.rows
 }
 
-/** What happened since the event `after`, counted by the database. */
-export async function countTotals(db: Database, after: number): Promise<Totals> {
-  const [row] = await db.read<{ totals: Totals }>(
-    `with bead as (select * from swarm.bead_backlog where repo_id = $1),
-       event as (select event_type from swarm.execution_events where repo_id = $1 and seq > $2::bigint)
-     select jsonb_build_object(
-       'beads', (select count(*) from bead),
-       'completed', (select count(*) from event where event_type = 'transition_finalize'),
-       'blocked', (select count(*) from event where event_type = 'transition_blocked'),
-       'left', (select count(*) from bead where status in ('pending', 'in_progress')),
-       'retried', (select count(*) from event where event_type = 'transition_retry'),
-       'claims', (select count(*) from event where event_type = 'bead_claimed'),
-       'events', (select count(*) from event),
-       'messages', (select count(*) from event where event_type in ('message_sent', 'broadcast_sent'))) as totals`,
-    [DEMO_REPO, after],
-  )
-  if (!row) throw new Error('the database did not answer the count')
-  return row.totals
+/** Holds the rows against each other and against what `swarm up` has answered. */
+export function checkRows(
+  { completed, landings, invariants }: Omit<Rows, 'beads' | 'sessions' | 'markers'>,
+  answered: number | undefined,
+): Check {
+  const { lost, doubled, leases, miscounted } = invariants
+  const same = completed.length === landings.length && completed.length === answered
+  return {
+    name: 'database',
+    ok: same && lost + doubled + leases + miscounted === 0,
+    told: `${completed.length} beads, ${landings.length} landings, up said ${answered ?? 'none'}; ${lost} lost, ${doubled} doubled, ${leases} leases left`,
+  }
+}
+
+/** Holds the rows against the remote: every commit on its target branch is one of a landing, and every bead's commit is there. */
+export async function checkGit(
+  { completed, landings }: Pick<Rows, 'completed' | 'landings'>,
+  scratch: Pick<Scratch, 'root' | 'remote' | 'first'>,
+): Promise<Check[]> {
+  const { root, remote, first } = scratch
+  const head = await git(['rev-parse', '--verify', `refs/heads/${TARGET}`], { cwd: remote })
+  const own = await git(['rev-parse', '--verify', `refs/heads/${TARGET}`], { cwd: root })
+  const commits = Number(await git(['rev-list', '--count', `${first}..${head}`], { cwd: remote }))
+  let at = first
+  let inLandings = 0
+  let gated = 0
+  for (const landing of landings) {
+    const count = await tryGit(['rev-list', '--count', `${landing.base}..${landing.head}`], { cwd: remote })
+    inLandings += Number(count.stdout)
+    if (landing.base !== at) inLandings = Number.NaN
+    at = landing.head
+    const tree = await tryGit(['rev-parse', `${landing.head}^{tree}`], { cwd: remote })
+    if (landing.gated && tree.stdout === landing.tree) gated += 1
+  }
+  let missing = 0
+  for (const { commit_hash } of completed) {
+    const there = await tryGit(['merge-base', '--is-ancestor', commit_hash ?? 'none', head], { cwd: remote })
+    if (there.exitCode !== 0) missing += 1
+  }
+  const chained = at === head && inLandings === commits
+  return [
+    {
+      name: 'git',
+      ok: chained && own === head && missing === 0,
+      told: `${commits} commits on origin/${TARGET}${chained ? ', each of a landing' : ', NOT those of the landings'}; ${completed.length - missing} of ${completed.length} beads there`,
+    },
+    {
+      name: 'gates',
+      ok: gated === landings.length,
+      told: `${gated} of ${landings.length} landed trees are those that a gate has passed`,
+    },
+  ]
+}
+
+/** Looks for what should be gone: processes of sessions, worktrees, branches, directories. `running`: processes of `swarm up`. */
+export async function checkLeft(
+  { markers }: Pick<Rows, 'markers'>,
+  scratch: Pick<Scratch, 'root' | 'tmp'>,
+  running: number,
+): Promise<Check> {
+  const { root, tmp } = scratch
+  const processes = running + markers.filter((marker) => (findMarked(marker) ?? []).length > 0).length
+  const trees = (await git(['worktree', 'list', '--porcelain'], { cwd: root })).match(/^worktree /gm) ?? []
+  const branches = await git(['for-each-ref', '--format=%(refname)', 'refs/heads/swarm/'], { cwd: root })
+  const changed = await git(['status', '--porcelain'], { cwd: root })
+  const counts = {
+    processes,
+    worktrees: trees.length - 1,
+    branches: branches === '' ? 0 : branches.split('\n').length,
+    'changed files': changed === '' ? 0 : changed.split('\n').length,
+    directories: readdirSync(tmp).filter((name) => name.startsWith('swarm-s-')).length,
+  }
+  return {
+    name: 'left over',
+    ok: Object.values(counts).every((count) => count === 0),
+    told: Object.entries(counts)
+      .map(([what, count]) => `${count} ${what}`)
+      .join(', '),
+  }
 }

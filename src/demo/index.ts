@@ -3,17 +3,17 @@ import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { SwarmError } from '../contract/errors.ts'
 import type { JsonObject } from '../contract/json.ts'
+import type { Overview } from '../contract/run-rows.ts'
 import { exampleBacklog } from './backlog.ts'
-import { checkInvariants, countStages, countTotals, readBacklog } from './checks.ts'
-import { type Crew, createCrew } from './crew.ts'
-import { createIncident } from './incident.ts'
-import { createModel, progress, startLane } from './model.ts'
-import { createPace } from './pace.ts'
-import { createScratch, type Scratch } from './scratch.ts'
+import { type Board, createBoard } from './board.ts'
+import { checkGit, checkLeft, checkRows, readRows } from './checks.ts'
+import { createScratch, DEMO_REPO, type Scratch } from './scratch.ts'
 import { createScreen, type Screen } from './screen.ts'
+import { createStory } from './story.ts'
 import { createStyle, type Style } from './style.ts'
 import { findProblems, summaryLines } from './summary.ts'
 import { openSwarm, type SwarmPipe } from './swarm-pipe.ts'
+import { LEAVE_MS, startUp, type Up } from './ups.ts'
 import { watchEvents } from './watch.ts'
 
 export interface DemoOptions {
@@ -30,27 +30,25 @@ export interface DemoOptions {
   readonly signal: AbortSignal
 }
 
-const AGENTS = [1, 2, 3, 4]
-/** Short, so that a bead is soon back; renewed three times as often by the agent's own swarm. */
-const LEASE_MS = 2_000
-const TARGET_MS = 7_000
-/** However long the file is, the agents are told to stop after this. */
-const LONGEST_MS = 12_000
-const KILL_AFTER = 0.4
-const KILL_LATEST_MS = 5_000
-const FRAME_MS = 80
-const ADJUST_MS = 500
+const AGENTS = { implementer: 3, reviewer: 2 }
+/** How long a demo agent works; one that checks says no now and then. */
+const PACE_MS = 250
+const REFUSED = 0.15
+const FRAME_MS = 100
+/** However it goes, the demo ends. */
+const LONGEST_MS = 90_000
+const LONGEST_PER_BEAD_MS = 5_000
 
 /**
- * Shows swarm at work: four agent processes take a backlog through its stages in a scratch root, and one of them is killed.
- * Answers what happened; throws INTERNAL when an invariant does not hold. Everything that was started is stopped, whatever
- * happens.
+ * Shows swarm at work: two processes of `swarm up` take a backlog to commits on the branch of a bare remote, with demo agents in a scratch
+ * repository. An agent and then the leader are killed. At the end the rows are held against git. Answers what happened; throws INTERNAL
+ * when a check fails. Everything that was started is stopped, whatever happens.
  */
 export async function runDemo(options: DemoOptions): Promise<JsonObject> {
   const { out, env } = options
   const style = createStyle(out.isTTY === true && out.hasColors(), env)
   const screen = createScreen(out, style, env)
-  const stops: (() => Promise<void> | void)[] = [() => screen.close()]
+  const stops: (() => Promise<unknown>)[] = [async () => screen.close()]
   try {
     return await play(options, screen, style, (stop) => void stops.unshift(stop))
   } catch (error) {
@@ -66,7 +64,7 @@ export async function runDemo(options: DemoOptions): Promise<JsonObject> {
 }
 
 /** Every one is stopped, whatever becomes of the others. */
-async function stopAll(stops: readonly (() => Promise<void> | void)[]): Promise<void> {
+async function stopAll(stops: readonly (() => Promise<unknown>)[]): Promise<void> {
   const faults: unknown[] = []
   for (const stop of stops) {
     try {
@@ -78,10 +76,10 @@ async function stopAll(stops: readonly (() => Promise<void> | void)[]): Promise<
   if (faults.length > 0) throw faults[0]
 }
 
-type OnStop = (stop: () => Promise<void> | void) => void
+type OnStop = (stop: () => Promise<unknown>) => void
 
 async function play(options: DemoOptions, screen: Screen, style: Style, onStop: OnStop): Promise<JsonObject> {
-  const { signal } = options
+  const { signal, swarm } = options
   const step = async <T>(text: string, work: () => Promise<T>): Promise<T> => {
     const started = performance.now()
     const result = await work()
@@ -90,80 +88,99 @@ async function play(options: DemoOptions, screen: Screen, style: Style, onStop: 
     return result
   }
   screen.print([
-    ` ${style.bold('swarm demo')}: four agents work through a backlog, and one of them is killed`,
+    ` ${style.bold('swarm demo')}: a backlog becomes commits; an agent and the leader are killed half-way`,
   ])
-  const scratch = await step('Postgres 18 in a scratch directory', async () => {
-    const made = await createScratch()
+  const scratch = await step('a scratch repository with a bare remote, and Postgres 18', async () => {
+    const faults = [{ fault: 'failed', stages: ['qa'], attempts: [1], chance: REFUSED }]
+    const made = await createScratch({ seed: options.seed, pace_ms: PACE_MS, faults })
     onStop(() => made.remove())
     return made
   })
-  const operator = await openSwarm({ swarm: options.swarm, cwd: scratch.root, env: scratch.env })
+  const operator = await openSwarm({ swarm, cwd: scratch.root, env: scratch.env })
   onStop(() => operator.close())
-  await step('swarm init', () => operator.get({ cmd: 'init', count: AGENTS.length }))
-  await step(`swarm import ${options.path ?? 'the example backlog'}`, () =>
-    importBacklog(options, scratch, operator),
-  )
-
-  const { db } = scratch
-  const model = createModel(await readBacklog(db))
-  const stagesPerBead = await countStages(db)
-  const pace = createPace(model.total * stagesPerBead, AGENTS.length, TARGET_MS)
-  const orders = { lease_ms: LEASE_MS, pace_ms: pace.ms, seed: options.seed, swarm: options.swarm }
-  const crew = createCrew(scratch, orders, AGENTS)
-  onStop(() => crew.stop())
-  model.lanes.push(...AGENTS.map(startLane))
+  await step(`swarm import ${options.path ?? 'the example backlog'}`, async () => {
+    await operator.get({ cmd: 'init-db' })
+    await importBacklog(options, scratch, operator)
+  })
 
   const started = performance.now()
   const elapsedMs = () => performance.now() - started
-  const watch = await watchEvents(operator, model, elapsedMs)
-  const { refresh } = watch
-  const incident = createIncident({
-    model,
-    crew,
-    operator,
-    refresh,
-    elapsedMs,
-    leaseMs: LEASE_MS,
-    after: KILL_AFTER,
-    latestMs: KILL_LATEST_MS,
+  const ups: Up[] = []
+  onStop(() => Promise.all(ups.map(({ peer }) => peer.end(LEAVE_MS))))
+  const agents = Object.entries(AGENTS).map(([role, count]) => `${role}=${count}`)
+  const runId = await step(`swarm up --agents ${agents.join(',')}, and a stand-by`, async () => {
+    ups.push(await startUp(swarm, scratch, ['--agents', agents.join(',')]))
+    const found = await runOf(operator, ups, signal)
+    ups.push(await startUp(swarm, scratch, ['--resume', found]))
+    return found
   })
-  await Promise.all(AGENTS.map((agent) => crew.start(agent)))
+  const board = await boardOf(scratch, operator)
+  const story = createStory(scratch, board, ups, elapsedMs)
+  const watch = await watchEvents(operator, board, elapsedMs)
+  const longest = LONGEST_MS + LONGEST_PER_BEAD_MS * board.total
   screen.print([''])
-  let adjusted = 0
-  while (!allGone(crew) && elapsedMs() < LONGEST_MS && !signal.aborted) {
-    await refresh()
-    await incident.step()
-    followCrew(crew, model)
-    if (elapsedMs() - adjusted > ADJUST_MS) {
-      adjusted = elapsedMs()
-      crew.setPace(pace.adjust(elapsedMs(), progress(model, stagesPerBead)))
-    }
-    screen.show(model, { elapsedMs: elapsedMs(), progress: progress(model, stagesPerBead) })
-    await delay(FRAME_MS, undefined, { signal })
+  let ended = false
+  while (!ended && elapsedMs() < longest) {
+    ended = ups.every((up) => up.exit() !== undefined)
+    const overview = await look(operator, runId)
+    await watch.refresh()
+    board.see(overview)
+    await story.step(overview)
+    screen.show(board, elapsedMs())
+    if (overview.run?.status === 'paused') break
+    if (!ended) await delay(FRAME_MS, undefined, { signal })
   }
   signal.throwIfAborted()
   const workedMs = elapsedMs()
-  await crew.stop()
-  await refresh()
-  followCrew(crew, model)
-  screen.show(model, { elapsedMs: workedMs, progress: progress(model, stagesPerBead) })
+  const running = ups.filter((up) => up.exit() === undefined)
+  const overview = await look(operator, runId)
+  const faults = [
+    ...running.map(({ peer }) => `swarm up (pid ${peer.pid}) did not end by itself`),
+    ...(overview.run?.pause_reason === undefined ? [] : [`the run is paused: ${overview.run.pause_reason}`]),
+    ...ups.flatMap((up) => up.faults()),
+  ]
+  await Promise.all(running.map(({ peer }) => peer.end(LEAVE_MS)))
 
-  const verdict = await checkInvariants(db, crew.acknowledged.finished)
-  const totals = await countTotals(db, watch.from)
-  const report = incident.report()
-  const problems = findProblems(verdict, report, crew.faults())
-  const cutShort = workedMs >= LONGEST_MS
-  screen.print(summaryLines({ totals, verdict, incident: report, workedMs, cutShort, problems }, style))
+  const rows = await readRows(scratch)
+  const answered = ups.map((up) => up.answer()?.landed).find((landed) => landed !== undefined)
+  const checks = [
+    checkRows(rows, typeof answered === 'number' ? answered : undefined),
+    ...(await checkGit(rows, scratch)),
+    await checkLeft(rows, scratch, ups.filter((up) => up.exit() === undefined).length),
+  ]
+  const outcome = {
+    landed: rows.completed.length,
+    sessions: rows.sessions,
+    retried: watch.counts().retried,
+    blocked: overview.beads.blocked ?? 0,
+    left: overview.beads.pending ?? 0,
+    workedMs,
+    agent: story.agent(),
+    leader: story.leader(),
+    checks,
+    faults,
+  }
+  screen.print(summaryLines(outcome, style))
+  const problems = findProblems(outcome)
   if (problems.length > 0) {
     throw new SwarmError('INTERNAL', `the demo found what must not be: ${problems.join('; ')}`, {
-      ctx: { ...verdict },
+      ctx: { checks },
     })
   }
+  const { landed, sessions, retried, blocked, left } = outcome
   return {
-    ...totals,
+    beads: rows.beads,
+    landed,
+    blocked,
+    left,
+    sessions,
+    retried,
     worked_ms: Math.round(workedMs),
-    invariants: verdict,
-    ...(report ? { killed: report } : {}),
+    checks,
+    killed: {
+      ...(outcome.agent ? { agent: outcome.agent } : {}),
+      ...(outcome.leader ? { leader: outcome.leader } : {}),
+    },
   }
 }
 
@@ -175,7 +192,7 @@ async function importBacklog(
 ): Promise<void> {
   let file = path === undefined ? undefined : resolve(cwd, path)
   if (file === undefined) {
-    file = join(scratch.root, 'backlog.jsonl')
+    file = join(scratch.tmp, 'backlog.jsonl')
     writeFileSync(
       file,
       exampleBacklog()
@@ -191,16 +208,37 @@ async function importBacklog(
   })
 }
 
-function allGone(crew: Crew): boolean {
-  return crew.members.every(({ exit }) => exit)
+/** The run that the first `swarm up` has begun. */
+async function runOf(operator: SwarmPipe, ups: readonly Up[], signal: AbortSignal): Promise<string> {
+  for (;;) {
+    const { run } = await look(operator)
+    if (run) return run.run_id
+    const [gone] = ups.filter((up) => up.exit() !== undefined)
+    if (gone) throw new SwarmError('INTERNAL', `no run was begun: ${gone.faults().join('; ')}`)
+    await delay(FRAME_MS, undefined, { signal })
+  }
 }
 
-/** What the event log does not tell: who has begun and who has left. */
-function followCrew(crew: Crew, { lanes }: ReturnType<typeof createModel>): void {
-  for (const lane of lanes) {
-    const member = crew.members.find(({ agent }) => agent === lane.agent)
-    if (lane.state === 'killed' || !member) continue
-    if (member.exit) lane.state = 'done'
-    else if (lane.state === 'starting' && member.ready) lane.state = 'idle'
-  }
+async function look(operator: SwarmPipe, run_id?: string): Promise<Overview> {
+  const d: JsonObject = await operator.get({ cmd: 'ps', ...(run_id === undefined ? {} : { run_id }) })
+  // the answer to `ps` is what its output schema says
+  return d as unknown as Overview
+}
+
+async function boardOf({ db }: Scratch, operator: SwarmPipe): Promise<Board> {
+  const beads = await db.read<{ bead_id: string; title: string }>(
+    'select bead_id, title from swarm.bead_backlog where repo_id = $1',
+    [DEMO_REPO],
+  )
+  const agents = await db.read<{ agent_id: number; role: string }>(
+    `select agent_id, role from swarm.agent_state where repo_id = $1 and role in (select jsonb_array_elements_text($2::text::jsonb)) order by agent_id`,
+    [DEMO_REPO, JSON.stringify(Object.keys(AGENTS))],
+  )
+  const overview = await look(operator)
+  const { pending = 0, in_progress = 0, completed = 0 } = overview.beads
+  return createBoard(
+    new Map(beads.map(({ bead_id, title }) => [bead_id, title])),
+    agents,
+    pending + in_progress + completed,
+  )
 }

@@ -1,12 +1,12 @@
 import type { WriteStream } from 'node:tty'
-import type { Model, News } from './model.ts'
+import type { Board } from './board.ts'
 import type { Style } from './style.ts'
 import { plainLine, renderFrame } from './view.ts'
 
 /** Where the demo is watched: drawn in place on a terminal, line by line elsewhere. */
 export interface Screen {
   /** Shows the state now. Cheap: call it as often as it shall change. */
-  show(model: Model, time: { readonly elapsedMs: number; readonly progress: number }): void
+  show(board: Board, elapsedMs: number): void
   /** Text that stays, below what was drawn. */
   print(lines: readonly string[]): void
   /** Gives the terminal back as it was. */
@@ -43,9 +43,9 @@ function createTerminalScreen(out: WriteStream, style: Style): Screen {
   out.on('resize', onResize)
   const home = () => (drawn > 0 ? `\x1b[${drawn}F` : '')
   return {
-    show(model, time) {
+    show(board, elapsedMs) {
       const { columns: width = 80, rows: height = 24 } = out
-      const lines = renderFrame(model, style, { width, height, now: performance.now(), ...time })
+      const lines = renderFrame(board, style, { width, height, elapsedMs })
       const text = lines.map((line) => `${CLEAR_LINE}${line}\n`).join('')
       if (text === last) return
       out.write(`${HIDE_CURSOR}${NO_WRAP}${home()}${text}${CLEAR_BELOW}${WRAP}`)
@@ -64,31 +64,13 @@ function createTerminalScreen(out: WriteStream, style: Style): Screen {
   }
 }
 
-/** Beads from which on only every tenth part of the way is told, not every bead. */
-const MANY = 40
-
-/** No terminal: what weighs is told once, in a line of its own. */
+/** No terminal: what is new is told once, in a line of its own. */
 function createPlainScreen(out: NodeJS.WritableStream): Screen {
   let told = 0
-  let tenths = 0
-  const say = (model: Model, news: News) => void out.write(`${plainLine(news, model)}\n`)
   return {
-    show(model, { elapsedMs }) {
-      const many = model.total > MANY
-      for (const news of model.news.slice(told)) {
-        if (news.weighty && !(many && (news.tone === 'good' || news.tone === 'bad'))) say(model, news)
-      }
-      told = model.news.length
-      const { finished, retried } = model.count
-      if (many && Math.floor((finished * 10) / model.total) > tenths) {
-        tenths = Math.floor((finished * 10) / model.total)
-        say(model, {
-          atMs: elapsedMs,
-          tone: 'plain',
-          text: `${finished} beads are done, ${retried} stages retried`,
-          weighty: true,
-        })
-      }
+    show({ news }) {
+      for (const item of news.slice(told)) out.write(`${plainLine(item)}\n`)
+      told = news.length
     },
     print: (lines) => void out.write(lines.map((line) => `${line}\n`).join('')),
     close: () => {},

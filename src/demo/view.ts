@@ -1,151 +1,72 @@
-import { type BeadView, type Lane, type Model, type News, readyBeads, waitingBeads } from './model.ts'
+import type { Board, Lane, News } from './board.ts'
 import { column, printable, type Style } from './style.ts'
 
 export interface Frame {
   readonly width: number
   readonly height: number
-  /** `performance.now()`. */
-  readonly now: number
   readonly elapsedMs: number
-  /** From 0 to 1. */
-  readonly progress: number
 }
 
-const MOST_NEWS = 14
-const MOST_WAITING = 12
-
-/** The picture as lines, none wider than the frame, not more than column. */
-export function renderFrame(model: Model, style: Style, frame: Frame): string[] {
-  const { width } = frame
-  const lanes = model.lanes.map((lane) => laneLine(model, lane, style, frame))
-  const fixed = [...head(model, style, frame), '', ...lanes, '']
-  // one line stays free for the cursor
-  const left = Math.max(0, frame.height - 1 - fixed.length)
-  const waiting = waitingLines(model, style, width, Math.min(MOST_WAITING, Math.ceil(left / 2)))
-  const room = Math.max(0, Math.min(MOST_NEWS, left - waiting.length - 1))
-  const news = latest(model.news, room).map((item) => newsLine(item, style, width))
-  return [...fixed, ...waiting, ...(room > 0 ? ['', ...news] : [])].slice(0, frame.height - 1)
-}
-
-/** The last news that have room; talk gets a third of it. */
-function latest(news: readonly News[], room: number): News[] {
-  const shown: News[] = []
-  let talk = 0
-  for (let at = news.length - 1; at >= 0 && shown.length < room; at--) {
-    const item = news[at]
-    if (!item || (!item.weighty && ++talk > room / 3)) continue
-    shown.unshift(item)
-  }
-  return shown
-}
-
-function head(model: Model, style: Style, { width, elapsedMs, progress }: Frame): string[] {
-  const { finished, retried, messages } = model.count
-  const right = `${finished}/${model.total} done ${style.signs.dot} ${seconds(elapsedMs)}`
-  const bar = Math.max(10, Math.min(width - right.length - 6, 60))
-  const full = Math.round(bar * progress)
-  const counts = `${retried} retried ${style.signs.dot} ${messages} messages`
-  const title = `${model.lanes.length} agents ${style.signs.dot} ${model.total} beads ${style.signs.dot} ${counts}`
-  return [
-    ` ${style.bold('swarm demo')}  ${style.dim(column(title, width - 14, style.signs.cut).trimEnd())}`,
-    '',
-    ` ${style.green(style.signs.full.repeat(full))}${style.dim(style.signs.empty.repeat(bar - full))}  ${right}`,
-  ]
-}
-
+const MOST_NEWS = 12
+const NAME_WIDTH = 24
 const STAGE_WIDTH = 13
 
-function laneLine(model: Model, lane: Lane, style: Style, { width, now }: Frame): string {
+/** The picture as lines, none wider than the frame, not more than it has. */
+export function renderFrame(board: Board, style: Style, frame: Frame): string[] {
+  const lanes = board.lanes.map((lane) => laneLine(board, lane, style, frame))
+  const fixed = [...head(board, style, frame), '', ...lanes, ...trainLines(board, style, frame)]
+  // one line stays free for the cursor
+  const room = Math.max(0, Math.min(MOST_NEWS, frame.height - 2 - fixed.length))
+  const news = room > 0 ? board.news.slice(-room).map((item) => newsLine(item, style, frame.width)) : []
+  return [...fixed, ...(news.length > 0 ? ['', ...news] : [])].slice(0, frame.height - 1)
+}
+
+function head(board: Board, style: Style, { width, elapsedMs }: Frame): string[] {
   const { signs } = style
-  const name = column(` agent ${lane.agent}`, 10, signs.cut)
-  const bead = lane.bead === undefined ? undefined : model.beads.get(lane.bead)
-  const rest = width - 10 - 2 - STAGE_WIDTH
-  if (lane.state === 'killed') {
-    const left = Math.max(0, (lane.leaseEnds ?? now) - now)
-    const text = bead
-      ? `held ${bead.bead_id} (fence ${bead.fence}); its lease ends in ${seconds(left)}`
-      : 'its lease has ended, the bead is back'
-    return (
-      name +
-      style.red(
-        `${signs.killed} ${column('killed -9', STAGE_WIDTH, signs.cut)}${column(text, rest, signs.cut).trimEnd()}`,
-      )
-    )
-  }
-  if (lane.state === 'working' && bead) {
-    const again = bead.attempt > 1 ? style.yellow : style.cyan
-    const tail = `${width < 100 ? '#' : 'attempt '}${bead.attempt}, fence ${bead.fence}`
-    const idWidth = Math.min(24, Math.floor(rest * 0.35))
-    const title = Math.max(0, rest - idWidth - 2 - tail.length)
-    return (
-      name +
-      style.green(`${signs.working} `) +
-      again(column(bead.stage, STAGE_WIDTH, signs.cut)) +
-      column(bead.bead_id, idWidth, signs.cut) +
-      style.dim(` ${column(bead.title, title, signs.cut)} `) +
-      (bead.attempt > 1 || bead.fence > 1 ? style.yellow(tail) : style.dim(tail))
-    )
-  }
-  const text =
-    lane.state === 'idle' ? idleText(model) : lane.state === 'done' ? 'has left: nothing is left to do' : ''
-  return (
-    name +
-    style.dim(
-      `${signs.idle} ${column(lane.state, STAGE_WIDTH, signs.cut)}${column(text, rest, signs.cut).trimEnd()}`,
-    )
-  )
-}
-
-/** What an idle agent waits for: the beads in progress that hold the others up. */
-function idleText(model: Model): string {
-  if (readyBeads(model).length > 0) return 'about to claim'
-  const holding = new Set(waitingBeads(model).flatMap((bead) => [...bead.waitsFor]))
-  const working = [...model.beads.values()].filter(
-    (bead) => holding.has(bead.bead_id) && bead.agent !== undefined,
-  )
-  return working.length === 0 ? 'nothing left to claim' : `waits for ${working.map(withHolder).join(', ')}`
-}
-
-function waitingLines(model: Model, style: Style, width: number, most: number): string[] {
-  const ready = readyBeads(model)
-  const waiting = waitingBeads(model)
-  if (most <= 0 || ready.length + waiting.length === 0) return []
-  const ids = ready.map((bead) => bead.bead_id).join(', ') || 'none'
-  const idWidth = 16
-  const room = width - 10 - idWidth - 4
-  const shown = waiting.slice(0, waiting.length > most - 1 ? most - 2 : most - 1)
-  const lines = shown.map((bead, at) => {
-    const others = [...bead.waitsFor].map((id) => holderOf(model, id)).join(', ')
-    return (
-      style.dim(column(at === 0 ? ' waiting' : '', 10, '')) +
-      column(bead.bead_id, idWidth, style.signs.cut) +
-      style.dim(` ${style.signs.back} ${column(others, room, style.signs.cut).trimEnd()}`)
-    )
-  })
-  const hidden = waiting.length - shown.length
+  const right = `${board.landed}/${board.total} landed ${signs.dot} ${seconds(elapsedMs)}`
+  const bar = Math.max(10, Math.min(width - right.length - 6, 60))
+  const full = Math.round(bar * Math.min(1, board.landed / Math.max(1, board.total)))
+  const title = `${board.lanes.length} agents ${signs.dot} ${board.total} beads ${signs.dot} ${board.leader}`
   return [
-    style.dim(column(' ready', 10, '')) + column(ids, width - 11, style.signs.cut).trimEnd(),
-    ...lines,
-    ...(hidden > 0 && most > 1 ? [style.dim(`${' '.repeat(10)}and ${hidden} more`)] : []),
+    ` ${style.bold('swarm up')}  ${style.dim(column(title, width - 12, signs.cut).trimEnd())}`,
+    '',
+    ` ${style.green(signs.full.repeat(full))}${style.dim(signs.empty.repeat(bar - full))}  ${right}`,
   ]
 }
 
-function holderOf(model: Model, id: string): string {
-  const bead = model.beads.get(id)
-  return bead ? withHolder(bead) : id
+function laneLine(board: Board, { agent, role, bead, stage, attempt }: Lane, style: Style, { width }: Frame) {
+  const { signs } = style
+  const name = column(` agent ${agent} ${role}`, NAME_WIDTH, signs.cut)
+  if (bead === undefined || stage === undefined)
+    return style.dim(`${name}${signs.idle} ${column('idle', width - NAME_WIDTH - 2, signs.cut).trimEnd()}`)
+  const again = (attempt ?? 1) > 1
+  const what = column(`${stage}${again ? ` #${attempt}` : ''}`, STAGE_WIDTH, signs.cut)
+  const rest = width - NAME_WIDTH - 2 - STAGE_WIDTH
+  const idWidth = Math.min(20, rest)
+  const title = column(` ${board.titles.get(bead) ?? ''}`, rest - idWidth, signs.cut)
+  return (
+    name +
+    style.green(`${signs.working} `) +
+    (again ? style.yellow : style.cyan)(what) +
+    column(bead, idWidth, signs.cut) +
+    style.dim(title.trimEnd())
+  )
 }
 
-function withHolder(bead: BeadView): string {
-  if (bead.agent !== undefined) return `${bead.bead_id} (agent ${bead.agent})`
-  return bead.status === 'pending' ? bead.bead_id : `${bead.bead_id} (${bead.status})`
+function trainLines({ train }: Board, style: Style, { width }: Frame): string[] {
+  const { signs } = style
+  const cars = train.map(({ bead_id, status }) => `${bead_id} (${status})`).join(` ${signs.back} `)
+  const name = column(' landing train', NAME_WIDTH, signs.cut)
+  const text = cars === '' ? 'empty' : cars
+  return [style.dim(name) + column(text, width - NAME_WIDTH, signs.cut).trimEnd()]
 }
 
-function newsLine(news: News, style: Style, width: number): string {
-  const time = column(` ${seconds(news.atMs)}`, 10, '')
-  return style.dim(time) + tint(news, style)(column(news.text, width - 11, style.signs.cut).trimEnd())
+function newsLine({ atMs, tone, text }: News, style: Style, width: number): string {
+  const time = column(` ${seconds(atMs)}`, 10, '')
+  return style.dim(time) + tint(tone, style)(column(text, width - 10, style.signs.cut).trimEnd())
 }
 
-function tint({ tone }: News, style: Style): (text: string) => string {
+function tint(tone: News['tone'], style: Style): (text: string) => string {
   switch (tone) {
     case 'good':
       return style.green
@@ -153,17 +74,14 @@ function tint({ tone }: News, style: Style): (text: string) => string {
       return style.yellow
     case 'alarm':
       return style.red
-    case 'talk':
-      return style.dim
     case 'plain':
       return (text) => text
   }
 }
 
 /** One piece of news as a line of its own, for output that is no terminal. */
-export function plainLine(news: News, model: Model): string {
-  const done = `${model.count.finished}/${model.total}`
-  return `${seconds(news.atMs).padStart(7)}  ${done.padStart(7)}  ${printable(news.text)}`
+export function plainLine({ atMs, text }: News): string {
+  return `${seconds(atMs).padStart(7)}  ${printable(text)}`
 }
 
 export function seconds(ms: number): string {

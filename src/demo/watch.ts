@@ -1,27 +1,30 @@
 import type { EventRow } from '../contract/events.ts'
 import type { JsonObject } from '../contract/json.ts'
-import type { Model } from './model.ts'
+import type { Board } from './board.ts'
 import type { SwarmPipe } from './swarm-pipe.ts'
 
 /** Follows the event log over the operator's own pipe, as any reader would: from cursor to cursor. */
 export interface Watch {
-  /** Brings the model up to where the log is final now. */
+  /** Brings the board's news up to where the log is final now. */
   refresh(): Promise<void>
-  /** Sequence number at which the watch began. */
-  readonly from: number
+  /** What has happened since the watch began. */
+  counts(): { readonly retried: number }
 }
 
 const PAGE = 1_000
 
-export async function watchEvents(swarm: SwarmPipe, model: Model, elapsedMs: () => number): Promise<Watch> {
-  const skipped = await skipToEnd(swarm)
-  let cursor = skipped.cursor
+export async function watchEvents(swarm: SwarmPipe, board: Board, elapsedMs: () => number): Promise<Watch> {
+  let cursor = await skipToEnd(swarm)
+  let retried = 0
   return {
-    from: skipped.sequence,
+    counts: () => ({ retried }),
     async refresh() {
       for (let more = true; more; ) {
         const page = await readPage(swarm, cursor)
-        for (const event of page.events) model.apply(event, elapsedMs())
+        for (const event of page.events) {
+          board.apply(event, elapsedMs())
+          if (event.event_type === 'transition_retry') retried += 1
+        }
         cursor = page.cursor
         more = page.more
       }
@@ -29,11 +32,11 @@ export async function watchEvents(swarm: SwarmPipe, model: Model, elapsedMs: () 
   }
 }
 
-async function skipToEnd(swarm: SwarmPipe): Promise<{ cursor: string; sequence: number }> {
+async function skipToEnd(swarm: SwarmPipe): Promise<string> {
   for (let cursor: string | number = 0; ; ) {
     const page = await readPage(swarm, cursor)
     cursor = page.cursor
-    if (!page.more) return { cursor, sequence: Number(cursor.split(':')[1]) }
+    if (!page.more) return page.cursor
   }
 }
 

@@ -73,6 +73,7 @@ async function runOne({ stage, argv, timeoutMs }: GateSettings, place: GatePlace
       graceMs: GRACE_MS,
       maxOutputBytes: OUTPUT_BYTES,
       signal,
+      watched: true,
     })
     const output = maskSecrets(stripVTControlCharacters(result.output.text))
     if (result.ended === 'timed_out') return failed(`did not end within ${timeoutMs} ms`, output)

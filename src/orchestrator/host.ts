@@ -8,7 +8,7 @@ import { standingOfProcess, thisProcess } from '../process/index.ts'
 import { readFunction } from '../runtime/read.ts'
 import { write } from '../runtime/write.ts'
 import type { HostSettings } from './host-settings.ts'
-import { sweepLeftovers } from './leftovers.ts'
+import { sweepLeftovers, sweepPaths } from './leftovers.ts'
 import { type RunningOrder, runOrder, type Stop } from './run-session.ts'
 import { settingsOf } from './settings.ts'
 
@@ -98,7 +98,8 @@ export function createHost(options: HostOptions): Host {
   /** A worker that was killed on this machine: what it left is ended, and its beads go back at once. */
   const bury = async (gone: string): Promise<void> => {
     await sweepLeftovers(options)
-    await readFunction(ctx, 'host_left', ctx.repo, gone, 'its process is gone')
+    await readFunction(ctx, 'bury_host', ctx.repo, gone, 'its process is gone')
+    await sweepPaths(ctx)
   }
 
   const follow = async (order: Order): Promise<void> => {
@@ -168,7 +169,9 @@ export function createHost(options: HostOptions): Host {
     wake: () => woken.abort(),
     async run(signal) {
       const adapters = await probeAdapters(options)
-      await sweepLeftovers(options).catch(options.onFault)
+      await sweepLeftovers(options)
+        .then(() => sweepPaths(ctx))
+        .catch(options.onFault)
       while (!signal.aborted || running.size > 0) {
         try {
           await beat(adapters)

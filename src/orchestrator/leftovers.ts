@@ -1,9 +1,10 @@
-import { endMarked, makerOf, markersInUse, standingOfProcess } from '../process/index.ts'
+import type { CommandContext } from '../contract/command.ts'
+import { endMarked, findMarked, makerOf, markersInUse, standingOfProcess } from '../process/index.ts'
 import { readFunction } from '../runtime/read.ts'
 import { salvageRef } from '../workspaces/names.ts'
 import { salvage, unlockWorkspace } from '../workspaces/workspace.ts'
 import type { HostSettings } from './host-settings.ts'
-import { removeSessionPaths } from './session-paths.ts'
+import { removeSessionPaths, sessionsWithPaths } from './session-paths.ts'
 
 interface MarkedSession {
   readonly session_id: string
@@ -58,4 +59,21 @@ async function endLeftover(host: HostSettings, one: MarkedSession): Promise<void
     left: left.map(({ pid, name, why }) => ({ pid, name, why })),
     ...(typeof kept === 'string' ? { salvage: kept } : {}),
   })
+}
+
+/** Sessions of this repo that are over, whose directories are still here and of which no process runs. */
+export async function orphanedPaths(ctx: CommandContext): Promise<readonly string[]> {
+  const found = await sessionsWithPaths()
+  if (found.length === 0) return []
+  const { sessions } = await readFunction<{
+    readonly sessions: readonly { readonly session_id: string; readonly marker: string | null }[]
+  }>(ctx, 'ended_sessions', ctx.repo, { sessions: [...found] })
+  return sessions
+    .filter(({ marker }) => marker === null || (findMarked(marker) ?? []).length === 0)
+    .map(({ session_id }) => session_id)
+}
+
+/** Removes the directories of sessions whose worker was killed before it could. */
+export async function sweepPaths(ctx: CommandContext): Promise<void> {
+  for (const session of await orphanedPaths(ctx)) await removeSessionPaths(session)
 }

@@ -21,6 +21,12 @@ export async function sessionPaths(sessionId: string): Promise<SessionPaths> {
   }
 }
 
+/** Sessions that have a directory in this machine's place for temporary files, perhaps of another repo. */
+export async function sessionsWithPaths(): Promise<readonly string[]> {
+  const names = await readdir(tmpdir())
+  return [...new Set(names.flatMap((name) => /^swarm-(s-[0-9a-z-]+)-[A-Za-z0-9]{6}$/.exec(name)?.[1] ?? []))]
+}
+
 /** Removes the directories of a session whose own process cannot do it any more. */
 export async function removeSessionPaths(sessionId: string): Promise<void> {
   const prefix = prefixOf(sessionId)

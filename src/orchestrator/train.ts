@@ -3,10 +3,10 @@ import { nextWindow, planTrain, type TrainAction, type TrainEntry } from '../cor
 import { operatorPath } from '../process/index.ts'
 import { readFunction } from '../runtime/read.ts'
 import { write } from '../runtime/write.ts'
-import { type Checkout, makeCheckout } from '../workspaces/checkout.ts'
+import { type Checkout, makeCheckout, sweepCheckouts } from '../workspaces/checkout.ts'
 import { fastForward, fetchTarget, push, rebaseCandidate } from '../workspaces/landing.ts'
 import { commitOf, type Repository, treeOf } from '../workspaces/repository.ts'
-import { removeWorkspace } from '../workspaces/workspace.ts'
+import { listWorkspaces, removeWorkspace } from '../workspaces/workspace.ts'
 import { runGates } from './gate.ts'
 import { landingGates } from './settings.ts'
 
@@ -56,6 +56,12 @@ export function createTrain(options: TrainOptions, changed: () => void): Train {
   const ended = AbortSignal.any([closed.signal, ctx.signal])
   const testing = new Set<Promise<void>>()
   const conflicts = new Map<number, string>()
+  let tidied: number | undefined
+
+  const evidenceOf = (tree: string | null): { readonly evidence?: readonly object[] } => {
+    const told = outputs.get(tree ?? '')
+    return told ? { evidence: told.evidence } : {}
+  }
 
   const set = (entry: TrainEntry, status: string, more: object = {}): Promise<unknown> => {
     const now = term()
@@ -184,8 +190,7 @@ export function createTrain(options: TrainOptions, changed: () => void): Train {
       return false
     }
     if (moved === 'moved') return true
-    const told = outputs.get(tree)
-    await set(entry, 'landed', { head, tree, base: target, evidence: told?.evidence ?? [] })
+    await set(entry, 'landed', { head, tree, ...evidenceOf(tree) })
     verdicts.set(tree, 'green')
     window = nextWindow(window, 'landed', landing.window ?? DEFAULT_WINDOW)
     await tidy(entry)
@@ -193,10 +198,23 @@ export function createTrain(options: TrainOptions, changed: () => void): Train {
   }
 
   /** A landed bead needs its workspace no more. */
-  const tidy = async (entry: TrainEntry): Promise<void> => {
-    const left = await removeWorkspace(repository, entry.bead_id, entry.candidate)
+  const tidy = async ({ bead_id, candidate }: Pick<TrainEntry, 'bead_id' | 'candidate'>): Promise<void> => {
+    const left = await removeWorkspace(repository, bead_id, candidate)
     if (left !== undefined && left !== 'missing')
-      onFault(new Error(`the workspace of ${entry.bead_id} stays: ${left}`))
+      onFault(new Error(`the workspace of ${bead_id} stays: ${left}`))
+  }
+
+  /** Workspaces that a leader has left which was killed after a landing. Looked for once in each term. */
+  const tidyFormer = async (): Promise<void> => {
+    if (tidied === term()) return
+    tidied = term()
+    await sweepCheckouts(repository)
+    const beads = await listWorkspaces(repository)
+    if (beads.length === 0) return
+    const { landed } = await readFunction<{
+      readonly landed: readonly Pick<TrainEntry, 'bead_id' | 'candidate'>[]
+    }>(ctx, 'landed_of', ctx.repo, { beads: [...beads] })
+    for (const one of landed) await tidy(one)
   }
 
   const carryOut = async (
@@ -221,7 +239,8 @@ export function createTrain(options: TrainOptions, changed: () => void): Train {
         await set(action.entry, 'queued')
         return true
       case 'mark_green':
-        await set(action.entry, 'green')
+        // kept with the row: a leader that takes over lands the tree with what was said of it
+        await set(action.entry, 'green', evidenceOf(action.entry.tree))
         return true
       case 'land':
         return land(action.entry, target)
@@ -229,7 +248,7 @@ export function createTrain(options: TrainOptions, changed: () => void): Train {
         const told = outputs.get(action.entry.tree ?? '')
         await set(action.entry, 'ejected', {
           feedback: told?.feedback ?? 'its gates failed on the tree that was to land',
-          evidence: told?.evidence ?? [],
+          ...evidenceOf(action.entry.tree),
           reason: 'red',
         })
         window = nextWindow(window, 'ejected', landing.window ?? DEFAULT_WINDOW)
@@ -265,6 +284,7 @@ export function createTrain(options: TrainOptions, changed: () => void): Train {
       place = undefined
     },
     async step() {
+      await tidyFormer()
       for (let more = true; more && term() !== undefined && !ended.aborted; ) {
         more = false
         const facts = await readFunction<TrainFacts>(ctx, 'train', ctx.repo, runId, repository.target)

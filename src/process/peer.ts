@@ -2,6 +2,7 @@ import type { Readable, Writable } from 'node:stream'
 import { childEnvironment, type Environment } from './environment.ts'
 import { endGroup, rememberGroup, signalGroup } from './group.ts'
 import { type Argv, type Exit, startChild } from './spawn.ts'
+import { startWatchdog } from './watchdog.ts'
 import { within } from './within.ts'
 
 export interface PeerOptions {
@@ -12,6 +13,8 @@ export interface PeerOptions {
   /** `own` (unless said) makes the peer the leader of a group; `parent` leaves it in ours, to be ended with us. */
   readonly group?: 'own' | 'parent'
   readonly stderr?: 'pipe' | 'inherit' | 'ignore'
+  /** Its group ends also when this process is killed. Only with a group of its own. */
+  readonly watched?: boolean
 }
 
 /** A long-lived child that is talked to over stdin and stdout. */
@@ -32,7 +35,7 @@ const TERM_GRACE_MS = 1_000
 
 /** Starts a peer; resolves once it runs. A missing binary is DEPENDENCY. */
 export async function spawnPeer(options: PeerOptions): Promise<Peer> {
-  const { argv, cwd, env, withDatabase, group = 'own', stderr = 'inherit' } = options
+  const { argv, cwd, env, withDatabase, group = 'own', stderr = 'inherit', watched = false } = options
   const child = await startChild(argv, {
     cwd,
     env: childEnvironment(process.env, env, withDatabase),
@@ -41,6 +44,11 @@ export async function spawnPeer(options: PeerOptions): Promise<Peer> {
   })
   const { pid, stdin, stdout, exited } = child
   if (group === 'own') rememberGroup(pid)
+  if (watched) {
+    const watchdog = await startWatchdog()
+    watchdog.watch(pid)
+    exited.then(() => watchdog.stop())
+  }
   let gone = false
   exited.then(() => {
     gone = true

@@ -97,7 +97,8 @@ export async function push(
 ): Promise<Pushed> {
   const ref = `refs/heads/${repository.target}`
   const answer = await tryGit(['push', '--porcelain', '--no-verify', '--', remote, `${commit}:${ref}`], {
-    cwd: repository.commonDir,
+    // a remote that is a relative path is meant from there
+    cwd: repository.root,
     timeoutMs,
   })
   if (answer.exitCode === 0) return { kind: 'pushed' }
@@ -109,11 +110,11 @@ export async function push(
 /** The commit at which the target branch stands on a remote, fetched; undefined when the remote does not have the branch. */
 export async function fetchTarget(repository: Repository, remote: string): Promise<string | undefined> {
   const ref = `refs/heads/${repository.target}`
-  const listed = await git(['ls-remote', '--', remote, ref], { cwd: repository.commonDir })
+  const listed = await git(['ls-remote', '--', remote, ref], { cwd: repository.root })
   const commit = listed.split(/\s/)[0]
   if (!commit) return undefined
   await git(['fetch', '--quiet', '--no-tags', '--no-write-fetch-head', '--', remote, ref], {
-    cwd: repository.commonDir,
+    cwd: repository.root,
   })
   if (!(await commitOf(repository.commonDir, commit))) {
     throw new SwarmError(

@@ -9,6 +9,15 @@ export function pathName(beadId: string): string {
   return safe.length <= LONGEST ? safe : `${safe.slice(0, LONGEST - 9)}=${checksum(beadId)}`
 }
 
+/** The id that `pathName` made a name of; undefined for one that was shortened, or that it did not make. */
+export function beadIdOf(name: string): string | undefined {
+  const id = name.replace(/=([0-9a-f]{1,6})=/g, (_, code: string) => {
+    const point = Number.parseInt(code, 16)
+    return point <= 0x10ffff ? String.fromCodePoint(point) : ''
+  })
+  return pathName(id) === name ? id : undefined
+}
+
 /** File systems allow 255 bytes; git adds `.lock`. */
 const LONGEST = 200
 
@@ -25,8 +34,11 @@ function checksum(text: string): string {
 
 /** The branch on which a bead's work is committed. */
 export function branchOf(beadId: string): string {
-  return `swarm/${pathName(beadId)}`
+  return `${BRANCHES}${pathName(beadId)}`
 }
+
+/** How the branches of beads begin. */
+export const BRANCHES = 'swarm/'
 
 /** What an ended session left behind. */
 export function salvageRef(beadId: string, attempt: number, sessionId: string): string {

@@ -1,8 +1,9 @@
-import { lstat, mkdir, realpath, rm } from 'node:fs/promises'
+import { lstat, mkdir, readdir, realpath, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { SwarmError } from '../contract/errors.ts'
+import { CHECKOUT_PREFIX } from './checkout.ts'
 import { git, tryGit } from './git.ts'
-import { branchOf, pathName } from './names.ts'
+import { BRANCHES, beadIdOf, branchOf, pathName } from './names.ts'
 import { commitOf, isAncestor, moveRef, type Repository, treeOf } from './repository.ts'
 
 /** A worktree with a branch of its own for one bead. */
@@ -136,7 +137,7 @@ export function removeWorkspace(
 ): Promise<Kept | undefined> {
   const workspace = workspaceOf(repository, beadId)
   return repository.exclusive(async () => {
-    if (!(await isWorkspace(repository, workspace))) return 'missing'
+    if (!(await isWorkspace(repository, workspace))) return removeBranch(repository, workspace, landed)
     const { head, dirty } = await workspaceFacts(workspace.path)
     if (dirty) return 'dirty'
     if (head !== landed && !(await isKept(repository, head))) return 'unreachable'
@@ -144,6 +145,34 @@ export function removeWorkspace(
     await git(['update-ref', '-d', `refs/heads/${workspace.branch}`, head], { cwd: repository.commonDir })
     return undefined
   })
+}
+
+/** The branch of a workspace whose directory has gone already. */
+async function removeBranch(
+  repository: Repository,
+  { path, branch }: Workspace,
+  landed: string | undefined,
+): Promise<Kept | undefined> {
+  const ref = `refs/heads/${branch}`
+  const head = await commitOf(repository.commonDir, ref)
+  if (head === undefined || (await lstat(path).catch(() => undefined))) return 'missing'
+  if (head !== landed && !(await isKept(repository, head))) return 'unreachable'
+  await git(['worktree', 'prune', '--expire=now'], { cwd: repository.commonDir })
+  await git(['update-ref', '-d', ref, head], { cwd: repository.commonDir })
+  return undefined
+}
+
+/** Beads that have a worktree or a branch here, or both. Those with names that were shortened are not among them. */
+export async function listWorkspaces(repository: Repository): Promise<readonly string[]> {
+  const refs = await git(['for-each-ref', '--format=%(refname:lstrip=2)', `refs/heads/${BRANCHES}`], {
+    cwd: repository.commonDir,
+  })
+  const names = [
+    ...refs.split('\n').map((name) => name.slice(BRANCHES.length)),
+    ...(await readdir(repository.worktrees).catch(() => [])),
+  ]
+  const ids = names.filter((name) => name !== '' && !name.startsWith(CHECKOUT_PREFIX)).map(beadIdOf)
+  return [...new Set(ids.filter((id) => id !== undefined))].sort()
 }
 
 /** True when a commit is part of the target branch, or of what swarm keeps under refs/swarm/. */

@@ -53,6 +53,13 @@ describe('the train', () => {
     expect(kinds(state([built(1, 'old', { status: 'green' })], { verdicts }))).toEqual(['requeue 1'])
   })
 
+  test('says that a commit has landed which its killed leader did not tell of, on the base that it was tested on', () => {
+    const landed = built(1, 'before', { status: 'green', head: 'T' })
+    expect(kinds(state([landed, built(2, 'T', { status: 'testing' })]))).toEqual(['land 1'])
+    // what was not tested to the end is built again
+    expect(kinds(state([{ ...landed, status: 'testing' }]))).toEqual(['requeue 1'])
+  })
+
   test('tests a red tree once more, then asks whether its base is green', () => {
     const verdicts = new Map<string, 'green' | 'red'>([['t1', 'red']])
     expect(kinds(state([built(1, 'T', { tries: 1 })], { verdicts }))).toEqual(['test 1'])

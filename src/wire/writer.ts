@@ -1,4 +1,5 @@
 import type { Writable } from 'node:stream'
+import { harmless, isTerminal } from './terminal.ts'
 
 /** Writes lines and says when the reader has fallen behind. */
 export interface LineWriter {
@@ -21,8 +22,9 @@ export interface LineWriter {
 /** What a stream reports when its reader has gone; the usual end of a pipe, not a fault. */
 const GONE = new Set(['EPIPE', 'ECONNRESET', 'ERR_STREAM_DESTROYED', 'ERR_STREAM_WRITE_AFTER_END'])
 
-/** Wraps a stream. `onClosed` is called once when its reader has gone. */
+/** Wraps a stream. `onClosed` is called once when its reader has gone. A terminal is given nothing that it would obey. */
 export function createWriter(output: Writable, onClosed: () => void): LineWriter {
+  const shown = isTerminal(output) ? harmless : (text: string) => text
   let closed = false
   let error: Error | undefined
   let blocked = false
@@ -75,7 +77,7 @@ export function createWriter(output: Writable, onClosed: () => void): LineWriter
     write(text) {
       if (closed) return
       pending += 1
-      blocked = !output.write(text, () => {
+      blocked = !output.write(shown(text), () => {
         pending -= 1
         settle()
       })

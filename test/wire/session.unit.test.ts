@@ -309,6 +309,24 @@ describe('the output', () => {
     expect(handler.ran.length).toBeLessThan(3)
   })
 
+  it('on a terminal is the same JSON with nothing in it that a terminal would obey', async () => {
+    const evil = 'a\u009b31mred\u0090\u202egnp.exe\u2066\u007fé'
+    const parts: Buffer[] = []
+    const output = Object.assign(
+      new Writable({
+        write(chunk, _encoding, done) {
+          parts.push(chunk)
+          done()
+        },
+      }),
+      { isTTY: true },
+    )
+    await runAll(line({ cmd: 'echo', rid: evil }), { output })
+    const text = Buffer.concat(parts).toString()
+    expect(text).toContain('a\\u009b31mred\\u0090\\u202egnp.exe\\u2066\\u007fé')
+    expect(JSON.parse(text).rid).toBe(evil)
+  })
+
   it('says why when it could not be written for another reason', async () => {
     const full = Object.assign(new Error('disk full'), { code: 'ENOSPC' })
     const { outputError } = await runAll(line({ cmd: 'echo' }), {

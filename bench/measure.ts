@@ -12,11 +12,16 @@ export function quantile(values: readonly number[], share: number): number {
 }
 
 /** Milliseconds that a command takes, over `runs` runs after one that warms the caches. Throws when it fails. */
-export function timeCommand(argv: readonly string[], runs: number, env: NodeJS.ProcessEnv): number[] {
+export function timeCommand(
+  argv: readonly string[],
+  runs: number,
+  env: NodeJS.ProcessEnv,
+  cwd?: string,
+): number[] {
   const [file = '', ...args] = argv
   const once = () => {
     const started = performance.now()
-    const { status, stderr, stdout } = spawnSync(file, args, { env, encoding: 'utf8' })
+    const { status, stderr, stdout } = spawnSync(file, args, { env, cwd, encoding: 'utf8' })
     const ms = performance.now() - started
     if (status !== 0) throw new Error(`${argv.join(' ')} ended with ${status}: ${stderr || stdout}`)
     return ms

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import nodeModule from 'node:module'
 import { dirname, join } from 'node:path'
 import { Script } from 'node:vm'
+import { askResident } from './surface/resident/client.ts'
 
 /* Put in by the build. Both names hold a hash of the bundle: V8 itself only checks that the length is the same. */
 declare const SWARM_BUNDLE: string
@@ -42,4 +43,4 @@ function cachedScript(filename: string): Script | undefined {
   }
 }
 
-boot()
+askResident(SWARM_BUNDLE, boot)

@@ -21,6 +21,7 @@ export default defineCommand({
   effect: 'read',
   role: 'operator',
   hostBound: true,
+  resides: true,
   alone: true,
   errors: ['BUSY', 'UNAUTHORIZED'],
   examples: [],

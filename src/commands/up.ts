@@ -35,6 +35,7 @@ export default defineCommand({
   }),
   effect: 'write',
   hostBound: true,
+  resides: true,
   errors: ['NOTFOUND', 'CONFLICT', 'EXISTS', 'BUSY'],
   alone: true,
   waits: ({ dry_run }) => dry_run !== true,

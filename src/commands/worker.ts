@@ -20,6 +20,7 @@ export default defineCommand({
   output: z.object({ host_id: z.string(), ended: z.string() }),
   effect: 'write',
   hostBound: true,
+  resides: true,
   errors: [],
   alone: true,
   waits: () => true,

@@ -66,6 +66,8 @@ interface CommandBase<I extends z.ZodObject, O extends z.ZodType> {
    * this machine otherwise (its `reach`, an effect that is `local`) does too, unless this says false.
    */
   readonly hostBound?: boolean
+  /** True when its process stays for long and answers one-shot calls of the root meanwhile. */
+  readonly resides?: true
   /** What a dry run answers; a sentence per change. Reads only. */
   dry?(ctx: CommandContext, input: z.output<I>): Promise<readonly string[]>
 }

@@ -3,6 +3,7 @@ import type { FixRequest } from '../contract/errors.ts'
 import { knownSchema, type SchemaBuild, schemaOf } from '../db/schema.ts'
 import { toSwarmError } from '../runtime/faults.ts'
 import { checkDisk } from './disk.ts'
+import { checkResident } from './resident.ts'
 import { checkPlace, repoOfPlace } from './root.ts'
 import { bad, type Check, good } from './types.ts'
 
@@ -14,7 +15,8 @@ const MAX_SKEW_MS = 2_000
 
 /** Looks at everything. A check that cannot be made is a failed check; nothing is thrown. */
 export async function examine(ctx: CommandContext): Promise<Check[]> {
-  const place = [...checkPlace(ctx), ...checkSpace(ctx)]
+  const resident = ctx.root ? [await checkResident(ctx.root.path)] : []
+  const place = [...checkPlace(ctx), ...checkSpace(ctx), ...resident]
   try {
     return [...place, ...(await checkServer(ctx)), ...(await checkTables(ctx))]
   } catch (error) {

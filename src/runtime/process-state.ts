@@ -24,6 +24,10 @@ export interface ProcessOptions {
   readonly serve?: CommandContext['serve']
   /** Set where the requests come over a network. */
   readonly remote?: Remote
+  /** The pools of another holder in this process, where they are shared. */
+  readonly connections?: Connections
+  /** The key of the first write that brings none: it may have been sent before. */
+  readonly operationKey?: string | undefined
 }
 
 /** One of several holders whose requests come into this process over a network. */
@@ -39,7 +43,8 @@ export function createProcessState(options: ProcessOptions) {
   const { env, cwd } = options
   const holder = randomId()
   rememberEnvironment(env)
-  const connections = options.remote ? withOwnHoldings(options.remote.connections) : createConnections(holder)
+  const shared = options.remote?.connections ?? options.connections
+  const connections = shared ? withOwnHoldings(shared) : createConnections(holder)
   const stop = new AbortController()
   const inputEnd = new AbortController()
   /** Requests that wait, by their rid. */
@@ -121,7 +126,12 @@ export function createProcessState(options: ProcessOptions) {
     /** Whether claims made now are renewed by this process. */
     renewing: false,
     /** An operation key for a request that brought none. */
-    newKey: () => `${holder}-${++operations}`,
+    newKey() {
+      operations += 1
+      return operations === 1 && options.operationKey !== undefined
+        ? options.operationKey
+        : `${holder}-${operations}`
+    },
     maxLineBytes: () => rootIfAny()?.config.max_line_bytes,
     maxHoldMs: () => rootIfAny()?.config.max_hold_ms,
     currentRoot,

@@ -5,10 +5,12 @@ import type { Reply } from '../../contract/envelope.ts'
 import type { FixRequest, SwarmError } from '../../contract/errors.ts'
 import type { Json } from '../../contract/json.ts'
 import { getLogger } from '../../logger.ts'
+import { findRoot } from '../../root/find.ts'
 import { createDispatcher } from '../../runtime/dispatch.ts'
 import { guard } from '../../wire/guard.ts'
 import { inspect } from '../../wire/inspect.ts'
 import { endWith } from '../ending.ts'
+import { KEY } from '../resident/talk.ts'
 import { onStopSignal } from '../signals.ts'
 import { VERSION } from '../version.ts'
 import { createPrinter } from './print.ts'
@@ -45,6 +47,7 @@ async function run(request: FixRequest, format: Format, started: number): Promis
     cwd: process.cwd(),
     render: renderShell,
     surface: 'oneshot',
+    operationKey: sentBefore(),
     echo: stderr,
     serve: async (...args) => (await import('../http/index.ts')).serve(...args),
   })
@@ -55,18 +58,36 @@ async function run(request: FixRequest, format: Format, started: number): Promis
     printer.hurry()
   })
   dispatcher.startRetention()
+  let stopResident = async () => {}
   try {
     const accepted = await handler.accept(request)
     if ('ok' in accepted) return await printer.print(accepted)
+    stopResident = await reside(accepted.command.resides === true)
     const reply = await handler.run(accepted, async (lines) => {
       for (const line of lines) await printer.print(line)
       await printer.ready()
     })
     return await printer.print(reply)
   } finally {
+    await stopResident()
     await dispatcher.close()
     release()
   }
+}
+
+/** Has a process that stays answer the one-shot calls of its root too. */
+async function reside(stays: boolean): Promise<() => Promise<void>> {
+  const { env } = process
+  const root = stays && env.SWARM_RESIDENT !== '0' ? findRoot(process.cwd(), env) : null
+  if (root === null) return async () => {}
+  const { startResident } = await import('../resident/serve.ts')
+  return startResident({ catalog, env, root, holder: `resident-${process.pid}` })
+}
+
+/** The key under which a resident may have made this very write, before it fell silent. */
+function sentBefore(): string | undefined {
+  const key: unknown = Reflect.get(globalThis, KEY)
+  return typeof key === 'string' ? key : undefined
 }
 
 async function help(verb: string | undefined, format: Format, started: number): Promise<number> {

@@ -62,7 +62,14 @@ export const configSchema = z.strictObject({
   statement_timeout_ms: z.int().min(100).max(3_600_000).optional(),
   max_line_bytes: z.int().min(1_024).max(67_108_864).optional(),
   max_hold_ms: z.int().min(1_000).optional(),
-  contract_path: text(200).optional(),
+  // it stands in the prompt of agents, also of a repository that nobody has trusted: a path of the tree, and no words
+  contract_path: z
+    .string()
+    .max(200)
+    .regex(/^(?!\/)(?!(?:.*\/)?\.\.(?:\/|$))[\w.<>@+/-]+$/, {
+      error: 'must be a path below the root, of letters, digits and . _ - + @ / and <bead>',
+    })
+    .optional(),
   retention: z
     .string()
     .regex(/^\d{1,6}[mhd]$/, { error: 'must be an age like 30d or 12h' })

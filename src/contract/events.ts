@@ -60,6 +60,7 @@ export const EVENT_TYPES = [
   ...['agent_stuck', 'meltdown', 'budget_warning', 'budget_exceeded', 'rate_limited'],
   ...['lock_acquired', 'lock_renewed', 'lock_released'],
   ...['token_created', 'token_revoked'],
+  ...['leftovers_removed'],
 ] as const
 
 export const SEVERITIES = ['debug', 'info', 'warning', 'error', 'critical'] as const

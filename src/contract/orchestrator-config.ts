@@ -9,6 +9,11 @@ export const orchestratorSchema = z.strictObject({
   tick_ms: ms(3_600_000)
     .optional()
     .describe('how often the leader looks at everything; events wake it earlier; 60,000 by default'),
+  database_away_ms: ms(604_800_000)
+    .optional()
+    .describe(
+      'a database that has not answered for so long is given up: `up` and `worker` end; 600,000 by default',
+    ),
   waves: z.enum(['rolling', 'strict']).optional(),
   allow_ungated: z.boolean().optional().describe('land work of workflows that have no gate'),
   workspace: z

@@ -48,7 +48,13 @@ export function chooseHost(
   | { readonly host: HostFacts }
   | { readonly why: 'no_host' | 'no_adapter' | 'disk' | 'limit'; readonly detail: string } {
   const usable = snapshot.hosts.filter((host) => isUsable(host, rules))
-  if (usable.length === 0) return { why: 'no_host', detail: 'no host is there' }
+  if (usable.length === 0) {
+    const draining = snapshot.hosts.some((host) => host.draining && host.silent_ms < rules.host_lost_ms)
+    return {
+      why: 'no_host',
+      detail: draining ? 'every host is draining: it takes no new sessions' : 'no host is there',
+    }
+  }
   const able = usable.filter(({ adapters }) => adapters[adapter]?.version !== undefined)
   if (able.length === 0) {
     const missing = usable.map(({ adapters }) => adapters[adapter]?.missing).find((why) => why !== undefined)

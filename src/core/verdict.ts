@@ -94,16 +94,32 @@ function ofQuestions({ questions }: Facts): Need[] {
 
 function ofHosts({ hosts, run }: Facts): Need[] {
   if (!run || run.ended_at !== undefined) return []
-  return hosts
-    .filter(({ silent_ms, draining }) => silent_ms > HOST_SILENT_MS && !draining)
-    .map(({ host_id, name, silent_ms }) => ({
-      kind: 'host',
-      level: 'warning',
-      subject: host_id,
-      title: `host ${name} is silent`,
-      evidence: `not heard for ${Math.round(silent_ms / 1_000)} s`,
-      acts: [],
-    }))
+  const heard = hosts.filter(({ silent_ms }) => silent_ms <= HOST_SILENT_MS)
+  const drained = heard.length > 0 && heard.every(({ draining }) => draining) ? heard : []
+  return [
+    ...drained.map(drainedNeed),
+    ...hosts
+      .filter(({ silent_ms, draining }) => silent_ms > HOST_SILENT_MS && !draining)
+      .map(({ host_id, name, silent_ms }) => ({
+        kind: 'host' as const,
+        level: 'warning' as const,
+        subject: host_id,
+        title: `host ${name} is silent`,
+        evidence: `not heard for ${Math.round(silent_ms / 1_000)} s`,
+        acts: [],
+      })),
+  ]
+}
+
+/** One that drains is as somebody wants it; when no other is left, nothing new is begun. */
+function drainedNeed({ host_id, name }: Facts['hosts'][number]): Need {
+  return {
+    kind: 'host',
+    level: 'warning',
+    subject: host_id,
+    title: `host ${name} is draining, and no other takes new sessions`,
+    acts: [{ cmd: 'drain', host: host_id, off: true }],
+  }
 }
 
 function ofSessions({ sessions }: Facts): Need[] {

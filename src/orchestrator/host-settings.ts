@@ -1,5 +1,6 @@
 import type { CommandContext } from '../contract/command.ts'
 import type { Repository } from '../workspaces/repository.ts'
+import type { Vigil } from './vigil.ts'
 
 /** What all sessions of a host share. */
 export interface HostSettings {
@@ -10,5 +11,7 @@ export interface HostSettings {
   readonly root: string
   readonly adapter: string | undefined
   readonly path: string
+  /** Knows whether the database is still there. */
+  readonly vigil: Vigil
   readonly onFault: (error: unknown) => void
 }

@@ -61,7 +61,10 @@ export interface Host {
 export function createHost(options: HostOptions): Host {
   const { ctx, hostId } = options
   const running = new Map<string, RunningOrder>()
-  let draining = false
+  /** It ends: no way back. */
+  let leaving = false
+  /** A person has said that it is to take nothing new. */
+  let drained = false
   let heard = performance.now()
   let woken = new AbortController()
 
@@ -73,7 +76,7 @@ export function createHost(options: HostOptions): Host {
       name: hostname(),
       capacity: options.capacity,
       adapters,
-      draining,
+      draining: leaving,
       free_disk_mb: Math.min(2_000_000_000, Math.floor((bavail * bsize) / 1_048_576)),
       version: options.version,
       process: thisProcess(),
@@ -84,8 +87,9 @@ export function createHost(options: HostOptions): Host {
       { timeoutMs: 10_000 },
     )
     heard = performance.now()
+    options.vigil.heard()
     if (!row) return
-    draining ||= row.d.draining
+    drained = row.d.draining
     const known = new Set(row.d.orders.map(({ session_id }) => session_id))
     for (const order of row.d.orders) await follow(order)
     for (const [id, one] of running)
@@ -106,7 +110,7 @@ export function createHost(options: HostOptions): Host {
     const own = running.get(order.session_id)
     if (!own) {
       if (order.status !== 'assigned') return
-      if (!draining) start(order.session_id)
+      if (!leaving && !drained) start(order.session_id)
       else
         await write(
           ctx,
@@ -161,7 +165,7 @@ export function createHost(options: HostOptions): Host {
   return {
     sessions: () => running.size,
     drain() {
-      draining = true
+      leaving = true
     },
     endAll(why) {
       for (const one of running.values()) one.stop(why)
@@ -177,11 +181,12 @@ export function createHost(options: HostOptions): Host {
           await beat(adapters)
         } catch (error) {
           options.onFault(error)
+          options.vigil.failed(error)
           if (performance.now() - heard > LOST_MS)
             for (const one of running.values())
               one.stop({ reason: 'superseded', evidence: 'the database was away for longer than the lease' })
         }
-        if (signal.aborted) draining = true
+        if (signal.aborted) leaving = true
         woken = new AbortController()
         await pauseOrAbort(
           BEAT_MS,

@@ -10,6 +10,7 @@ import type { Host } from './host.ts'
 import { createLeadership } from './leader.ts'
 import { type Tick, tick } from './tick.ts'
 import { createTrain } from './train.ts'
+import type { Vigil } from './vigil.ts'
 
 export interface OrchestrateOptions {
   readonly ctx: CommandContext
@@ -19,6 +20,7 @@ export interface OrchestrateOptions {
   /** The worker of this process; none where it only leads. */
   readonly host: Host | undefined
   readonly tickMs: number
+  readonly vigil: Vigil
   readonly onTick?: (tick: Tick | undefined) => void
   readonly onFault: (error: unknown) => void
 }
@@ -31,10 +33,11 @@ const SHORTEST_TICK_MS = 200
 
 /**
  * Leads a run until it has ended, or stands by while another process leads; works on it meanwhile when there is a host. Resolves with how
- * the run stands when it has ended or when `stop` aborts (then sessions of this process have ended too).
+ * the run stands when it has ended or when `stop` aborts (then sessions of this process have ended too). Throws when the database is given
+ * up.
  */
 export async function orchestrate(options: OrchestrateOptions, stop: AbortSignal): Promise<RunEnd> {
-  const { ctx, runId, rules, repository, host, tickMs, onTick, onFault } = options
+  const { ctx, runId, rules, repository, host, tickMs, vigil, onTick, onFault } = options
   const over = new AbortController()
   const leadership = createLeadership(ctx)
   const leading = leadership.run(over.signal)
@@ -62,6 +65,8 @@ export async function orchestrate(options: OrchestrateOptions, stop: AbortSignal
     : undefined
   try {
     for (;;) {
+      const lost = vigil.error()
+      if (lost) throw lost
       if (stop.aborted) return await readRun(ctx, runId)
       const started = performance.now()
       const term = leadership.term()
@@ -73,14 +78,22 @@ export async function orchestrate(options: OrchestrateOptions, stop: AbortSignal
         else if (term !== undefined && !repository) await landWithoutTree(ctx, runId, term)
         if (done && done.done > 0) host?.wake()
         const run = await readRun(ctx, runId)
+        vigil.heard()
         if (ENDED.has(run.status)) return run
       } catch (error) {
         onFault(error)
+        vigil.failed(error)
       }
       woken = new AbortController()
       const least = term === undefined ? SHORTEST_TICK_MS * 5 : SHORTEST_TICK_MS
-      await pauseOrAbort(Math.max(0, least - (performance.now() - started)), stop)
-      await pauseOrAbort(term === undefined ? 1_000 : tickMs, AbortSignal.any([woken.signal, stop]))
+      await pauseOrAbort(
+        Math.max(0, least - (performance.now() - started)),
+        AbortSignal.any([stop, vigil.lost]),
+      )
+      await pauseOrAbort(
+        term === undefined ? 1_000 : tickMs,
+        AbortSignal.any([woken.signal, stop, vigil.lost]),
+      )
     }
   } finally {
     await train?.close()

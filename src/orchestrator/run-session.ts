@@ -7,6 +7,7 @@ import { startSession } from '../agents/session.ts'
 import type { CommandContext } from '../contract/command.ts'
 import { SwarmError } from '../contract/errors.ts'
 import type { JsonObject } from '../contract/json.ts'
+import { pauseOrAbort } from '../contract/pause.ts'
 import { STUCK_RULES, type StuckRules } from '../core/liveness.ts'
 import { newMarker, operatorPath } from '../process/index.ts'
 import { readFunction } from '../runtime/read.ts'
@@ -29,6 +30,7 @@ import { type Outcome, outcomeOf } from './outcome.ts'
 import { promptFor } from './prompt.ts'
 import { sessionPaths } from './session-paths.ts'
 import { gateSettings, settingsOf } from './settings.ts'
+import { isAway } from './vigil.ts'
 
 /** Why a session is to end before its program has given a result. */
 export interface Stop {
@@ -462,9 +464,9 @@ function notStarted(why: string, evidence: string): Outcome {
   return { reason: `not_started:${why}`, release: evidence, facts: { evidence } }
 }
 
-/** Writes the end of a session. It is sent until it has arrived: nothing else would end the session. */
+/** Writes the end of a session. It is sent until it has arrived, or the database is given up: nothing else would end the session. */
 async function report(
-  { ctx, hostId, onFault }: HostSettings,
+  { ctx, hostId, vigil, onFault }: HostSettings,
   sessionId: string,
   outcome: Outcome,
 ): Promise<void> {
@@ -475,9 +477,12 @@ async function report(
       await write(ctx, 'session-end', request, {}, `end/${sessionId}`)
       return
     } catch (error) {
-      if (!(error instanceof SwarmError) || !error.retryable) throw error
+      const passes = isAway(error) || (error instanceof SwarmError && error.retryable)
+      if (!passes) throw error
       onFault(error)
-      await delay(RESEND_MS)
+      vigil.failed(error)
+      if (vigil.lost.aborted) throw error
+      await pauseOrAbort(RESEND_MS, vigil.lost)
     }
   }
 }

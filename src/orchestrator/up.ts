@@ -5,10 +5,12 @@ import { decide } from '../core/decide.ts'
 import { readFunction } from '../runtime/read.ts'
 import { write } from '../runtime/write.ts'
 import { openRepository, type Repository } from '../workspaces/repository.ts'
+import { type Collected, type CollectOptions, collect } from './gc.ts'
 import { createHost, type Host, newHostId } from './host.ts'
 import { listen, orchestrate, readRun } from './orchestrate.ts'
 import { capacityOf, landingGates, rulesOf } from './settings.ts'
 import { readSnapshot } from './tick.ts'
+import { createVigil, type Vigil } from './vigil.ts'
 
 export interface UpOptions {
   readonly target?: number | undefined
@@ -36,7 +38,13 @@ export async function up(ctx: CommandContext, options: UpOptions) {
   const run = await readRun(ctx, run_id)
   const adapter = options.adapter ?? run.adapter
   const rules = rulesOf(ctx.root?.config ?? {}, run.agents ?? agents, adapter)
-  const host = makeHost(ctx, repository, adapter, capacityOf(run.agents ?? agents))
+  const vigil = createVigil(away(ctx), () => ({ cmd: 'up', resume: run_id }))
+  const host = makeHost(ctx, repository, adapter, capacityOf(run.agents ?? agents), vigil)
+  vigil.lost.addEventListener(
+    'abort',
+    () => host.endAll({ reason: 'shutdown', evidence: 'the database is given up' }),
+    { once: true },
+  )
   const stop = new AbortController()
   const tell = () => stop.abort()
   ctx.signal.addEventListener('abort', tell, { once: true })
@@ -54,6 +62,7 @@ export async function up(ctx: CommandContext, options: UpOptions) {
       rules,
       repository,
       host,
+      vigil,
       tickMs: ctx.root?.config.orchestrator?.tick_ms ?? DEFAULT_TICK_MS,
       onFault: (error) => faults(ctx, error),
     },
@@ -78,13 +87,27 @@ export async function runWorker(
     readonly capacity: Readonly<Record<string, number>> | undefined
   },
 ) {
-  const host = makeHost(ctx, await openWork(ctx), options.adapter, options.capacity ?? capacityOf({}))
+  const vigil = createVigil(away(ctx), () => ({ cmd: 'worker' }))
+  const capacity = options.capacity ?? capacityOf({})
+  const host = makeHost(ctx, await openWork(ctx), options.adapter, capacity, vigil)
+  vigil.lost.addEventListener(
+    'abort',
+    () => host.endAll({ reason: 'shutdown', evidence: 'the database is given up' }),
+    { once: true },
+  )
   const over = new AbortController()
   const listening = listen(ctx, over.signal, host.wake)
-  await host.run(ctx.signal)
+  await host.run(AbortSignal.any([ctx.signal, vigil.lost]))
   over.abort()
   await listening
+  const lost = vigil.error()
+  if (lost) throw lost
   return { host_id: newHostId(ctx), ended: 'shutdown' }
+}
+
+/** Removes what runs have left on this machine. */
+export async function collectHere(ctx: CommandContext, options: CollectOptions): Promise<Collected> {
+  return collect(ctx, await openWork(ctx), options)
 }
 
 function makeHost(
@@ -92,6 +115,7 @@ function makeHost(
   repository: Repository | undefined,
   adapter: string | undefined,
   capacity: Readonly<Record<string, number>>,
+  vigil: Vigil,
 ): Host {
   return createHost({
     ctx,
@@ -102,9 +126,13 @@ function makeHost(
     path: ctx.env.PATH ?? '',
     capacity,
     version: 'unknown',
+    vigil,
     onFault: (error) => faults(ctx, error),
   })
 }
+
+/** How long the database may be away. */
+const away = (ctx: CommandContext) => ctx.root?.config.orchestrator?.database_away_ms
 
 function faults(ctx: CommandContext, error: unknown): void {
   ctx.echo?.write(`swarm: ${error instanceof Error ? error.message : String(error)}\n`)

@@ -127,39 +127,48 @@ export async function unlockWorkspace(path: string): Promise<void> {
 export type Kept = 'dirty' | 'unreachable' | 'missing'
 
 /**
- * Removes a workspace with its branch when nothing in it can be lost: it is clean, and its head has `landed` (perhaps rebased), or is part
- * of the target branch or of a ref under `refs/swarm/`. Otherwise it stays, and the answer says why.
+ * Why a workspace has to stay; undefined when nothing in it can be lost: it is clean, and its head has `landed` (perhaps rebased), or is part
+ * of the target branch or of a ref under `refs/swarm/`.
  */
+export async function whyKept(
+  repository: Repository,
+  beadId: string,
+  landed?: string,
+): Promise<Kept | undefined> {
+  const { head, dirty } = await lookAt(repository, beadId)
+  if (head === undefined) return 'missing'
+  if (dirty) return 'dirty'
+  return head === landed || (await isKept(repository, head)) ? undefined : 'unreachable'
+}
+
+/** Removes a workspace with its branch, also when one of the two has gone already, unless it has to stay: then it says why. */
 export function removeWorkspace(
   repository: Repository,
   beadId: string,
   landed?: string,
 ): Promise<Kept | undefined> {
-  const workspace = workspaceOf(repository, beadId)
   return repository.exclusive(async () => {
-    if (!(await isWorkspace(repository, workspace))) return removeBranch(repository, workspace, landed)
-    const { head, dirty } = await workspaceFacts(workspace.path)
-    if (dirty) return 'dirty'
-    if (head !== landed && !(await isKept(repository, head))) return 'unreachable'
-    await git(['worktree', 'remove', workspace.path], { cwd: repository.commonDir })
+    const why = await whyKept(repository, beadId, landed)
+    if (why) return why
+    const { workspace, head, there } = await lookAt(repository, beadId)
+    if (head === undefined) return 'missing'
+    if (there) await git(['worktree', 'remove', workspace.path], { cwd: repository.commonDir })
+    else await git(['worktree', 'prune', '--expire=now'], { cwd: repository.commonDir })
     await git(['update-ref', '-d', `refs/heads/${workspace.branch}`, head], { cwd: repository.commonDir })
     return undefined
   })
 }
 
-/** The branch of a workspace whose directory has gone already. */
-async function removeBranch(
-  repository: Repository,
-  { path, branch }: Workspace,
-  landed: string | undefined,
-): Promise<Kept | undefined> {
-  const ref = `refs/heads/${branch}`
-  const head = await commitOf(repository.commonDir, ref)
-  if (head === undefined || (await lstat(path).catch(() => undefined))) return 'missing'
-  if (head !== landed && !(await isKept(repository, head))) return 'unreachable'
-  await git(['worktree', 'prune', '--expire=now'], { cwd: repository.commonDir })
-  await git(['update-ref', '-d', ref, head], { cwd: repository.commonDir })
-  return undefined
+/** The head of a workspace, or of its branch when only that is left; no head: neither is there, or something else is in its place. */
+async function lookAt(repository: Repository, beadId: string) {
+  const workspace = workspaceOf(repository, beadId)
+  if (await isWorkspace(repository, workspace)) {
+    const { head, dirty } = await workspaceFacts(workspace.path)
+    return { workspace, head, dirty, there: true }
+  }
+  const inPlace = (await lstat(workspace.path).catch(() => undefined)) !== undefined
+  const head = inPlace ? undefined : await commitOf(repository.commonDir, `refs/heads/${workspace.branch}`)
+  return { workspace, head, dirty: false, there: false }
 }
 
 /** Beads that have a worktree or a branch here, or both. Those with names that were shortened are not among them. */

@@ -1,0 +1,134 @@
+import { readdir, rm, stat } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import type { CommandContext } from '../contract/command.ts'
+import { readFunction } from '../runtime/read.ts'
+import { orphanedCheckouts, sweepCheckouts } from '../workspaces/checkout.ts'
+import { listRefs, removeRef } from '../workspaces/refs.ts'
+import type { Repository } from '../workspaces/repository.ts'
+import { type Kept, listWorkspaces, removeWorkspace, whyKept } from '../workspaces/workspace.ts'
+import { orphanedPaths } from './leftovers.ts'
+import { removeSessionPaths } from './session-paths.ts'
+
+/** Something that was found, and why it was removed or left. */
+export interface Found {
+  readonly kind: 'workspace' | 'checkout' | 'ref' | 'directory' | 'log'
+  /** A bead's id, a path, a ref, or a session's id. */
+  readonly name: string
+  readonly why: string
+}
+
+export interface Collected {
+  readonly removed: readonly Found[]
+  readonly left: readonly Found[]
+}
+
+interface Facts {
+  readonly beads: Readonly<
+    Record<string, { readonly status: string; readonly session?: string; readonly landed?: string }>
+  >
+  /** Of these sessions, those that are over. */
+  readonly ended: readonly string[]
+}
+
+/** How it is done: `dry` removes nothing; logs of sessions that have ended stay for so long. */
+export interface CollectOptions {
+  readonly dry: boolean
+  readonly keepLogsMs: number
+}
+
+const WHY: Readonly<Record<Kept, string>> = {
+  dirty: 'it has changes that are not committed',
+  unreachable: 'it has commits that have not landed and that nothing else keeps',
+  missing: 'its directory is no worktree of its branch',
+}
+
+/**
+ * What nobody will need any more: worktrees and branches of beads that are done, when they are clean and what they hold has landed or is kept
+ * under refs/swarm/; checkouts of processes that are gone; refs that are part of the target branch; directories and old logs of sessions
+ * that are over. Whatever holds work stays, with the reason. Run twice it finds nothing the second time.
+ */
+export async function collect(
+  ctx: CommandContext,
+  repository: Repository | undefined,
+  options: CollectOptions,
+): Promise<Collected> {
+  const removed: Found[] = []
+  const left: Found[] = []
+  const settle = async (found: Found, remove: () => Promise<unknown>) => {
+    try {
+      if (!options.dry) await remove()
+      removed.push(found)
+    } catch (error) {
+      left.push({ ...found, why: error instanceof Error ? error.message.slice(0, 500) : String(error) })
+    }
+  }
+  const logs = await oldLogs(ctx, options.keepLogsMs)
+  const refs = repository ? await listRefs(repository) : []
+  const beads = repository ? await listWorkspaces(repository) : []
+  const facts = await readFunction<Facts>(ctx, 'gc_facts', ctx.repo, {
+    beads: [...new Set([...beads, ...refs.flatMap(({ beadId }) => beadId ?? [])])],
+    sessions: logs.map(({ session }) => session),
+  })
+  if (repository) {
+    for (const path of await orphanedCheckouts(repository))
+      removed.push({ kind: 'checkout', name: path, why: 'the process that made it is gone' })
+    if (!options.dry) await sweepCheckouts(repository)
+    for (const bead of beads) {
+      const needed = neededBy(facts.beads[bead])
+      const landed = facts.beads[bead]?.landed
+      const why = needed ?? whyText(await whyKept(repository, bead, landed))
+      if (why !== undefined) left.push({ kind: 'workspace', name: bead, why })
+      else
+        await settle({ kind: 'workspace', name: bead, why: 'all of it has landed or is kept' }, async () => {
+          const kept = await removeWorkspace(repository, bead, landed)
+          if (kept) throw new Error(WHY[kept])
+        })
+    }
+    for (const { ref, beadId, commit, landed } of refs) {
+      const needed = beadId === undefined ? undefined : neededBy(facts.beads[beadId])
+      const why = needed ?? (landed ? undefined : `it holds work that is not on ${repository.target}`)
+      if (why !== undefined) left.push({ kind: 'ref', name: ref, why })
+      else
+        await settle({ kind: 'ref', name: ref, why: `it is part of ${repository.target}` }, () =>
+          removeRef(repository, ref, commit),
+        )
+    }
+  }
+  for (const session of await orphanedPaths(ctx))
+    await settle({ kind: 'directory', name: session, why: 'its session is over' }, () =>
+      removeSessionPaths(session),
+    )
+  for (const { session, path } of logs)
+    if (facts.ended.includes(session))
+      await settle({ kind: 'log', name: basename(path), why: 'its session is over, and it is old' }, () =>
+        rm(path, { force: true }),
+      )
+  return { removed, left }
+}
+
+const whyText = (kept: Kept | undefined): string | undefined => (kept === undefined ? undefined : WHY[kept])
+
+/** Why what belongs to a bead is still of use; undefined when the bead is done, or nobody knows it. */
+function neededBy(bead: Facts['beads'][string] | undefined): string | undefined {
+  if (!bead) return undefined
+  if (bead.session !== undefined) return `session ${bead.session} works in it`
+  return bead.status === 'completed' || bead.status === 'cancelled' ? undefined : `its bead is ${bead.status}`
+}
+
+/** Log files that nobody has written to for so long. */
+async function oldLogs(
+  ctx: CommandContext,
+  keepMs: number,
+): Promise<readonly { readonly session: string; readonly path: string }[]> {
+  if (!ctx.root) return []
+  const dir = join(ctx.root.path, '.swarm', 'logs')
+  const names = (await readdir(dir).catch(() => [])).filter((name) => name.endsWith('.log'))
+  const found = await Promise.all(
+    names.map(async (name) => {
+      const path = join(dir, name)
+      const at = (await stat(path).catch(() => undefined))?.mtimeMs ?? Number.POSITIVE_INFINITY
+      return Date.now() - at >= keepMs ? [{ session: name.slice(0, -'.log'.length), path }] : []
+    }),
+  )
+  return found.flat()
+}

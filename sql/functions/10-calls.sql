@@ -55,27 +55,43 @@ declare
   v_start  timestamptz := clock_timestamp();
   v_key    text := swarm.own_key(p_args, p_proc, p_key);
   v_reply  jsonb;
-  v_set    text;
+  v_text   text;
 begin
   -- assignments, since PERFORM would start and end a query
-  v_set := set_config('lock_timeout', '10s', true);
-  v_set := swarm.lock_key(p_repo, v_key);
+  v_text := set_config('lock_timeout', '10s', true);
+  v_text := swarm.lock_key(p_repo, v_key);
   -- the short ways look for the key themselves
-  case p_cmd
-    when 'claim-next' then v_reply := swarm.claim_ready(p_repo, p_args, p_proc, v_key);
-    when 'complete-stage' then v_reply := swarm.pass_last(p_repo, p_args, p_proc, v_key);
-    else null;
-  end case;
-  if v_reply is not null then
-    v_set := swarm.keep(p_repo, p_cmd, p_args, p_proc, v_key, p_rid, v_start, v_reply);
-    return v_reply;
+  if p_cmd = 'claim-next' then
+    v_reply := swarm.claim_ready(p_repo, p_args, p_proc, v_key);
+  elsif p_cmd = 'complete-stage' then
+    v_reply := swarm.pass_last(p_repo, p_args, p_proc, v_key);
   end if;
-  v_reply := swarm.look_up(p_repo, p_cmd, p_args, v_key);
-  if v_reply is not null then
-    return v_reply;
+  if v_reply is null then
+    v_reply := swarm.look_up(p_repo, p_cmd, p_args, v_key);
+    if v_reply is not null then
+      return v_reply;
+    end if;
+    v_reply := swarm.carry_out(p_repo, p_cmd, p_args, p_proc);
+    if v_reply ? 'transient' then
+      return v_reply;
+    end if;
   end if;
-  return swarm.carry_out(p_repo, p_cmd, p_args, p_proc, v_key, p_rid, v_start);
+  -- a refusal keeps no key, and a self-check that removes itself leaves none
+  v_text := p_args::text;
+  insert into swarm.operations (repo_id, key, cmd, body_hash, reply)
+    select p_repo, v_key, p_cmd, md5(p_cmd || v_text), v_reply where not v_reply ? 'refused' and p_cmd <> 'forget-smoke';
+  insert into swarm.command_audit (repo_id, agent_id, cmd, rid, args, ok, ms, error_code, principal)
+    values (p_repo, (p_args ->> 'agent_id')::integer, p_cmd, p_rid,
+      case when pg_column_size(p_args) > 4096 or strpos(v_text, 'swarm_') > 0 then swarm.audit_args(p_args) else p_args end,
+      not v_reply ? 'refused', swarm.ms_since(v_start), v_reply #>> '{refused,code}', p_proc ->> 'principal');
+  if random() < 0.002 then
+    perform swarm.forget_operations();
+  end if;
+  return v_reply;
 end $$;
+
+create or replace function swarm.ms_since(t timestamptz) returns double precision language sql volatile
+return greatest(0, date_part('epoch', clock_timestamp() - t) * 1000);
 
 -- The same, then a wake-up for those who wait, in a transaction of its own and in the same round trip. Nobody is woken when nothing
 -- has happened: those who wait ask again and again. Not within a transaction.
@@ -108,10 +124,8 @@ begin
   return null;
 end $$;
 
--- What comes after the key: the verb's own function, then its reply is kept.
-create or replace function swarm.carry_out(
-  p_repo text, p_cmd text, p_args jsonb, p_proc jsonb, p_key text, p_rid text, p_start timestamptz
-) returns jsonb language plpgsql volatile as $$
+-- What comes after the key: the verb's own function.
+create or replace function swarm.carry_out(p_repo text, p_cmd text, p_args jsonb, p_proc jsonb) returns jsonb language plpgsql volatile as $$
 declare
   v_reply  jsonb;
 begin
@@ -125,29 +139,7 @@ begin
   if p_cmd = any('{claim-next,complete-stage,heartbeat,release}') and v_reply ? 'd' then
     v_reply := swarm.with_unread(p_repo, (p_args ->> 'agent_id')::integer, v_reply);
   end if;
-  if not v_reply ? 'transient' then
-    perform swarm.keep(p_repo, p_cmd, p_args, p_proc, p_key, p_rid, p_start, v_reply);
-  end if;
   return v_reply;
-end $$;
-
--- Keeps a reply under its key, unless it is a refusal, and writes the audit row. A self-check that removes itself leaves no key either.
-create or replace function swarm.keep(
-  p_repo text, p_cmd text, p_args jsonb, p_proc jsonb, p_key text, p_rid text, p_start timestamptz, p_reply jsonb
-) returns void language plpgsql volatile as $$
-declare
-  v_text  text := p_args::text;
-begin
-  insert into swarm.operations (repo_id, key, cmd, body_hash, reply)
-    select p_repo, p_key, p_cmd, md5(p_cmd || v_text), p_reply where not p_reply ? 'refused' and p_cmd <> 'forget-smoke';
-  insert into swarm.command_audit (repo_id, agent_id, cmd, rid, args, ok, ms, error_code, principal)
-    values (p_repo, (p_args ->> 'agent_id')::integer, p_cmd, p_rid,
-            case when pg_column_size(p_args) > 4096 or strpos(v_text, 'swarm_') > 0 then swarm.audit_args(p_args) else p_args end,
-            not p_reply ? 'refused', extract(epoch from clock_timestamp() - p_start) * 1000, p_reply #>> '{refused,code}',
-            p_proc ->> 'principal');
-  if random() < 0.002 then
-    perform swarm.forget_operations();
-  end if;
 end $$;
 
 create or replace function swarm.replay(p_prior swarm.operations, p_hash text) returns jsonb language plpgsql stable as $$

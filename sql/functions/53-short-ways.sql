@@ -1,7 +1,8 @@
 -- The two short ways of the loop.
 
 -- A claim of the first ready bead, and the passing of a last stage without a gate: by far the most frequent calls. Each answers null, with
--- nothing written, when its case is another one; then do_claim_next and do_complete_stage decide. Their rows and events are the same.
+-- nothing written, when its case is another one; then do_claim_next and do_complete_stage decide. Their rows and events are the same. A row that
+-- has been locked is written by its place (ctid), which nobody else can change; STRICT would tell if it were not there.
 
 -- Claims the first ready bead for an agent without a role that holds none, asks for nothing else, and while no lease has run out. Picked
 -- and taken in one statement, which the planner is held to do along the ready index. Times are asked for after the lock of what they order.
@@ -9,6 +10,7 @@ create or replace function swarm.claim_ready(p_repo text, a jsonb, p jsonb, p_ke
 set enable_sort = off as $$
 declare
   v_agent        integer := (a ->> 'agent_id')::integer;
+  v_agent_row    tid;
   v_holder       text := p ->> 'holder';
   v_lease        integer;
   v_now          timestamptz;
@@ -22,7 +24,6 @@ declare
   v_feedback     text;
   v_fence        bigint;
   v_attempt      integer;
-  v_again        boolean;
   v_other        boolean;
   v_mail         boolean;
   v_reply        jsonb;
@@ -30,8 +31,8 @@ begin
   if a ?| '{labels,bead_types}' then
     return null;
   end if;
-  select clock_timestamp(), bead_id is not null or exists (select from swarm.operations where repo_id = p_repo and key = p_key)
-    into v_now, v_other from swarm.agent_state where repo_id = p_repo and agent_id = v_agent and role is null for no key update;
+  select ctid, clock_timestamp(), bead_id is not null or exists (select from swarm.operations where repo_id = p_repo and key = p_key)
+    into v_agent_row, v_now, v_other from swarm.agent_state where repo_id = p_repo and agent_id = v_agent and role is null for no key update;
   if not found or v_other then
     return null;
   end if;
@@ -41,19 +42,16 @@ begin
         and not exists (select from swarm.bead_claims where repo_id = p_repo and status = 'in_progress' and lease_expires_at < v_now)
         and (select swarm_status from swarm.swarm_config) <> 'paused'
       order by x.priority, x.created_at, x.id limit 1 for no key update skip locked)
-    returning b.id, b.bead_id, b.title, b.description, b.priority, b.labels, b.stage, b.feedback, b.fence, b.attempt,
-      b.fence > b.attempts_from + 1, b.updated_at
-    into v_id, v_bead, v_title, v_description, v_priority, v_labels, v_stage, v_feedback, v_fence, v_attempt, v_again, v_now;
+    returning b.id, b.bead_id, b.title, b.description, b.priority, b.labels, b.stage, b.feedback, b.fence, b.attempt, b.updated_at
+    into v_id, v_bead, v_title, v_description, v_priority, v_labels, v_stage, v_feedback, v_fence, v_attempt, v_now;
   if not found then
     return null;
   end if;
-  -- a bead that nobody has had since it was opened has no attempts to count
-  if v_again then
-    update swarm.bead_backlog b set attempt = swarm.next_attempt(b, b.stage) where id = v_id returning attempt into v_attempt;
-  end if;
   v_lease := coalesce((a ->> 'lease_ms')::integer, (p ->> 'lease_ms')::integer, 900000);
+  -- a bead that nobody has had since it was opened has no attempts to count
   if v_fence > 1 then
     delete from swarm.bead_claims where repo_id = p_repo and bead_id = v_bead;
+    update swarm.bead_backlog b set attempt = swarm.next_attempt(b, b.stage) where id = v_id returning attempt into v_attempt;
   end if;
   insert into swarm.bead_claims (repo_id, bead_id, claimed_by, claimed_at, heartbeat_at, lease_expires_at, holder, fence, lease_ms)
     values (p_repo, v_bead, v_agent, v_now, v_now, v_now + make_interval(secs => v_lease / 1000.0), v_holder, v_fence, v_lease);
@@ -62,9 +60,9 @@ begin
   update swarm.agent_state set bead_id = v_bead, current_stage = v_stage, stage_started_at = v_now, status = 'working',
       last_update = v_now, feedback = v_feedback, seen_at = coalesce(seen_at, v_now),
       implementation_attempt = case when v_stage = 'implement' then v_attempt else implementation_attempt end
-    where repo_id = p_repo and agent_id = v_agent returning
+    where ctid = v_agent_row returning
       exists (select from swarm.agent_messages where to_repo_id = p_repo and to_agent_id = v_agent and not read)
-      or exists (select from swarm.broadcast_log where repo_id = p_repo) into v_mail;
+      or exists (select from swarm.broadcast_log where repo_id = p_repo) into strict v_mail;
   insert into swarm.execution_events (event_type, entity_id, repo_id, bead_id, agent_id, stage, session_id, payload) values
     ('bead_claimed', v_bead, p_repo, v_bead, v_agent, v_stage, v_holder, jsonb_build_object('fence', v_fence, 'lease_ms', v_lease)),
     ('stage_started', v_bead, p_repo, v_bead, v_agent, v_stage, v_holder, jsonb_build_object('attempt', v_attempt));
@@ -83,27 +81,28 @@ end $$;
 -- Passes the last stage of the bead that the agent holds, when it has no gate and nothing comes with it.
 create or replace function swarm.pass_last(p_repo text, a jsonb, p jsonb, p_key text) returns jsonb language plpgsql volatile as $$
 declare
-  v_agent    integer := (a ->> 'agent_id')::integer;
-  v_holder   text := p ->> 'holder';
-  v_fence    bigint := coalesce((a ->> 'fence')::bigint, (p ->> 'fence')::bigint);
-  v_now      timestamptz;
-  v_id       bigint;
-  v_bead     text;
-  v_stage    text;
-  v_current  bigint;
-  v_attempt  integer;
-  v_waits    boolean;
-  v_known    boolean;
-  v_mail     boolean;
-  v_reply    jsonb;
+  v_agent      integer := (a ->> 'agent_id')::integer;
+  v_holder     text := p ->> 'holder';
+  v_fence      bigint := coalesce((a ->> 'fence')::bigint, (p ->> 'fence')::bigint);
+  v_agent_row  tid;
+  v_bead_row   tid;
+  v_now        timestamptz;
+  v_bead       text;
+  v_stage      text;
+  v_current    bigint;
+  v_attempt    integer;
+  v_waits      boolean;
+  v_known      boolean;
+  v_mail       boolean;
+  v_reply      jsonb;
 begin
   if a ->> 'outcome' <> 'passed' or a ?| '{artifacts,evidence,feedback}' or p ?| '{verified,attempt_id}'
       or v_fence is null and (p ->> 'fenced')::boolean then
     return null;
   end if;
   -- agent and bead are locked in this order
-  select b.id, b.bead_id, b.stage, b.fence, b.attempt, exists (select from swarm.operations where repo_id = p_repo and key = p_key)
-    into v_id, v_bead, v_stage, v_current, v_attempt, v_known
+  select g.ctid, b.ctid, b.bead_id, b.stage, b.fence, b.attempt, exists (select from swarm.operations where repo_id = p_repo and key = p_key)
+    into v_agent_row, v_bead_row, v_bead, v_stage, v_current, v_attempt, v_known
     from swarm.agent_state g join swarm.bead_backlog b on b.repo_id = g.repo_id and b.bead_id = g.bead_id
     where g.repo_id = p_repo and g.agent_id = v_agent
       and b.stage = (select case when s.gate_hash is null and coalesce(s.on_pass, 'done') = 'done' then s.stage end
@@ -120,16 +119,17 @@ begin
     return null;
   end if;
   update swarm.stage_history set status = 'passed', result = 'finalize', completed_at = v_now,
-      duration_ms = greatest(0, extract(epoch from v_now - started_at) * 1000)
+      duration_ms = greatest(0, date_part('epoch', v_now - started_at) * 1000)
     where repo_id = p_repo and bead_id = v_bead and status = 'started';
   -- dependants are read in a statement of its own after the bead's lock, as the readiness rules ask for
   update swarm.bead_backlog set status = 'completed', stage = 'done', feedback = null, updated_at = v_now, finished_at = v_now
-    where id = v_id returning exists (select from swarm.bead_links where repo_id = p_repo and other_id = v_bead) into v_waits;
+    where ctid = v_bead_row
+    returning exists (select from swarm.bead_links where repo_id = p_repo and other_id = v_bead) into strict v_waits;
   update swarm.agent_state set bead_id = null, current_stage = null, stage_started_at = null, status = 'idle', feedback = null,
       last_update = v_now, seen_at = coalesce(seen_at, v_now)
-    where repo_id = p_repo and agent_id = v_agent returning
+    where ctid = v_agent_row returning
       exists (select from swarm.agent_messages where to_repo_id = p_repo and to_agent_id = v_agent and not read)
-      or exists (select from swarm.broadcast_log where repo_id = p_repo) into v_mail;
+      or exists (select from swarm.broadcast_log where repo_id = p_repo) into strict v_mail;
   insert into swarm.execution_events (event_type, entity_id, repo_id, bead_id, agent_id, stage, session_id, payload) values
     ('stage_completed', v_bead, p_repo, v_bead, v_agent, v_stage, v_holder, jsonb_build_object('outcome', 'passed', 'attempt', v_attempt)),
     ('transition_finalize', v_bead, p_repo, v_bead, v_agent, v_stage, v_holder, jsonb_build_object('from', v_stage, 'to', 'done'));

@@ -8,25 +8,37 @@ declare
   v_start    timestamptz := clock_timestamp();
   c          jsonb;
   v_replies  jsonb[];
+  v_new      boolean[];
   v_keys     text[];
   v_lock     text;
   n          integer := 0;
 begin
-  perform set_config('lock_timeout', '10s', true);
+  v_lock := set_config('lock_timeout', '10s', true);
   -- all keys before the first event: who waits here for another send of its key holds no place in the log
   for c in select x from jsonb_array_elements(p_calls) x loop
     n := n + 1;
     v_keys[n] := swarm.own_key(c -> 'args', c -> 'proc', c ->> 'key');
     v_lock := swarm.lock_key(c ->> 'repo', v_keys[n]);
     v_replies := v_replies || array[swarm.look_up(c ->> 'repo', c ->> 'cmd', c -> 'args', v_keys[n])];
+    v_new[n] := v_replies[n] is null;
   end loop;
   n := 0;
   for c in select x from jsonb_array_elements(p_calls) x loop
     n := n + 1;
-    if v_replies[n] is null then
-      v_replies[n] := swarm.carry_out(c ->> 'repo', c ->> 'cmd', c -> 'args', c -> 'proc', v_keys[n], c ->> 'rid', v_start);
+    if v_new[n] then
+      v_replies[n] := swarm.carry_out(c ->> 'repo', c ->> 'cmd', c -> 'args', c -> 'proc');
     end if;
   end loop;
+  insert into swarm.operations (repo_id, key, cmd, body_hash, reply)
+    select x ->> 'repo', v_keys[i], x ->> 'cmd', md5((x ->> 'cmd') || (x -> 'args')::text), v_replies[i]
+    from jsonb_array_elements(p_calls) with ordinality a(x, i) where v_new[i] and not v_replies[i] ? 'refused';
+  insert into swarm.command_audit (repo_id, agent_id, cmd, rid, args, ok, ms, error_code, principal)
+    select x ->> 'repo', (x #>> '{args,agent_id}')::integer, x ->> 'cmd', x ->> 'rid', swarm.audit_args(x -> 'args'),
+      not v_replies[i] ? 'refused', swarm.ms_since(v_start), v_replies[i] #>> '{refused,code}', x #>> '{proc,principal}'
+    from jsonb_array_elements(p_calls) with ordinality a(x, i) where v_new[i] order by i;
+  if random() < 0.002 * n then
+    perform swarm.forget_operations();
+  end if;
   return to_jsonb(v_replies);
 end $$;
 

@@ -8,7 +8,6 @@ import { externalHome, isMadeFor } from './origin.ts'
 import { pathsOf, type ServerPaths } from './paths.ts'
 import { readText } from './read-text.ts'
 import { identityOf, isRecorded, readId, recordOf, writeId, writeRecord } from './record.ts'
-import { isRoot } from './user.ts'
 
 /** The data at `.swarm/pg`, as it would be accepted. */
 export interface Adoptable {
@@ -41,8 +40,7 @@ export function adopt(swarmDir: string, force: boolean): boolean {
   // two users of one directory keep one id; a copy gets its own
   const known = readId(dataDir)
   const isKept = known !== null && (recordOf(paths.swarmDir, dataDir) !== null || !isRecorded(known))
-  const owner = statSync(dataDir)
-  const id = isKept ? known : writeId(dataDir, isRoot() ? { uid: owner.uid, gid: owner.gid } : null)
+  const id = isKept ? known : writeId(dataDir)
   writeRecord({ id, swarm: identityOf(paths.swarmDir), data: identityOf(dataDir), accepted: concerns })
   return true
 }

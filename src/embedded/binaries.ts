@@ -6,9 +6,9 @@ import { homedir } from 'node:os'
 import { basename, dirname, join, relative } from 'node:path'
 import { isJsonObject } from '../contract/json.ts'
 import { errnoOf, failure } from './failure.ts'
+import { isRoot, type ServerUser } from './powers.ts'
 import { notStarted, serverEnv } from './run.ts'
 import { EMBEDDED_MAJOR } from './terms.ts'
-import { isRoot, type ServerUser } from './user.ts'
 
 /** Postgres programs that the server's user can run. */
 export interface Binaries {

@@ -2,11 +2,9 @@ import { randomBytes } from 'node:crypto'
 import {
   chmodSync,
   existsSync,
-  lchownSync,
   lstatSync,
   mkdtempSync,
   readdirSync,
-  readFileSync,
   realpathSync,
   renameSync,
   rmSync,
@@ -19,14 +17,14 @@ import { madeHere } from './data-dir.ts'
 import { errnoOf, failure } from './failure.ts'
 import { EXTERNAL, externalHome, isMadeFor, writeOrigin } from './origin.ts'
 import type { ServerPaths } from './paths.ts'
+import { giveDirectory, removeTree, type ServerUser } from './powers.ts'
 import { endMakers } from './processes.ts'
+import { readText } from './read-text.ts'
 import { type DataRecord, identityOf, writeId, writeRecord } from './record.ts'
-import { removeTree } from './remove.ts'
 import { canWrite, run } from './run.ts'
 import { initdbSettings } from './settings.ts'
 import { makeStateDir } from './state-dir.ts'
 import { EMBEDDED_DATABASE, EMBEDDED_MAJOR, EMBEDDED_USER } from './terms.ts'
-import type { ServerUser } from './user.ts'
 
 const DRAFT = 'pg.init-'
 
@@ -40,7 +38,7 @@ export async function ensureData(
   const made = madeHere(paths)
   if (made === null) return createData(paths, user, binaries, log)
   const { dataDir, record } = made
-  const version = readFileSync(join(dataDir, 'PG_VERSION'), 'utf8').trim()
+  const version = readText(join(dataDir, 'PG_VERSION'), 64)?.trim() ?? ''
   if (version !== String(EMBEDDED_MAJOR)) {
     throw failure(
       `the data was written by Postgres ${version} and swarm runs ${EMBEDDED_MAJOR}: start a Postgres ${version} on data_dir, ` +
@@ -106,7 +104,7 @@ async function createData(
   try {
     await initdb(draft, user, binaries)
     const target = join(dirname(draft), 'pg')
-    const id = writeId(draft, user)
+    const id = writeId(draft)
     const data = { ...identityOf(draft), path: join(realpathSync(dirname(draft)), 'pg') }
     // before the data get their name: from then on they are ours
     writeRecord({ id, swarm: identityOf(paths.swarmDir), data, accepted: [] })
@@ -159,7 +157,7 @@ function makeDraft(paths: ServerPaths, user: ServerUser | null): string {
 
 function draftIn(home: string, user: ServerUser | null): string {
   const draft = mkdtempSync(join(home, DRAFT))
-  if (user !== null) lchownSync(draft, user.uid, user.gid)
+  if (user !== null) giveDirectory(draft, user)
   return draft
 }
 

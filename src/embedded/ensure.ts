@@ -1,5 +1,5 @@
-import { rmSync, statSync } from 'node:fs'
-import { basename, join, relative } from 'node:path'
+import { statSync } from 'node:fs'
+import { basename, relative } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { SwarmError } from '../contract/errors.ts'
 import { findBinaries } from './binaries.ts'
@@ -13,6 +13,7 @@ import { isSamePlace, whereabouts } from './machine.ts'
 import { pathsOf, type ServerPaths } from './paths.ts'
 import { type PidFile, readPidFile } from './pidfile.ts'
 import { markStopped, type Pointer, readPointer, writePointer } from './pointer.ts'
+import { removeFrom } from './powers.ts'
 import { endOrphans, isTaken } from './processes.ts'
 import { identityOf, recordOf, writeRecord } from './record.ts'
 import { findRunning, processesOf, type Sighting } from './running.ts'
@@ -143,8 +144,7 @@ async function start(paths: ServerPaths, lock: DirectoryLock, options: EnsureOpt
 function removeForeignPidFile(paths: ServerPaths, dataDir: string): void {
   const file = readPidFile(dataDir)
   if (file === null || !isTaken(file.pid)) return
-  if (processesOf(paths, dataDir).postmasters.length === 0)
-    rmSync(join(dataDir, 'postmaster.pid'), { force: true })
+  if (processesOf(paths, dataDir).postmasters.length === 0) removeFrom(dataDir, ['postmaster.pid'])
 }
 
 /** What to do while somebody else holds the lock and nobody answers. */

@@ -1,5 +1,5 @@
 import { isJsonObject } from '../contract/json.ts'
-import { isRoot, type ServerUser } from './user.ts'
+import { isRoot, type ServerUser } from './powers.ts'
 
 /** Environment variable of the keeper with its orders as JSON. */
 export const KEEPER_VARIABLE = 'SWARM_KEEPER'

@@ -5,10 +5,10 @@ import { KEEPER_VARIABLE, type KeeperOrders } from './keeper-orders.ts'
 import { openLog } from './log-file.ts'
 import type { ServerPaths } from './paths.ts'
 import type { Pointer } from './pointer.ts'
+import { isRoot, type ServerUser } from './powers.ts'
 import { titleOf } from './processes.ts'
 import { spawnAlone } from './spawn-alone.ts'
 import type { EnsureOptions } from './terms.ts'
-import { isRoot, type ServerUser } from './user.ts'
 
 /** The keeper sleeps nearly always: it needs little memory and no helper threads. */
 const SMALL = ['--max-old-space-size=32', '--max-semi-space-size=1', '--v8-pool-size=0', '--single-threaded']

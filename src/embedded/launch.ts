@@ -7,11 +7,11 @@ import { logTail, openLog } from './log-file.ts'
 import type { ServerPaths } from './paths.ts'
 import { type PidFile, readPidFile } from './pidfile.ts'
 import { socketPath } from './pointer.ts'
+import type { ServerUser } from './powers.ts'
 import { notStarted, serverEnv } from './run.ts'
 import { serverArguments } from './settings.ts'
 import { spawnAlone } from './spawn-alone.ts'
 import { EMBEDDED_DATABASE, EMBEDDED_USER } from './terms.ts'
-import type { ServerUser } from './user.ts'
 
 export interface LaunchOptions {
   readonly paths: ServerPaths

@@ -2,7 +2,7 @@ import { closeSync, constants, fchmodSync, fchownSync, fstatSync, openSync, stat
 import type { SwarmError } from '../contract/errors.ts'
 import { errnoOf, failure } from './failure.ts'
 import type { ServerPaths } from './paths.ts'
-import { isRoot } from './user.ts'
+import { isRoot } from './powers.ts'
 
 const { O_RDWR, O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = constants
 

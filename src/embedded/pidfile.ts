@@ -1,6 +1,8 @@
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { errnoOf, failure } from './failure.ts'
+import { readText } from './read-text.ts'
+
+const LONGEST = 65_536
 
 /** `postmaster.pid`, written by Postgres line by line while it starts (its miscadmin.h lists the lines). */
 export interface PidFile {
@@ -17,16 +19,16 @@ export interface PidFile {
 
 /** Reads `postmaster.pid`; null when there is none. Throws DEPENDENCY when the caller may not read it. */
 export function readPidFile(dataDir: string): PidFile | null {
-  let text: string
+  let text: string | null
   try {
-    text = readFileSync(join(dataDir, 'postmaster.pid'), 'utf8')
+    text = readText(join(dataDir, 'postmaster.pid'), LONGEST)
   } catch (error) {
     if (errnoOf(error) !== 'EACCES') return null
     throw failure('the embedded Postgres of this directory belongs to another user; run swarm as that user', {
       data_dir: dataDir,
     })
   }
-  return parsePidFile(text)
+  return text === null ? null : parsePidFile(text)
 }
 
 /** Parses the text of `postmaster.pid`; null when its first line is no process id. */

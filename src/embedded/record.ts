@@ -1,18 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import {
-  closeSync,
-  constants,
-  fchownSync,
-  lstatSync,
-  openSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
+import { lstatSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isJsonObject } from '../contract/json.ts'
-import { errnoOf } from './failure.ts'
+import { errnoOf, failure } from './failure.ts'
+import { isRoot, removeFrom, writeFileAs } from './powers.ts'
 import { readText } from './read-text.ts'
 import { isOwn, makeStateDir, stateDir } from './state-dir.ts'
 
@@ -96,21 +87,15 @@ export function readId(dataDir: string): string | null {
   }
 }
 
-/** Gives a data directory a new id; root gives the file to the server's user. What stands there is replaced. */
-export function writeId(
-  dataDir: string,
-  owner: { readonly uid: number; readonly gid: number } | null,
-): string {
+/** Gives a data directory a new id; root writes it as the directory's owner. What stands there is replaced. */
+export function writeId(dataDir: string): string {
   const id = randomBytes(16).toString('hex')
-  const file = join(dataDir, ID_FILE)
-  rmSync(file, { force: true })
-  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
-  const fd = openSync(file, flags, 0o600)
-  try {
-    writeFileSync(fd, `${id}\n`)
-    if (owner !== null) fchownSync(fd, owner.uid, owner.gid)
-  } finally {
-    closeSync(fd)
+  const owner = lstatSync(dataDir)
+  removeFrom(dataDir, [ID_FILE])
+  if (!isRoot() || owner.uid === 0) {
+    writeFileSync(join(dataDir, ID_FILE), `${id}\n`, { mode: 0o600, flag: 'wx' })
+  } else if (!writeFileAs(owner, dataDir, ID_FILE, `${id}\n`)) {
+    throw failure('the id of the data could not be written', { data_dir: dataDir })
   }
   return id
 }

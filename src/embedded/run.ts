@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { errnoOf, failure } from './failure.ts'
-import type { ServerUser } from './user.ts'
+import type { ServerUser } from './powers.ts'
 
 export interface RunResult {
   readonly code: number | null

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { lchownSync, mkdirSync, readdirSync, rmdirSync, rmSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { errnoOf, failure } from './failure.ts'
 import { isPrivateDir, type Pointer } from './pointer.ts'
-import type { ServerUser } from './user.ts'
+import { isRoot, makeDirectoryAs, removeDirectoryAs, removeFrom, type ServerUser } from './powers.ts'
 
 /** A socket's path has room for 103 bytes on macOS and 107 on Linux; its name takes 19 with the lock file's. */
 const LONGEST = 80
@@ -35,11 +35,16 @@ export function makeSocketDir(last: Pointer | null, user: ServerUser | null): st
   })
 }
 
-/** Removes a socket directory that is not needed any more. */
-export function removeSocketDir(dir: string): void {
+/**
+ * Removes a socket directory that is not needed any more, of a server that ran as `user`. Root was told its name by a file in `.swarm/`,
+ * which may be another user's.
+ */
+export function removeSocketDir(dir: string, user: ServerUser): void {
   try {
+    if (!isPrivateDir(dir, user.uid)) return
     clear(dir)
-    rmdirSync(dir)
+    if (isRoot()) removeDirectoryAs(user, dir)
+    else rmdirSync(dir)
   } catch {
     // gone, or holds what is not ours
   }
@@ -58,8 +63,8 @@ function bases(uid: number, asOther: boolean): string[] {
 
 function makePrivate(dir: string, uid: number, user: ServerUser | null): boolean {
   try {
-    mkdirSync(dir, { mode: 0o700 })
-    if (user !== null) lchownSync(dir, user.uid, user.gid)
+    if (user === null) mkdirSync(dir, { mode: 0o700 })
+    else makeDirectoryAs(user, dir)
   } catch (error) {
     if (errnoOf(error) !== 'EEXIST') return false
   }
@@ -68,7 +73,8 @@ function makePrivate(dir: string, uid: number, user: ServerUser | null): boolean
 
 /** Sockets of a dead server. Under the lock no other one can live there, whatever process ids its lock file names. */
 function clear(dir: string): void {
-  for (const name of readdirSync(dir)) {
-    if (name.startsWith('.s.PGSQL.')) rmSync(join(dir, name), { force: true })
-  }
+  removeFrom(
+    dir,
+    readdirSync(dir).filter((name) => name.startsWith('.s.PGSQL.')),
+  )
 }

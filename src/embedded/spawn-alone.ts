@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs'
 import { devNull } from 'node:os'
-import type { ServerUser } from './user.ts'
+import type { ServerUser } from './powers.ts'
 
 const FIRST_AFTER_STDIO = 3
 const O_CLOEXEC = 0o2000000

@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs'
+import { rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { deleteData } from './data.ts'
@@ -94,9 +94,10 @@ function isElsewhere(paths: ServerPaths): boolean {
 async function remove(paths: ServerPaths): Promise<void> {
   const pointer = readPointer(paths.swarmDir)
   const made = madeHere(paths)
+  const owner = made && statSync(made.dataDir)
   await deleteData(paths, made?.dataDir ?? null)
   if (made) removeRecord(made.record.id)
-  if (pointer) removeSocketDir(pointer.socket_dir)
+  if (pointer && owner) removeSocketDir(pointer.socket_dir, owner)
   const files = [POINTER_FILE, KEEPER_FILE].map((name) => join(paths.swarmDir, name))
   for (const file of [...files, paths.logFile, `${paths.logFile}.1`]) rmSync(file, { force: true })
 }

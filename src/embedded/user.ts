@@ -1,17 +1,7 @@
 import { readFileSync, statSync } from 'node:fs'
 import { dataDirOf } from './data-dir.ts'
 import type { ServerPaths } from './paths.ts'
-
-/** The user that a server run by root runs as. Postgres refuses to run as root. */
-export interface ServerUser {
-  readonly uid: number
-  readonly gid: number
-}
-
-/** True when this process is root. */
-export function isRoot(): boolean {
-  return process.getuid?.() === 0
-}
+import { isRoot, type ServerUser } from './powers.ts'
 
 /**
  * Null when the server can run as the caller. For root: the owner of the data, else the owner of `.swarm/` (so that they

@@ -1,8 +1,10 @@
+import { execFileSync } from 'node:child_process'
 import {
   chmodSync,
   chownSync,
   cpSync,
   existsSync,
+  linkSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
@@ -15,7 +17,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { packageNative, SYSTEM_HOMES } from '../../src/embedded/binaries.ts'
 import {
@@ -26,7 +28,10 @@ import {
   resetEmbedded,
   stopEmbedded,
 } from '../../src/embedded/index.ts'
-import { removeTree } from '../../src/embedded/remove.ts'
+import { readPidFile } from '../../src/embedded/pidfile.ts'
+import { giveDirectory, removeTree } from '../../src/embedded/powers.ts'
+import { readId, writeId } from '../../src/embedded/record.ts'
+import { makeSocketDir, removeSocketDir } from '../../src/embedded/socket-dir.ts'
 import {
   isRoot,
   makeBundle,
@@ -239,9 +244,86 @@ test.runIf(isRoot)('root removes what belongs to somebody else with the powers o
   expect(() => removeTree(tree)).toThrow('ENOTEMPTY')
   expect(existsSync(join(tree, 'theirs'))).toBe(false)
   expect(existsSync(join(mine, 'file'))).toBe(true)
+  expect(() => removeTree(mine)).toThrow('ENOTEMPTY')
+  rmSync(join(mine, 'file'))
   removeTree(mine)
   removeTree(tree)
   expect(existsSync(tree)).toBe(false)
+})
+
+/* That root could do what the user cannot is how it shows whose powers are used: a directory of the user's own, closed to writing. */
+test.runIf(isRoot)('root makes, writes and removes in a directory of the server’s user as that user', () => {
+  const user = { uid: 54_321, gid: 54_321 }
+  const { dir } = makeRoot()
+  const closed = (path: string) => {
+    mkdirSync(path, { recursive: true })
+    chownSync(path, user.uid, user.gid)
+    chmodSync(path, 0o500)
+    return path
+  }
+  const base = closed(`/tmp/swarm-${user.uid}`)
+  const made = makeSocketDir(null, user)
+  try {
+    expect(readdirSync(base)).toEqual([])
+    expect(made.startsWith(`${base}-`)).toBe(true)
+    expect(lstatSync(made)).toMatchObject(user)
+
+    const data = closed(join(dir, 'data'))
+    expect(() => writeId(data)).toThrow('could not be written')
+    expect(readdirSync(data)).toEqual([])
+    chmodSync(data, 0o700)
+    const id = writeId(data)
+    expect(readId(data)).toBe(id)
+    expect(lstatSync(join(data, 'swarm-id'))).toMatchObject(user)
+    // another name of the same file keeps what it says
+    linkSync(join(data, 'swarm-id'), join(dir, 'copy'))
+    expect(readId(data)).not.toBe(writeId(data))
+    expect(readFileSync(join(dir, 'copy'), 'utf8').trim()).toBe(id)
+
+    writeFileSync(join(made, '.s.PGSQL.5432'), '')
+    chmodSync(made, 0o500)
+    removeSocketDir(made, user)
+    expect(existsSync(join(made, '.s.PGSQL.5432'))).toBe(true)
+    chmodSync(made, 0o700)
+    removeSocketDir(made, user)
+    expect(existsSync(made)).toBe(false)
+  } finally {
+    rmSync(base, { recursive: true })
+    rmSync(dirname(made), { recursive: true, force: true })
+  }
+})
+
+test.runIf(isRoot)(
+  'root gives away and removes no directory that a file or a link of others has named',
+  () => {
+    const { dir } = makeRoot()
+    const user = { uid: 65_534, gid: 65_534 }
+    const mine = join(dir, 'mine')
+    mkdirSync(mine, { mode: 0o700 })
+    removeSocketDir(mine, user)
+    expect(existsSync(mine)).toBe(true)
+    const link = join(dir, 'link')
+    symlinkSync(mine, link)
+    expect(() => giveDirectory(link, user)).toThrow('ENOTDIR')
+    expect(lstatSync(mine).uid).toBe(0)
+    chmodSync(mine, 0o755)
+    expect(() => giveDirectory(mine, user)).toThrow('was replaced')
+    expect(lstatSync(mine).uid).toBe(0)
+  },
+)
+
+test('a postmaster.pid that is a link or a pipe is not read', () => {
+  const { dir } = makeRoot()
+  const file = join(dir, 'postmaster.pid')
+  writeFileSync(join(dir, 'other'), '123\n/data\n')
+  symlinkSync(join(dir, 'other'), file)
+  expect(readPidFile(dir)).toBeNull()
+  rmSync(file)
+  execFileSync('mkfifo', [file])
+  expect(readPidFile(dir)).toBeNull()
+  rmSync(file)
+  writeFileSync(file, '123\n/data\n')
+  expect(readPidFile(dir)).toMatchObject({ pid: 123 })
 })
 
 test('a socket directory that is not private, or a link, is not used', async () => {

@@ -68,7 +68,7 @@ const OBSERVER = [
     'wait',
     'workflows',
   ],
-  ...['explain', 'iterations', 'logs', 'ps', 'questions', 'runs', 'sessions', 'waves'],
+  ...['explain', 'iterations', 'logs', 'ps', 'top', 'questions', 'runs', 'sessions', 'waves'],
 ]
 
 test('a verb that is in no list of this test is for operators', async () => {

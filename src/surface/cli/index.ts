@@ -63,6 +63,13 @@ async function run(request: FixRequest, format: Format, started: number): Promis
     const accepted = await handler.accept(request)
     if ('ok' in accepted) return await printer.print(accepted)
     stopResident = await reside(accepted.command.resides === true)
+    const live = process.stdout.isTTY ? await pictureOf(accepted.command.name) : undefined
+    if (live) {
+      const { runWatched, textAfter } = await import('./watch.ts')
+      const reply = await runWatched(handler, accepted, live)
+      const text = textAfter(reply)
+      return text === '' ? 0 : await printer.print(reply, text)
+    }
     const reply = await handler.run(accepted, async (lines) => {
       for (const line of lines) await printer.print(line)
       await printer.ready()
@@ -73,6 +80,14 @@ async function run(request: FixRequest, format: Format, started: number): Promis
     await dispatcher.close()
     release()
   }
+}
+
+/** Verbs that are watched on a terminal. */
+const WATCHED = ['top', 'up']
+
+async function pictureOf(verb: string) {
+  if (!WATCHED.includes(verb) || process.env.TERM === 'dumb') return undefined
+  return (await import('./live.ts')).createLive(process.stdout)
 }
 
 /** Has a process that stays answer the one-shot calls of its root too. */

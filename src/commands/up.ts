@@ -26,6 +26,11 @@ export default defineCommand({
       .optional()
       .describe('rolling: a bead starts when its blockers have landed; strict: when its whole wave may'),
     continuous: z.boolean().optional().describe('go on when everything has landed, and wait for more'),
+    record: text(4_096)
+      .optional()
+      .describe(
+        'a directory that gets what the leader sees and decides, for replay; at most 64 MiB a process',
+      ),
     dry_run: z.boolean().optional().describe('only say what would be done'),
     reason: reason.optional(),
   }),

@@ -21,7 +21,7 @@ export interface OrchestrateOptions {
   readonly host: Host | undefined
   readonly tickMs: number
   readonly vigil: Vigil
-  readonly onTick?: (tick: Tick | undefined) => void
+  readonly onTick?: ((tick: Tick) => void) | undefined
   readonly onFault: (error: unknown) => void
 }
 
@@ -72,7 +72,7 @@ export async function orchestrate(options: OrchestrateOptions, stop: AbortSignal
       const term = leadership.term()
       try {
         const done = term === undefined ? undefined : await tick(ctx, runId, rules, term)
-        onTick?.(done)
+        if (done) onTick?.(done)
         // landing takes long: what else there is to do does not wait for it
         if (term !== undefined && train) train.move()
         else if (term !== undefined && !repository) await landWithoutTree(ctx, runId, term)

@@ -8,6 +8,7 @@ import { readFunction } from '../runtime/read.ts'
 import { write } from '../runtime/write.ts'
 
 export interface Tick {
+  readonly term: number
   readonly snapshot: Snapshot
   readonly decision: Decision
   /** How many actions the database carried out; the others had become untrue meanwhile. */
@@ -27,15 +28,17 @@ export async function tick(ctx: CommandContext, runId: string, rules: Rules, ter
   for (const action of decision.actions) {
     if (await act(ctx, runId, term, action)) done += 1
   }
-  return { snapshot, decision, done }
+  return { term, snapshot, decision, done }
 }
 
 /** False when the state does not allow the action any more: the next tick sees why. A term that is over is thrown. */
 async function act(ctx: CommandContext, runId: string, term: number, action: Action): Promise<boolean> {
+  // a warning that was told already is no earlier reply of this request
+  const own: CommandContext = { ...ctx, replayed() {} }
   const key = action.kind === 'warn' ? `warn/${action.key}` : `act/${term}/${crypto.randomUUID()}`
   const more = action.kind === 'assign' ? { session_id: `s-${crypto.randomUUID().slice(0, 12)}` } : {}
   try {
-    await write(ctx, 'lead-act', { term, run_id: runId, ...withoutKey(action), ...more }, {}, key)
+    await write(own, 'lead-act', { term, run_id: runId, ...withoutKey(action), ...more }, {}, key)
     return true
   } catch (error) {
     if (!(error instanceof SwarmError) || error.code !== 'CONFLICT' || 'term' in error.ctx) throw error

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import type { CommandContext } from '../contract/command.ts'
 import { SwarmError } from '../contract/errors.ts'
 import type { Overview, RunRow } from '../contract/run-rows.ts'
@@ -8,6 +9,7 @@ import { openRepository, type Repository } from '../workspaces/repository.ts'
 import { type Collected, type CollectOptions, collect } from './gc.ts'
 import { createHost, type Host, newHostId } from './host.ts'
 import { listen, orchestrate, readRun } from './orchestrate.ts'
+import { createRecorder } from './record.ts'
 import { capacityOf, landingGates, rulesOf } from './settings.ts'
 import { readSnapshot } from './tick.ts'
 import { createVigil, type Vigil } from './vigil.ts'
@@ -19,6 +21,7 @@ export interface UpOptions {
   readonly resume?: string | undefined
   readonly waves?: 'rolling' | 'strict' | undefined
   readonly continuous?: boolean | undefined
+  readonly record?: string | undefined
   readonly dry_run?: boolean | undefined
   readonly reason?: string | undefined
 }
@@ -55,6 +58,12 @@ export async function up(ctx: CommandContext, options: UpOptions) {
     () => host.endAll({ reason: 'shutdown', evidence: 'swarm up was told to stop' }),
     { once: true },
   )
+  const recorder =
+    options.record === undefined
+      ? undefined
+      : await createRecorder(resolve(ctx.cwd, options.record), run_id, ctx.holder, rules, (error) =>
+          faults(ctx, error),
+        )
   const end = await orchestrate(
     {
       ctx,
@@ -64,10 +73,11 @@ export async function up(ctx: CommandContext, options: UpOptions) {
       host,
       vigil,
       tickMs: ctx.root?.config.orchestrator?.tick_ms ?? DEFAULT_TICK_MS,
+      onTick: recorder?.take,
       onFault: (error) => faults(ctx, error),
     },
     stop.signal,
-  )
+  ).finally(() => recorder?.close())
   ctx.signal.removeEventListener('abort', tell)
   const overview = await readFunction<Overview>(ctx, 'run_overview', ctx.repo, run_id)
   return { ...end, overview }

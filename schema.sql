@@ -112,7 +112,8 @@ create table if not exists swarm.workflows (
 
 -- role: who may do the stage; null means anybody. gate, gate_hash: what the command is called whose exit code decides, and the SHA-256 of its
 -- words. The words stand in the configuration of a root: a database that others share never names a command to run.
--- on_pass and on_fail name a stage; null means the next one (after the last: done) and the stage itself.
+-- on_pass and on_fail name a stage; null means the next one (after the last: done) and the stage itself. independent: not done by the agent
+-- whose work it checks; `prefer`: unless nobody else is there who may do it.
 create table if not exists swarm.workflow_stages (
   repo_id       text not null,
   name          text not null,
@@ -125,6 +126,7 @@ create table if not exists swarm.workflow_stages (
   on_pass       text,
   on_fail       text,
   max_attempts  integer check (max_attempts >= 1),
+  independent   text check (independent in ('prefer', 'require')),
   primary key (repo_id, name, stage),
   constraint workflow_stages_gate_named check ((gate is null) = (gate_hash is null)),
   unique (repo_id, name, position),
@@ -155,6 +157,7 @@ create table if not exists swarm.agent_state (
 -- 3. Beads and who holds them ----------------------------------------------------------------------------------------
 -- A bead carries the number of its open blockers, so that readiness costs nothing to ask. The two partial indexes hold
 -- ready beads only and match the ORDER BY of a claim exactly, so that a claim costs the same at any backlog size.
+-- not_for: the agent whose work is checked at the stage that the bead is at, where that is independent; 0 where swarm itself lands it.
 
 create table if not exists swarm.bead_backlog (
   id                   bigint generated always as identity primary key,
@@ -183,6 +186,7 @@ create table if not exists swarm.bead_backlog (
   pr_url               text,
   run_id               text,
   wave                 integer,
+  not_for              integer,
   created_at           timestamptz not null default clock_timestamp(),
   updated_at           timestamptz not null default clock_timestamp(),
   finished_at          timestamptz,
@@ -193,6 +197,9 @@ create index if not exists bead_ready on swarm.bead_backlog (repo_id, priority, 
   where status = 'pending' and open_blockers = 0;
 create index if not exists bead_ready_by_stage on swarm.bead_backlog (repo_id, workflow, stage, priority, created_at, id)
   where status = 'pending' and open_blockers = 0;
+-- What an agent must leave to others is passed over in one step, however much it is.
+create index if not exists bead_ready_not_for on swarm.bead_backlog (repo_id, not_for, workflow, stage, priority, created_at, id)
+  where status = 'pending' and open_blockers = 0 and not_for is not null;
 create index if not exists bead_by_status on swarm.bead_backlog (repo_id, status);
 
 -- bead_id waits for other_id when the kind is `blocks` (a dependency) or `parent-child` (the parent waits for its

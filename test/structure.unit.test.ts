@@ -160,6 +160,12 @@ test('what swarm starts itself as is named in one file', () => {
   expect([...new Set(linesWith(modes).map((line) => line.split(':')[0]))]).toEqual(['self.ts'])
 })
 
+test('no two steps of the schema have one number: the second would be skipped', () => {
+  const steps = readdirSync(join(__dirname, '..', 'sql', 'steps')).filter((name) => name.endsWith('.sql'))
+  expect(steps.length).toBeGreaterThan(1)
+  expect(new Set(steps.map((name) => Number.parseInt(name, 10))).size).toBe(steps.length)
+})
+
 describe('libraries', () => {
   const outer = imports.filter(
     ({ specifier }) => !specifier.startsWith('.') && !specifier.startsWith('node:'),

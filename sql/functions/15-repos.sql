@@ -12,11 +12,11 @@ begin
   if not found then
     return;
   end if;
-  insert into swarm.workflow_stages (repo_id, name, stage, position, role, on_fail) values
-    (p_repo, 'default', 'contract',  1, '{planner,test_writer}', null),
-    (p_repo, 'default', 'implement', 2, '{implementer}', null),
-    (p_repo, 'default', 'qa',        3, '{reviewer}', 'implement'),
-    (p_repo, 'default', 'red-queen', 4, '{reviewer}', 'implement')
+  insert into swarm.workflow_stages (repo_id, name, stage, position, role, on_fail, independent) values
+    (p_repo, 'default', 'contract',  1, '{planner,test_writer}', null, null),
+    (p_repo, 'default', 'implement', 2, '{implementer}', null, null),
+    (p_repo, 'default', 'qa',        3, '{reviewer}', 'implement', 'prefer'),
+    (p_repo, 'default', 'red-queen', 4, '{reviewer}', 'implement', 'prefer')
     on conflict do nothing;
 end $$;
 
@@ -58,10 +58,10 @@ begin
   for v_name, v_stages in select key, value -> 'stages' from jsonb_each(coalesce(a -> 'workflows', '{}')) order by key loop
     select jsonb_agg(jsonb_build_object('stage', e ->> 'name', 'position', n, 'role', e -> 'roles', 'gate', e -> 'gate', 'gate_hash', e -> 'gate_hash',
         'timeout_ms', coalesce(e -> 'timeout_ms', '3000'), 'on_pass', e -> 'on_pass', 'on_fail', e -> 'on_fail',
-        'max_attempts', e -> 'max_attempts') order by n)
+        'max_attempts', e -> 'max_attempts', 'independent', e -> 'independent') order by n)
       into v_stages from jsonb_array_elements(v_stages) with ordinality x(e, n);
     select coalesce(jsonb_agg(jsonb_build_object('stage', stage, 'position', position, 'role', role, 'gate', gate, 'gate_hash', gate_hash,
-        'timeout_ms', timeout_ms, 'on_pass', on_pass, 'on_fail', on_fail, 'max_attempts', max_attempts) order by position), '[]')
+        'timeout_ms', timeout_ms, 'on_pass', on_pass, 'on_fail', on_fail, 'max_attempts', max_attempts, 'independent', independent) order by position), '[]')
       into v_old from swarm.workflow_stages where repo_id = p_repo and name = v_name;
     if (select jsonb_agg(jsonb_strip_nulls(e)) from jsonb_array_elements(v_stages) e)
        is not distinct from (select jsonb_agg(jsonb_strip_nulls(e)) from jsonb_array_elements(v_old) e) then
@@ -106,12 +106,16 @@ begin
   for v_name, v_stages in select key, value from jsonb_each(v_rows) loop
     insert into swarm.workflows (repo_id, name) values (p_repo, v_name) on conflict do nothing;
     delete from swarm.workflow_stages where repo_id = p_repo and name = v_name;
-    insert into swarm.workflow_stages (repo_id, name, stage, position, role, gate, gate_hash, timeout_ms, on_pass, on_fail, max_attempts)
+    insert into swarm.workflow_stages (repo_id, name, stage, position, role, gate, gate_hash, timeout_ms, on_pass, on_fail, max_attempts, independent)
       select p_repo, v_name, e ->> 'stage', (e ->> 'position')::integer,
         case when jsonb_typeof(e -> 'role') = 'array' then swarm.texts(e -> 'role') end,
         e ->> 'gate', e ->> 'gate_hash', (e ->> 'timeout_ms')::integer,
-        e ->> 'on_pass', e ->> 'on_fail', (e ->> 'max_attempts')::integer
+        e ->> 'on_pass', e ->> 'on_fail', (e ->> 'max_attempts')::integer, e ->> 'independent'
       from jsonb_array_elements(v_stages) e;
+    update swarm.bead_backlog b set not_for = swarm.kept_from(b, b.stage)
+      where b.repo_id = p_repo and b.workflow = v_name and swarm.is_open(b.status) and (b.not_for is not null
+        or b.stage in (select s.stage from swarm.workflow_stages s
+          where s.repo_id = p_repo and s.name = v_name and (s.independent is not null or swarm.is_landing(s))));
   end loop;
   return jsonb_build_object('d', jsonb_build_object('repo', p_repo, 'changed', true, 'workflows',
     jsonb_build_object('added', to_jsonb(v_added), 'updated', to_jsonb(v_updated), 'unchanged', to_jsonb(v_unchanged))));

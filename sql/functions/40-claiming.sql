@@ -56,12 +56,6 @@ create or replace function swarm.next_attempt(b swarm.bead_backlog, p_stage text
     and h.status <> 'started' and h.result not in ('lease_expired', 'released', 'cancelled', 'noop')
 $$;
 
-create or replace function swarm.may_do(p_repo text, p_workflow text, p_stage text, p_role text) returns boolean language sql stable
-begin atomic
-  select p_role is null or exists (select from swarm.workflow_stages
-    where repo_id = p_repo and name = p_workflow and stage = p_stage and (role is null or p_role = any(role)));
-end;
-
 -- Gives a locked bead to an agent: a new fence, a new claim, a started attempt of its current stage. Two events.
 create or replace function swarm.give_bead(b swarm.bead_backlog, p_agent integer, p_holder text, p_lease_ms integer)
 returns swarm.bead_backlog language plpgsql volatile as $$
@@ -97,54 +91,113 @@ begin atomic
                                'priority', b.priority, 'labels', to_jsonb(b.labels))));
 end;
 
+-- Ready beads that the agent may take, in the order of claiming, up to 64 of each stage. A stage whose beads it must leave to others is
+-- looked at by whose work they are: so one's own are passed over, however many they are.
+create or replace function swarm.candidates(p_repo text, p_agent integer, p_role text, p_labels text[], p_types text[])
+returns setof bigint language plpgsql stable rows 64
+set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off set jit = off as $$
+declare
+  v_kept  swarm.workflow_stages[] := swarm.kept_stages(p_repo, p_agent);
+begin
+  return query
+    select c.id from swarm.workflow_stages s cross join lateral (
+      select x.id, x.priority, x.created_at from swarm.bead_backlog x
+      where x.repo_id = p_repo and x.workflow = s.name and x.stage = s.stage and x.status = 'pending' and x.open_blockers = 0
+        and (p_labels is null or x.labels @> p_labels) and (p_types is null or x.bead_type = any(p_types))
+      order by x.priority, x.created_at, x.id limit 64) c
+    where s.repo_id = p_repo and (p_role is null or s.role is null or p_role = any(s.role)) and not swarm.is_landing(s)
+      and cardinality(v_kept) = 0
+    order by c.priority, c.created_at, c.id limit 64;
+  if cardinality(v_kept) = 0 then
+    return;
+  end if;
+  return query
+    with recursive author(agent_id) as (
+      (select x.not_for from swarm.bead_backlog x
+        where x.repo_id = p_repo and x.status = 'pending' and x.open_blockers = 0 and x.not_for > 0 order by x.not_for limit 1)
+      union all
+      select (select x.not_for from swarm.bead_backlog x
+        where x.repo_id = p_repo and x.status = 'pending' and x.open_blockers = 0 and x.not_for > a.agent_id order by x.not_for limit 1)
+        from author a where a.agent_id is not null
+    ), stage as materialized (
+      select s.name, s.stage, (s.name, s.stage) in (select k.name, k.stage from unnest(v_kept) k) as is_kept from swarm.workflow_stages s
+      where s.repo_id = p_repo and (p_role is null or s.role is null or p_role = any(s.role)) and not swarm.is_landing(s)
+    )
+    select u.id from (
+      select c.* from stage s cross join lateral (
+        select x.id, x.priority, x.created_at from swarm.bead_backlog x
+        where x.repo_id = p_repo and x.workflow = s.name and x.stage = s.stage and x.status = 'pending' and x.open_blockers = 0
+          and (p_labels is null or x.labels @> p_labels) and (p_types is null or x.bead_type = any(p_types))
+        order by x.priority, x.created_at, x.id limit 64) c
+      where not s.is_kept
+      union all
+      select c.* from stage s cross join author a cross join lateral (
+        select x.id, x.priority, x.created_at from swarm.bead_backlog x
+        where x.repo_id = p_repo and x.workflow = s.name and x.stage = s.stage and x.status = 'pending' and x.open_blockers = 0
+          and x.not_for = a.agent_id and (p_labels is null or x.labels @> p_labels) and (p_types is null or x.bead_type = any(p_types))
+        order by x.priority, x.created_at, x.id limit 16) c
+      where s.is_kept and a.agent_id <> p_agent
+      union all
+      -- nobody's work, as after an import: among the first of the stage
+      select c.id, c.priority, c.created_at from stage s cross join lateral (
+        select x.id, x.priority, x.created_at, x.not_for, x.labels, x.bead_type from swarm.bead_backlog x
+        where x.repo_id = p_repo and x.workflow = s.name and x.stage = s.stage and x.status = 'pending' and x.open_blockers = 0
+        order by x.priority, x.created_at, x.id limit 64) c
+      where s.is_kept and c.not_for is null and (p_labels is null or c.labels @> p_labels) and (p_types is null or c.bead_type = any(p_types))
+    ) u order by u.priority, u.created_at, u.id limit 64;
+end $$;
+
 -- The first ready bead the agent may do, locked. The planner is held to the ready indexes: with statistics from an
 -- emptier table it would choose to sort. When every ready bead is locked by somebody, wait for the first of them rather
 -- than answer that there is none.
-create or replace function swarm.pick_bead(p_repo text, p_role text, p_labels text[], p_types text[])
+create or replace function swarm.pick_bead(p_repo text, p_agent integer, p_role text, p_labels text[], p_types text[])
 returns swarm.bead_backlog language plpgsql volatile
 set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off set jit = off as $$
 declare
-  b     swarm.bead_backlog;
-  v_id  bigint;
+  b        swarm.bead_backlog;
+  v_id     bigint;
+  v_first  bigint;
+  -- a bead that is kept from the agent since is passed over below: here it is known that there are not many
+  v_any    boolean := p_role is null
+    and not exists (select from swarm.bead_backlog where repo_id = p_repo and status = 'pending' and open_blockers = 0 and not_for = p_agent)
+    and not exists (select from swarm.bead_backlog where repo_id = p_repo and status = 'pending' and open_blockers = 0 and not_for = 0);
 begin
   for i in 1 .. 20 loop
-    if p_role is null and p_labels is null and p_types is null then
+    v_first := null;
+    if v_any and p_labels is null and p_types is null then
       select * into b from swarm.bead_backlog x
         where x.repo_id = p_repo and x.status = 'pending' and x.open_blockers = 0
+          and x.not_for is distinct from p_agent and x.not_for is distinct from 0
         order by x.priority, x.created_at, x.id limit 1 for no key update skip locked;
-    elsif p_role is null then
+    elsif v_any then
       select * into b from swarm.bead_backlog x
         where x.repo_id = p_repo and x.status = 'pending' and x.open_blockers = 0
+          and x.not_for is distinct from p_agent and x.not_for is distinct from 0
           and (p_labels is null or x.labels @> p_labels) and (p_types is null or x.bead_type = any(p_types))
         order by x.priority, x.created_at, x.id limit 1 for no key update skip locked;
     else
-      for v_id in
-        select c.id from swarm.workflow_stages s cross join lateral (
-          select x.id, x.priority, x.created_at from swarm.bead_backlog x
-          where x.repo_id = p_repo and x.workflow = s.name and x.stage = s.stage and x.status = 'pending' and x.open_blockers = 0
-            and (p_labels is null or x.labels @> p_labels) and (p_types is null or x.bead_type = any(p_types))
-          order by x.priority, x.created_at, x.id limit 64) c
-        where s.repo_id = p_repo and (s.role is null or p_role = any(s.role))
-        order by c.priority, c.created_at, c.id limit 64
-      loop
+      for v_id in select swarm.candidates(p_repo, p_agent, p_role, p_labels, p_types) loop
+        v_first := coalesce(v_first, v_id);
         select * into b from swarm.bead_backlog x where x.id = v_id and x.status = 'pending' and x.open_blockers = 0
-          and swarm.may_do(p_repo, x.workflow, x.stage, p_role) for no key update skip locked;
+          and swarm.may_do(p_repo, x.workflow, x.stage, p_role) and not swarm.is_kept(x, p_agent) for no key update skip locked;
         exit when b.id is not null;
       end loop;
     end if;
     if b.id is not null then
       return b;
     end if;
-    select x.id into v_id from swarm.bead_backlog x
-      where x.repo_id = p_repo and x.status = 'pending' and x.open_blockers = 0
-        and (p_labels is null or x.labels @> p_labels) and (p_types is null or x.bead_type = any(p_types))
-        and swarm.may_do(p_repo, x.workflow, x.stage, p_role)
-      order by x.priority, x.created_at, x.id limit 1;
-    if v_id is null then
+    if v_any then
+      select x.id into v_first from swarm.bead_backlog x
+        where x.repo_id = p_repo and x.status = 'pending' and x.open_blockers = 0
+          and x.not_for is distinct from p_agent and x.not_for is distinct from 0
+          and (p_labels is null or x.labels @> p_labels) and (p_types is null or x.bead_type = any(p_types))
+        order by x.priority, x.created_at, x.id limit 1;
+    end if;
+    if v_first is null then
       return null;
     end if;
-    select * into b from swarm.bead_backlog x where x.id = v_id and x.status = 'pending' and x.open_blockers = 0
-      and swarm.may_do(p_repo, x.workflow, x.stage, p_role) for no key update;
+    select * into b from swarm.bead_backlog x where x.id = v_first and x.status = 'pending' and x.open_blockers = 0
+      and swarm.may_do(p_repo, x.workflow, x.stage, p_role) and not swarm.is_kept(x, p_agent) for no key update;
     if b.id is not null then
       return b;
     end if;
@@ -172,6 +225,7 @@ declare
   v_labels   text[] := case when a ? 'labels' then swarm.texts(a -> 'labels') end;
   v_types    text[] := case when a ? 'bead_types' then swarm.texts(a -> 'bead_types') end;
   v_now      timestamptz;
+  v_none     jsonb;
 begin
   select * into v_agent from swarm.agent_state where repo_id = p_repo and agent_id = (a ->> 'agent_id')::integer for no key update;
   if not found then
@@ -205,18 +259,17 @@ begin
   end if;
 
   if (select swarm_status from swarm.swarm_config) <> 'paused' then
-    b := swarm.pick_bead(p_repo, v_agent.role, v_labels, v_types);
+    b := swarm.pick_bead(p_repo, v_agent.agent_id, v_agent.role, v_labels, v_types);
     if b.id is not null then
       b := swarm.give_bead(b, v_agent.agent_id, v_holder, v_lease);
       return swarm.claim_json(b, v_lease, false);
     end if;
   end if;
+  v_none := swarm.none_json(p_repo, v_agent.agent_id, v_agent.role, v_labels, v_types);
   if coalesce((p ->> 'require')::boolean, (a ->> 'require')::boolean) then
-    return swarm.refused('NOTFOUND', 'there is no bead to claim', null,
-      (swarm.none_json(p_repo, v_agent.role is not null or v_labels is not null or v_types is not null) -> 'd') - 'bead',
-      jsonb_build_object('cmd', 'status'));
+    return swarm.refused('NOTFOUND', 'there is no bead to claim', null, (v_none -> 'd') - 'bead', jsonb_build_object('cmd', 'status'));
   end if;
-  return swarm.none_json(p_repo, v_agent.role is not null or v_labels is not null or v_types is not null);
+  return v_none;
 end $$;
 
 -- Renewal by the process that holds the claim: compare and set on fence and unexpired lease, nothing else is touched.

@@ -41,6 +41,10 @@ begin
   if (p ->> 'attempt_id')::bigint <> v_history.id then
     return swarm.refused_attempt(v_history);
   end if;
+  if swarm.is_landing(s) and (p ->> 'lands') is null then
+    return swarm.refused('CONFLICT', format('stage %s is done by swarm itself: it lands bead %s, no agent passes or fails it', b.stage, b.bead_id), 'stage',
+      jsonb_build_object('stage', b.stage, 'bead_id', b.bead_id), jsonb_build_object('cmd', 'workflows', 'name', b.workflow));
+  end if;
   -- What swarm ran and did not exit with 0 passes nothing, gate or not.
   if v_outcome = 'passed' and v_trust = 'verified'
       and exists (select from jsonb_array_elements(a -> 'evidence') x where x ->> 'exit_code' is distinct from '0') then
@@ -75,8 +79,10 @@ begin
   update swarm.stage_history set status = v_outcome, result = v_transition, feedback = a ->> 'feedback', completed_at = v_now,
       duration_ms = greatest(0, extract(epoch from v_now - started_at) * 1000)
     where id = v_history.id;
+  b.not_for := null;
   if v_transition <> 'finalize' then
     b.attempt := swarm.next_attempt(b, v_target);
+    b.not_for := swarm.kept_from(b, v_target);
   end if;
   if v_transition = 'retry' then
     select * into t from swarm.workflow_stages where repo_id = p_repo and name = b.workflow and stage = v_target;
@@ -118,7 +124,7 @@ begin
   b.feedback := case when v_outcome = 'passed' then null else a ->> 'feedback' end;
   if v_transition in ('finalize', 'block') then
     update swarm.bead_backlog set status = case v_transition when 'finalize' then 'completed' else 'blocked' end,
-        stage = case v_transition when 'finalize' then 'done' else v_target end, attempt = v_attempt, feedback = b.feedback,
+        stage = case v_transition when 'finalize' then 'done' else v_target end, attempt = v_attempt, feedback = b.feedback, not_for = b.not_for,
         verification_status = b.verification_status, commit_hash = b.commit_hash, updated_at = v_now,
         finished_at = case v_transition when 'finalize' then v_now end
       where id = b.id;
@@ -135,7 +141,11 @@ begin
   else
     v_kept := coalesce((p ->> 'keep')::boolean, true)
       and swarm.may_do(p_repo, b.workflow, v_target, (select role from swarm.agent_state where repo_id = p_repo and agent_id = v_agent));
-    update swarm.bead_backlog set status = case when v_kept then 'in_progress' else 'pending' end, stage = v_target, attempt = v_attempt,
+    if v_kept and b.not_for = v_agent then
+      select * into t from swarm.workflow_stages where repo_id = p_repo and name = b.workflow and stage = v_target;
+      v_kept := not swarm.is_for_others(t, v_agent);
+    end if;
+    update swarm.bead_backlog set status = case when v_kept then 'in_progress' else 'pending' end, stage = v_target, attempt = v_attempt, not_for = b.not_for,
         retry_count = retry_count + (v_transition = 'retry')::integer, feedback = b.feedback,
         verification_status = b.verification_status, commit_hash = b.commit_hash, updated_at = v_now
       where id = b.id;

@@ -58,6 +58,7 @@ declare
   v_stage  text;
   v_here   integer;
   v_there  integer;
+  s        swarm.workflow_stages;
 begin
   if v_hold ? 'refused' then
     return v_hold;
@@ -71,6 +72,16 @@ begin
       'stage', jsonb_build_object('field', 'stage', 'got', v_stage, 'current', b.stage, 'nearest', b.stage),
       jsonb_build_object('cmd', 'show', 'bead_id', b.bead_id));
   end if;
+  select * into s from swarm.workflow_stages where repo_id = p_repo and name = b.workflow and stage = v_stage;
+  b.not_for := swarm.kept_from(b, v_stage);
+  if swarm.is_landing(s) then
+    return swarm.refused('CONFLICT', format('stage %s is done by swarm itself, no agent starts it', v_stage), 'stage',
+      jsonb_build_object('field', 'stage', 'got', v_stage, 'current', b.stage), jsonb_build_object('cmd', 'workflows'));
+  end if;
+  if v_stage <> b.stage and b.not_for = v_agent and swarm.is_for_others(s, v_agent) then
+    return swarm.refused('CONFLICT', format('stage %s of bead %s checks the work of agent %s: it is for another agent', v_stage, b.bead_id, v_agent), 'stage',
+      jsonb_build_object('field', 'stage', 'got', v_stage, 'current', b.stage, 'not_for', v_agent), jsonb_build_object('cmd', 'workflows'));
+  end if;
   if v_stage <> b.stage and not swarm.may_do(p_repo, b.workflow, v_stage, (select role from swarm.agent_state where repo_id = p_repo and agent_id = v_agent)) then
     return swarm.refused('CONFLICT', format('stage %s of bead %s is not for the role of agent %s', v_stage, b.bead_id, v_agent), 'stage',
       jsonb_build_object('field', 'stage', 'got', v_stage, 'current', b.stage), jsonb_build_object('cmd', 'workflows'));
@@ -79,7 +90,7 @@ begin
       duration_ms = greatest(0, extract(epoch from clock_timestamp() - started_at) * 1000)
     where repo_id = p_repo and bead_id = b.bead_id and status = 'started';
   b.attempt := swarm.next_attempt(b, v_stage);
-  update swarm.bead_backlog set stage = v_stage, attempt = b.attempt, updated_at = clock_timestamp() where id = b.id;
+  update swarm.bead_backlog set stage = v_stage, attempt = b.attempt, not_for = b.not_for, updated_at = clock_timestamp() where id = b.id;
   insert into swarm.stage_history (repo_id, agent_id, bead_id, stage, attempt_number, status, fence, session_id, started_at)
     values (p_repo, v_agent, b.bead_id, v_stage, b.attempt, 'started', b.fence, p ->> 'holder', clock_timestamp());
   perform swarm.renew_held(p_repo, b.bead_id, null);

@@ -29,8 +29,14 @@ begin
       jsonb_build_object('cmd', 'show', 'bead_id', b.bead_id));
   end if;
   if not swarm.may_do(p_repo, b.workflow, b.stage, v_role) then
-    return swarm.refused('CONFLICT', format('stage %s of bead %s is not for role %s', b.stage, b.bead_id, v_role), 'stage',
+    return swarm.refused('CONFLICT', case when b.not_for = 0 then format('stage %s of bead %s is done by swarm itself', b.stage, b.bead_id)
+        else format('stage %s of bead %s is not for role %s', b.stage, b.bead_id, v_role) end, 'stage',
       jsonb_build_object('stage', b.stage, 'role', v_role), jsonb_build_object('cmd', 'workflows'));
+  end if;
+  -- where another agent is only preferred, whoever assigns has chosen
+  if swarm.is_kept(b, v_agent, true) then
+    return swarm.refused('CONFLICT', format('stage %s of bead %s checks the work of agent %s: it is for another agent', b.stage, b.bead_id, v_agent), 'stage',
+      jsonb_build_object('stage', b.stage, 'not_for', v_agent), jsonb_build_object('cmd', 'agents'));
   end if;
   b := swarm.give_bead(b, v_agent, null, v_lease);
   return jsonb_build_object('d', jsonb_build_object('bead_id', b.bead_id, 'agent_id', v_agent, 'stage', b.stage,
@@ -150,7 +156,7 @@ end $$;
 create or replace function swarm.reopen_bead(b swarm.bead_backlog, p_stage text, p_feedback text) returns void language plpgsql volatile as $$
 begin
   perform swarm.end_claim(b, 'cancelled');
-  update swarm.bead_backlog set status = 'pending', stage = p_stage, attempt = 1, retry_count = 0, attempts_from = fence,
+  update swarm.bead_backlog set status = 'pending', stage = p_stage, not_for = swarm.kept_from(b, p_stage), attempt = 1, retry_count = 0, attempts_from = fence,
       feedback = p_feedback, finished_at = null, verification_status = 'unverified', updated_at = clock_timestamp()
     where id = b.id;
   delete from swarm.bead_claims where repo_id = b.repo_id and bead_id = b.bead_id;

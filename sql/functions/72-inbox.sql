@@ -104,13 +104,15 @@ begin
         and not exists (select from swarm.broadcast_receipts r where r.broadcast_id = l.id and r.agent_id = p_agent));
 end $$;
 
--- Adds to an answer of the loop how much there is to read, when there is something; and the agent has come.
+-- Adds to an answer of the loop how much there is to read, when there is something; and the agent has come, or is still there.
 create or replace function swarm.with_unread(p_repo text, p_agent integer, p_reply jsonb) returns jsonb language plpgsql volatile as $$
 declare
   v_unread  bigint := swarm.unread_count(p_repo, p_agent);
+  v_now     timestamptz := clock_timestamp();
 begin
-  if exists (select from swarm.agent_state where repo_id = p_repo and agent_id = p_agent and seen_at is null) then
-    perform swarm.note_agent(p_repo, p_agent);
+  if exists (select from swarm.agent_state
+      where repo_id = p_repo and agent_id = p_agent and (seen_at is null or last_update < v_now - interval '1 minute')) then
+    update swarm.agent_state set seen_at = coalesce(seen_at, v_now), last_update = v_now where repo_id = p_repo and agent_id = p_agent;
   end if;
   return case when v_unread = 0 then p_reply else jsonb_set(p_reply, '{d,unread}', to_jsonb(v_unread)) end;
 end $$;

@@ -4,7 +4,8 @@
 create or replace function swarm.bead_json(b swarm.bead_backlog, p_full boolean) returns jsonb language sql stable
 begin atomic
   select jsonb_strip_nulls(jsonb_build_object('bead_id', b.bead_id, 'title', b.title, 'status', b.status, 'priority', b.priority,
-      'stage', b.stage, 'attempt', b.attempt, 'open_blockers', b.open_blockers, 'bead_type', b.bead_type, 'labels', to_jsonb(b.labels)))
+      'stage', b.stage, 'attempt', b.attempt, 'open_blockers', b.open_blockers, 'bead_type', b.bead_type, 'labels', to_jsonb(b.labels),
+      'not_for', case when b.status = 'pending' then nullif(b.not_for, 0) end))
     || case when not p_full then '{}'::jsonb else jsonb_strip_nulls(jsonb_build_object('description', b.description, 'workflow', b.workflow,
       'retry_count', b.retry_count, 'feedback', b.feedback, 'fence', b.fence, 'verification_status', b.verification_status,
       'commit_hash', b.commit_hash, 'pr_url', b.pr_url, 'created_at', swarm.iso(b.created_at), 'updated_at', swarm.iso(b.updated_at),

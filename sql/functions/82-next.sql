@@ -25,22 +25,12 @@ begin
   end if;
   if not v_held and not v_paused then
     select x.* into b from (
-      (select x.id from swarm.bead_backlog x
-        where v_role is null and x.repo_id = p_repo and x.status = 'pending' and x.open_blockers = 0
-          and (v_labels is null or x.labels @> v_labels) and (v_types is null or x.bead_type = any(v_types))
-        order by x.priority, x.created_at, x.id limit 1)
-      union all
-      select c.id from swarm.workflow_stages s cross join lateral (
-        select x.id from swarm.bead_backlog x
-        where x.repo_id = p_repo and x.workflow = s.name and x.stage = s.stage and x.status = 'pending' and x.open_blockers = 0
-          and (v_labels is null or x.labels @> v_labels) and (v_types is null or x.bead_type = any(v_types))
-        order by x.priority, x.created_at, x.id limit 1) c
-      where v_role is not null and s.repo_id = p_repo and (s.role is null or v_role = any(s.role))
+      (select x as id from swarm.candidates(p_repo, v_agent, v_role, v_labels, v_types) x limit 1)
       union all
       select x.id from (select bead_id from swarm.bead_claims
           where repo_id = p_repo and status = 'in_progress' and lease_expires_at < v_now order by lease_expires_at limit 100) c
         join swarm.bead_backlog x on x.repo_id = p_repo and x.bead_id = c.bead_id
-        where x.status = 'in_progress' and x.open_blockers = 0 and swarm.may_do(p_repo, x.workflow, x.stage, v_role)
+        where x.status = 'in_progress' and x.open_blockers = 0 and swarm.may_do(p_repo, x.workflow, x.stage, v_role) and not swarm.is_kept(x, v_agent)
           and (v_labels is null or x.labels @> v_labels) and (v_types is null or x.bead_type = any(v_types))
     ) i join swarm.bead_backlog x on x.id = i.id order by x.priority, x.created_at, x.id limit 1;
   end if;
@@ -50,6 +40,8 @@ begin
         select distinct l.other_id from swarm.bead_links l join swarm.bead_backlog k on k.repo_id = l.repo_id and k.bead_id = l.other_id
         where l.repo_id = p_repo and l.bead_id = o.bead_id and swarm.blocking(l.kind) and swarm.is_open(k.status)
         order by l.other_id limit 3) w), 'others') || case when o.open_blockers > 3 then format(' and %s more', o.open_blockers - 3) else '' end
+      when o.not_for = 0 then format('swarm itself does its stage %s', o.stage)
+      when swarm.is_kept(o, v_agent) then format('its stage %s checks the work of agent %s, so another agent does it', o.stage, v_agent)
       when not swarm.may_do(p_repo, o.workflow, o.stage, v_role) then format('its stage %s is not for role %s', o.stage, v_role)
       when not o.labels @> v_labels then 'it lacks a label asked for'
       when not o.bead_type = any(v_types) then format('it is of type %s', o.bead_type)
@@ -64,7 +56,7 @@ begin
         and x.id is distinct from b.id order by x.priority, x.created_at, x.id limit 5)
       order by priority, created_at, id limit 5) o;
   if b.id is null then
-    return (swarm.none_json(p_repo, v_role is not null or v_labels is not null or v_types is not null) -> 'd')
+    return (swarm.none_json(p_repo, v_agent, v_role, v_labels, v_types) -> 'd')
       || jsonb_build_object('others', v_others);
   end if;
   return jsonb_strip_nulls(jsonb_build_object('stage', b.stage, 'attempt', case when v_held then b.attempt else swarm.next_attempt(b, b.stage) end,

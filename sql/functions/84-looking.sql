@@ -19,7 +19,7 @@ begin
     'repo', p_repo, 'swarm_status', (select swarm_status from swarm.swarm_config),
     'beads', (select coalesce(jsonb_object_agg(status, n), '{}') from (
       select status, count(*) as n from swarm.bead_backlog where repo_id = p_repo group by status) x),
-    'ready', (select count(*) from swarm.bead_backlog where repo_id = p_repo and status = 'pending' and open_blockers = 0),
+    'ready', swarm.count_ready(p_repo),
     'agents', (select coalesce(jsonb_object_agg(status, n), '{}') from (
       select swarm.agent_status(s) as status, count(*) as n from swarm.agent_state s where s.repo_id = p_repo group by 1) x),
     'claims', (select count(*) from swarm.bead_claims where repo_id = p_repo and status = 'in_progress'),

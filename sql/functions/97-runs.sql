@@ -172,7 +172,7 @@ begin
     'open_wave', (select min(wave) from swarm.bead_backlog where repo_id = p_repo and run_id = p_run
       and (status = 'in_progress' or status = 'pending' and open_blockers = 0)),
     'stages', (select coalesce(jsonb_agg(jsonb_build_object('workflow', name, 'stage', stage, 'position', position, 'roles', to_jsonb(role),
-        'independent', null)), '[]') from swarm.workflow_stages where repo_id = p_repo),
+        'independent', independent)), '[]') from swarm.workflow_stages where repo_id = p_repo),
     'agents', (select coalesce(jsonb_agg(jsonb_build_object('agent_id', a.agent_id, 'role', a.role,
         'busy', a.bead_id is not null) order by a.agent_id), '[]')
       from swarm.agent_state a where a.repo_id = p_repo and a.role is distinct from 'swarm'),
@@ -188,8 +188,7 @@ begin
     'ready', (select coalesce(jsonb_agg(to_jsonb(x)), '[]') from (
         select b.bead_id, b.title, b.bead_type, b.labels, b.priority, b.workflow, b.stage, b.wave, b.workspace, extract(epoch from b.created_at) * 1000 as created_ms,
           (select count(*) from swarm.bead_links l where l.repo_id = p_repo and l.other_id = b.bead_id and l.kind in ('blocks', 'parent-child')) as unblocks,
-          (select h.agent_id from swarm.stage_history h where h.repo_id = p_repo and h.bead_id = b.bead_id and h.stage = 'implement'
-            and h.status = 'passed' order by h.id desc limit 1) as implementer,
+          nullif(b.not_for, 0) as implementer,
           (select count(*) from swarm.agent_sessions s where s.repo_id = p_repo and s.bead_id = b.bead_id
             and (s.reason in ('failed', 'crashed') or s.reason like 'stuck:%')) as failures
         from swarm.bead_backlog b where b.repo_id = p_repo and b.status = 'pending' and b.open_blockers = 0 and b.stage <> 'land'
@@ -256,6 +255,7 @@ begin
   select * into r from swarm.swarm_runs where repo_id = p_repo and run_id = b.run_id;
   return jsonb_build_object('bead_id', b.bead_id, 'status', b.status, 'stage', b.stage, 'open_blockers', b.open_blockers, 'feedback', b.feedback,
       'run_id', b.run_id, 'run_open', r.run_id is not null and r.ended_at is null)
+    || case when b.status = 'pending' and swarm.is_kept(b, nullif(b.not_for, 0)) then jsonb_build_object('not_for', b.not_for) else '{}' end
     || case when r.run_id is not null then jsonb_build_object('run', swarm.run_json(r)) else '{}' end
     || jsonb_build_object('sessions', swarm.sessions_json(p_repo, jsonb_build_object('bead_id', b.bead_id, 'limit', 20)) -> 'rows',
       'decisions', (select coalesce(jsonb_agg(swarm.event_json(e) order by e.seq desc), '[]') from (

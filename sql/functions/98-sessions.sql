@@ -79,7 +79,7 @@ begin
   end if;
   select * into b from swarm.bead_backlog where repo_id = p_repo and bead_id = a ->> 'bead_id' for no key update;
   if not found or b.status <> 'pending' or b.open_blockers > 0 or b.stage <> a ->> 'stage' or b.run_id is distinct from r.run_id
-      or not swarm.may_do(p_repo, b.workflow, b.stage, v_role)
+      or not swarm.may_do(p_repo, b.workflow, b.stage, v_role) or swarm.is_kept(b, v_agent, true)
       or exists (select from swarm.agent_sessions where repo_id = p_repo and bead_id = b.bead_id and ended_at is null) then
     return swarm.refused('CONFLICT', format('bead %s is not ready for agent %s at stage %s', a ->> 'bead_id', v_agent, a ->> 'stage'), 'claim',
       jsonb_build_object('bead_id', a ->> 'bead_id', 'status', b.status, 'stage', b.stage));

@@ -65,7 +65,7 @@ begin
   update swarm.landings set fence = b.fence where id = l.id;
   v_reply := swarm.do_complete_stage(p_repo, jsonb_strip_nulls(jsonb_build_object('agent_id', v_agent, 'bead_id', b.bead_id, 'fence', b.fence, 'stage', 'land',
     'outcome', case v_to when 'landed' then 'passed' else 'failed' end, 'feedback', a ->> 'feedback', 'evidence', l.evidence)),
-    p || '{"keep": false, "verified": true}');
+    p || '{"keep": false, "verified": true, "lands": true}');
   if v_reply ? 'refused' then
     raise exception 'landing %: %', b.bead_id, v_reply;
   end if;

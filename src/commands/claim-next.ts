@@ -21,7 +21,9 @@ const output = z.object({
   fence: z.int().optional(),
   lease_ms: z.int().optional(),
   held: z.boolean().optional().describe('true when the agent held it already'),
-  reason: z.enum(['empty', 'waiting', 'blocked', 'no_match', 'paused', 'shutdown']).optional(),
+  reason: z
+    .enum(['empty', 'waiting', 'blocked', 'no_match', 'independent_reviewer', 'paused', 'shutdown'])
+    .optional(),
   ...nothingToDo,
   unread,
 })

@@ -60,7 +60,7 @@ export default defineCommand({
           beads: titles(from, Math.min(beads, from + ENQUEUE_AT_ONCE)),
         })
       }
-      const load = createLoad(ctx, repo, timeout_ms)
+      const load = createLoad(ctx, repo, beads, timeout_ms)
       await Promise.all(Array.from({ length: agents }, (_, at) => load.work(at + 1)))
       return { agents, beads, ...load.result() }
     } finally {
@@ -75,7 +75,7 @@ export default defineCommand({
 const ENQUEUE_AT_ONCE = 500
 
 /** The agents of one run, each a loop of claims and completions through this process's connections. */
-function createLoad(ctx: CommandContext, repo: string, timeoutMs: number) {
+function createLoad(ctx: CommandContext, repo: string, beads: number, timeoutMs: number) {
   // claims of the load stay out of the process's own: nothing of it is renewed
   const holdings = createHoldings()
   const claims: number[] = []
@@ -97,7 +97,12 @@ function createLoad(ctx: CommandContext, repo: string, timeoutMs: number) {
       try {
         while (!over()) {
           const claim = claimed.parse(await send(claims, { cmd: 'claim-next', agent_id: agent }))
-          if (claim.bead === null) return
+          if (claim.bead === null) {
+            // what others hold comes back to be checked by somebody else
+            if (finished === beads || errors > 0) return
+            await ctx.db.waitForChange(repo, 1_000, ctx.signal)
+            continue
+          }
           for (let kept = true; kept && !over(); ) {
             const pass = { cmd: 'complete-stage', agent_id: agent, outcome: 'passed' }
             const done = completed.parse(await send(completions, pass))

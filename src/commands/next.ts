@@ -24,7 +24,7 @@ export default defineCommand({
     feedback: z.string().optional(),
     held: z.boolean().optional().describe('true when the agent holds it already'),
     why: z.string().optional(),
-    reason: z.enum(['empty', 'waiting', 'blocked', 'no_match', 'paused']).optional(),
+    reason: z.enum(['empty', 'waiting', 'blocked', 'no_match', 'independent_reviewer', 'paused']).optional(),
     ...nothingToDo,
     others: z
       .array(z.object({ bead_id: z.string(), why_not: z.string() }))

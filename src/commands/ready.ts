@@ -8,7 +8,7 @@ type BeadRow = z.output<typeof beadRow>
 export default defineCommand({
   name: 'ready',
   group: 'work',
-  summary: 'the ready beads, in the order in which they are claimed',
+  summary: 'the ready beads, in the order in which agents claim them',
   input: z.strictObject({ limit: limit(20), full }),
   output: z.object({ beads: z.array(beadRow), ready: z.int().describe('how many there are') }),
   effect: 'read',
@@ -37,9 +37,9 @@ export default defineCommand({
   ],
   async run(ctx, input) {
     const [row] = await ctx.db.read<{ beads: BeadRow[]; ready: number }>(
-      `select (select count(*)::integer from swarm.bead_backlog where repo_id = $1 and status = 'pending' and open_blockers = 0) as ready,
+      `select swarm.count_ready($1)::integer as ready,
          coalesce((select jsonb_agg(swarm.bead_json(b, $3::boolean) order by b.priority, b.created_at, b.id) from (
-           select * from swarm.bead_backlog where repo_id = $1 and status = 'pending' and open_blockers = 0
+           select * from swarm.bead_backlog where repo_id = $1 and status = 'pending' and open_blockers = 0 and not_for is distinct from 0
            order by priority, created_at, id limit $2::integer) b), '[]') as beads`,
       [ctx.repo, input.limit, input.full ?? false],
     )

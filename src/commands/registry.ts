@@ -150,7 +150,7 @@ export const verbs: Catalog['verbs'] = [
   { name: 'ps', summary: 'how the run stands: the verdict, what needs you, beads, sessions, hosts, the landing train, quotas, spending, questions', group: 'run', aliases: [] },
   { name: 'qa', summary: 'run the held bead’s gate now and store its output as verified evidence; decides nothing', group: 'work', aliases: [] },
   { name: 'questions', summary: 'what agents have asked and nobody has answered, oldest first', group: 'run', aliases: [] },
-  { name: 'ready', summary: 'the ready beads, in the order in which they are claimed', group: 'work', aliases: [] },
+  { name: 'ready', summary: 'the ready beads, in the order in which agents claim them', group: 'work', aliases: [] },
   { name: 'record-event', summary: 'append an event of your own to the log', group: 'other', aliases: [] },
   { name: 'register', summary: 'take an agent number; the same name gets the same number, count ensures 1 to N', group: 'loop', aliases: [] },
   { name: 'release', summary: 'give the bead back, ready for somebody else or blocked for a person', group: 'loop', aliases: [] },

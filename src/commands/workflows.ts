@@ -17,6 +17,10 @@ const workflow = z.object({
       on_pass: z.string(),
       on_fail: z.string(),
       max_attempts: z.int().describe('a failure after so many blocks the bead'),
+      independent: z
+        .enum(['prefer', 'require'])
+        .optional()
+        .describe('not for the agent whose work it checks; prefer: unless nobody else is there'),
     }),
   ),
 })
@@ -59,6 +63,7 @@ export default defineCommand({
                 on_pass: 'red-queen',
                 on_fail: 'implement',
                 max_attempts: 3,
+                independent: 'prefer',
               },
               {
                 stage: 'red-queen',
@@ -66,6 +71,7 @@ export default defineCommand({
                 on_pass: 'done',
                 on_fail: 'implement',
                 max_attempts: 3,
+                independent: 'prefer',
               },
             ],
           },
@@ -78,7 +84,7 @@ export default defineCommand({
       `select jsonb_build_object('name', w.name, 'stages', coalesce((
          select jsonb_agg(jsonb_strip_nulls(jsonb_build_object('stage', s.stage, 'roles', to_jsonb(s.role), 'gate', s.gate, 'gate_hash', s.gate_hash,
              'timeout_ms', case when s.gate_hash is not null then s.timeout_ms end, 'on_pass', coalesce(s.on_pass, s.following, 'done'),
-             'on_fail', coalesce(s.on_fail, s.stage), 'max_attempts', coalesce(s.max_attempts, c.max_implementation_attempts)))
+             'on_fail', coalesce(s.on_fail, s.stage), 'max_attempts', coalesce(s.max_attempts, c.max_implementation_attempts), 'independent', s.independent))
            order by s.position)
          from (select *, lead(stage) over (order by position) as following from swarm.workflow_stages
                where repo_id = w.repo_id and name = w.name) s, swarm.swarm_config c), '[]')) as workflow

@@ -19,6 +19,10 @@ const makeStage = () =>
     on_pass: stageName.optional().describe('the next stage; the following one by default'),
     on_fail: stageName.optional().describe('where a failure goes back to; the stage itself by default'),
     max_attempts: z.int().min(1).max(1_000).optional(),
+    independent: z
+      .enum(['prefer', 'require'])
+      .optional()
+      .describe('not for the agent whose work it checks; prefer: unless nobody else is there'),
   })
 
 const makeWorkflow = () => z.strictObject({ stages: z.array(makeStage()).min(1) }).superRefine(checkStages)

@@ -13,6 +13,7 @@ export const beadRow = z.object({
   open_blockers: z.int(),
   bead_type: z.string(),
   labels: z.array(z.string()),
+  not_for: z.int().optional().describe('the agent whose work its stage checks: another one does it'),
   description: z.string().optional().describe('this and what follows only with `full`'),
   workflow: z.string().optional(),
   retry_count: z.int().optional(),

@@ -109,7 +109,7 @@ export interface ReadyBead {
   readonly created_ms: number
   /** How many beads wait for it. */
   readonly unblocks: number
-  /** Who passed its last implement attempt. */
+  /** Whose work its stage checks, where that is independent. */
   readonly implementer: number | null
   /** Sessions over its life that failed, crashed or got stuck. */
   readonly failures: number

@@ -15,6 +15,8 @@ interface Facts {
   readonly feedback: string | null
   readonly run_id: string | null
   readonly run_open: boolean
+  /** The agent whose work its stage checks, when it must be another one now. */
+  readonly not_for?: number
   readonly run?: z.output<typeof runRow>
   readonly sessions: z.output<typeof sessionRow>[]
   readonly decisions: z.output<typeof eventRow>[]
@@ -22,7 +24,7 @@ interface Facts {
 
 /** Why a bead is where it is: facts, then what the leader would say of it now. Only reads. */
 export async function explainBead(ctx: CommandContext, subject: string) {
-  const { open_blockers, feedback, run_id, run_open, ...facts } = await readFunction<Facts>(
+  const { open_blockers, feedback, run_id, run_open, not_for, ...facts } = await readFunction<Facts>(
     ctx,
     'explain_json',
     ctx.repo,
@@ -35,6 +37,8 @@ export async function explainBead(ctx: CommandContext, subject: string) {
     return told(`a person: ${feedback ?? 'it was blocked'}`, 'blocked')
   if (status === 'deferred') return told('a person: it is deferred', 'deferred')
   if (open_blockers > 0) return told(`${open_blockers} other beads that have not landed`, 'blockers')
+  if ((run_id === null || !run_open) && not_for !== undefined)
+    return told(`another agent than ${not_for}, whose work ${stage} checks`, 'independent')
   if (run_id === null || !run_open) return told('a run: nobody has started one for it', 'run')
   if (stage === 'land') return told('the landing train', 'landing')
   const snapshot = await readSnapshot(ctx, run_id)

@@ -129,13 +129,14 @@ repo = ${JSON.stringify(repo)}
 # built-in one, but for the gate.
 # roles: who may do the stage; anybody when absent. gate: command and arguments whose exit code decides whether it
 # passed, run for up to timeout_ms. on_pass and on_fail name a stage; absent, the next one and the stage itself; "done"
-# is the end. max_attempts: 3 unless said; then the bead is blocked.
+# is the end. max_attempts: 3 unless said; then the bead is blocked. independent: not for the agent whose work it checks
+# ("require"), or only when no other one is there ("prefer").
 # [workflows.default]
 # stages = [
 #   { name = "contract", roles = ["planner", "test_writer"] },
 #   { name = "implement", roles = ["implementer"], max_attempts = 3 },
-#   { name = "qa", roles = ["reviewer"], gate = ["npm", "test"], timeout_ms = 600000, on_fail = "implement" },
-#   { name = "red-queen", roles = ["reviewer"], on_fail = "implement" },
+#   { name = "qa", roles = ["reviewer"], gate = ["npm", "test"], timeout_ms = 600000, on_fail = "implement", independent = "prefer" },
+#   { name = "red-queen", roles = ["reviewer"], on_fail = "implement", independent = "prefer" },
 # ]
 
 # The programs that swarm up runs, by role; "default" is for the roles that are not named. docs/AGENTS.md tells of every key.

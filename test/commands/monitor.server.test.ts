@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { JsonObject } from '../../src/contract/json.ts'
 import { testDatabase } from '../support/database.ts'
+import { letAnyoneReview } from '../support/reviews.ts'
 import { column, openSession, rowsOf } from './look-support.ts'
 
 const { url, sql } = await testDatabase()
@@ -24,6 +25,7 @@ describe('monitor', () => {
       beads: ['a', 'b', 'c', 'd'].map((bead_id) => ({ bead_id, title: `bead ${bead_id}` })),
     })
     for (const agent_id of [1, 2, 3]) await session.ask({ cmd: 'claim-next', agent_id })
+    await letAnyoneReview(sql, 'watched')
     for (let stage = 0; stage < 4; stage++)
       await session.ask({ cmd: 'complete-stage', agent_id: 1, outcome: 'passed' })
     await session.ask({ cmd: 'complete-stage', agent_id: 2, outcome: 'failed', feedback: 'the tests fail' })

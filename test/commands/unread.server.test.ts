@@ -21,7 +21,7 @@ describe('unread', () => {
     const loop: readonly JsonObject[] = [
       { cmd: 'claim-next', agent_id: 1 },
       { cmd: 'heartbeat', agent_id: 1 },
-      { cmd: 'complete-stage', agent_id: 1, outcome: 'passed' },
+      { cmd: 'complete-stage', agent_id: 1, outcome: 'failed', feedback: 'no' },
       { cmd: 'release', agent_id: 1 },
       { cmd: 'claim-next', agent_id: 1, labels: ['nobody has it'] },
       { cmd: 'heartbeat', agent_id: 1 },
@@ -130,6 +130,8 @@ describe('nothing to do', () => {
 
   it('ends a wait for a bead once the backlog is finished', async () => {
     const session = await two('finished', 1)
+    // no reviewer, so that agent 1 does all of it
+    await session.ask({ cmd: 'update-agent', agent_id: 2, role: 'planner' })
     await session.ask({ cmd: 'claim-next', agent_id: 1 })
     const started = performance.now()
     const waiting = session.ask({ cmd: 'claim-next', agent_id: 2, rid: 'w', wait_ms: 60_000 })

@@ -1,6 +1,7 @@
 import { beforeEach, expect, test } from 'vitest'
 import type { JsonObject } from '../../src/contract/json.ts'
 import { testDatabase } from '../support/database.ts'
+import { letAnyoneReview } from '../support/reviews.ts'
 
 const { sql } = await testDatabase()
 let repo = ''
@@ -24,6 +25,7 @@ const good = { lost: 0, doubled: 0, miscounted: 0, leases: 0 }
 beforeEach(async () => {
   repo = `invariants-${++repos}`
   await run('register', { count: 2 })
+  await letAnyoneReview(sql, repo)
   await run('enqueue', {
     beads: [
       { bead_id: 'a', title: 'a' },

@@ -51,8 +51,13 @@ test('a role with USAGE, DML, sequences and EXECUTE runs the whole loop, and can
   await pipe.ok({ cmd: 'lock', agent: 1, resource: 'x' })
   await pipe.ok({ cmd: 'unlock', agent: 1, resource: 'x' })
   await pipe.ok({ cmd: 'batch', ops: [{ cmd: 'record-event', event_type: 'progress', entity_id: 'x' }] })
-  for (let stage = 0; stage < 4; stage += 1) {
-    await pipe.ok({ cmd: 'complete-stage', agent_id: 1, outcome: 'passed' })
+  for (const stage of ['implement', 'qa']) {
+    expect(await pipe.ok({ cmd: 'complete-stage', agent_id: 1, outcome: 'passed' })).toMatchObject({ stage })
+  }
+  // agent 2 has come: it reviews
+  expect(await pipe.ok({ cmd: 'claim-next', agent_id: 2 })).toMatchObject({ stage: 'qa' })
+  for (const stage of ['red-queen', 'done']) {
+    expect(await pipe.ok({ cmd: 'complete-stage', agent_id: 2, outcome: 'passed' })).toMatchObject({ stage })
   }
   expect(await pipe.ok({ cmd: 'wait', bead_id: 'a' })).toMatchObject({})
   expect(await pipe.ok({ cmd: 'run-once', agent_id: 2, command: ['true'] })).toMatchObject({

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { findPgBouncer, type Pooler, pgBouncerVersion, startPgBouncer } from '../support/pgbouncer.ts'
+import { letAnyoneReview } from '../support/reviews.ts'
 import { type ScratchServer, scratchServer } from '../support/scratch-server.ts'
 import { openStream, type Stream } from '../support/stream.ts'
 import { openPipe, runSwarm } from '../support/swarm.ts'
@@ -51,6 +52,8 @@ describe.skipIf(program === undefined)(`${about}, in transaction mode before eve
     const pipes = Array.from({ length: 4 }, () => openPipe(env))
     const [first] = pipes
     await first?.ok({ cmd: 'register', count: 4 })
+    // each bead is one claim
+    await withAdmin({ ...server, url: direct }, (sql) => letAnyoneReview(sql, REPO))
     const beads = Array.from({ length: 40 }, (_, n) => ({ bead_id: `b${n}`, title: `bead ${n}` }))
     await first?.ok({ cmd: 'enqueue', beads })
     const waiter = openPipe(env)

@@ -70,6 +70,23 @@ test('a database of 0.1.0 is used by nobody until it is upgraded, and then equal
   expect(await catalog(sql)).toEqual(await catalog(admin))
 })
 
+test('reviews of an older database are for others than the implementer, also of beads that wait for one', async () => {
+  await run('complete-stage', { agent_id: 1, outcome: 'passed' })
+  await run('complete-stage', { agent_id: 1, outcome: 'passed' })
+  await run('release', { agent_id: 1 })
+  await openAt(scratch(), old).ask({ cmd: 'init-db' })
+  expect(await sql`select stage, independent from swarm.workflow_stages order by position`).toEqual([
+    { stage: 'contract', independent: null },
+    { stage: 'implement', independent: null },
+    { stage: 'qa', independent: 'prefer' },
+    { stage: 'red-queen', independent: 'prefer' },
+  ])
+  expect(await sql`select bead_id, stage, not_for from swarm.bead_backlog order by bead_id limit 2`).toEqual([
+    { bead_id: 'a', stage: 'qa', not_for: 1 },
+    { bead_id: 'b', stage: 'contract', not_for: null },
+  ])
+})
+
 test('the gates of an older database become their names and the hashes of their words', async () => {
   const gates: Record<string, readonly string[]> = {
     contract: ['npm', 'test'],

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import type { JsonObject } from '../../src/contract/json.ts'
 import { testDatabase } from '../support/database.ts'
 import { pick, seeded, seedOfRun } from '../support/random.ts'
+import { letAnyoneReview } from '../support/reviews.ts'
 import { openPipe, type Pipe } from '../support/swarm.ts'
 
 interface Claim {
@@ -49,11 +50,12 @@ async function work(pipe: Pipe, agentId: number): Promise<number> {
 }
 
 describe('one backlog, many processes', () => {
-  test('8 processes finish 500 beads, each bead once', async () => {
+  test('8 processes finish 500 beads, each bead once, and nobody reviews their own work', async () => {
     const random = seeded(seedOfRun('backlog of 500'))
     const repo = 'five-hundred'
     const first = open(repo)
     await first.ok({ cmd: 'register', count: 8 })
+    await database.sql`update swarm.workflow_stages set independent = 'require' where repo_id = ${repo} and independent = 'prefer'`
     const beads = Array.from({ length: 500 }, (_, n) => ({
       bead_id: `b${n}`,
       title: `bead ${n}`,
@@ -79,6 +81,11 @@ describe('one backlog, many processes', () => {
       await database.sql`select 1 from swarm.bead_claims where repo_id = ${repo} and status = 'in_progress'`,
     ).toHaveLength(0)
     expect(await wrongCounts(repo)).toEqual([])
+    const own = await database.sql`
+      select r.bead_id from swarm.stage_history r join swarm.stage_history i
+        on i.repo_id = r.repo_id and i.bead_id = r.bead_id and i.agent_id = r.agent_id and i.stage = 'implement' and i.status = 'passed'
+      where r.repo_id = ${repo} and r.stage in ('qa', 'red-queen') and r.status = 'passed'`
+    expect(own).toEqual([])
     // nobody claimed a bead while one it waits for was still open
     const early = await database.sql`
       select c.bead_id from swarm.execution_events c join swarm.bead_links l on l.repo_id = c.repo_id and l.bead_id = c.bead_id
@@ -149,6 +156,7 @@ describe('open blockers', () => {
     const repo = 'two-blockers'
     const [a, b] = [open(repo), open(repo)]
     await a.ok({ cmd: 'register', count: 2 })
+    await letAnyoneReview(database.sql, repo)
     for (let round = 0; round < 25; round++) {
       const [x, y, z] = [`x${round}`, `y${round}`, `z${round}`]
       await a.ok({

@@ -4,10 +4,10 @@
 -- nothing written, when its case is another one; then do_claim_next and do_complete_stage decide. Their rows and events are the same. A row that
 -- has been locked is written by its place (ctid), which nobody else can change; STRICT would tell if it were not there.
 
--- Claims the first ready bead for an agent without a role that holds none, asks for nothing else, and while no lease has run out. Picked
--- and taken in one statement, which the planner is held to do along the ready index. Times are asked for after the lock of what they order.
+-- Claims the first ready bead for an agent without a role that holds none, asks for nothing else, and while no lease has run out and no ready
+-- bead is kept from it. Picked and taken in one statement, which the planner is held to do along the ready index. Times are asked for after the lock of what they order.
 create or replace function swarm.claim_ready(p_repo text, a jsonb, p jsonb, p_key text) returns jsonb language plpgsql volatile
-set enable_sort = off as $$
+set enable_sort = off set enable_seqscan = off as $$
 declare
   v_agent        integer := (a ->> 'agent_id')::integer;
   v_agent_row    tid;
@@ -39,6 +39,9 @@ begin
   update swarm.bead_backlog b set status = 'in_progress', fence = b.fence + 1, updated_at = clock_timestamp()
     where b.ctid = (select x.ctid from swarm.bead_backlog x
       where x.repo_id = p_repo and x.status = 'pending' and x.open_blockers = 0
+        and x.not_for is distinct from v_agent and x.not_for is distinct from 0
+        and not exists (select from swarm.bead_backlog where repo_id = p_repo and status = 'pending' and open_blockers = 0 and not_for = v_agent)
+        and not exists (select from swarm.bead_backlog where repo_id = p_repo and status = 'pending' and open_blockers = 0 and not_for = 0)
         and not exists (select from swarm.bead_claims where repo_id = p_repo and status = 'in_progress' and lease_expires_at < v_now)
         and (select swarm_status from swarm.swarm_config) <> 'paused'
       order by x.priority, x.created_at, x.id limit 1 for no key update skip locked)
@@ -105,7 +108,7 @@ begin
     into v_agent_row, v_bead_row, v_bead, v_stage, v_current, v_attempt, v_known
     from swarm.agent_state g join swarm.bead_backlog b on b.repo_id = g.repo_id and b.bead_id = g.bead_id
     where g.repo_id = p_repo and g.agent_id = v_agent
-      and b.stage = (select case when s.gate_hash is null and coalesce(s.on_pass, 'done') = 'done' then s.stage end
+      and b.stage = (select case when s.gate_hash is null and coalesce(s.on_pass, 'done') = 'done' and not swarm.is_landing(s) then s.stage end
         from swarm.workflow_stages s where s.repo_id = p_repo and s.name = b.workflow order by s.position desc limit 1)
     for no key update of g, b;
   if not found or v_known or v_fence <> v_current or coalesce(a ->> 'bead_id', p ->> 'bead_id') <> v_bead or a ->> 'stage' <> v_stage then
@@ -122,7 +125,7 @@ begin
       duration_ms = greatest(0, date_part('epoch', v_now - started_at) * 1000)
     where repo_id = p_repo and bead_id = v_bead and status = 'started';
   -- dependants are read in a statement of its own after the bead's lock, as the readiness rules ask for
-  update swarm.bead_backlog set status = 'completed', stage = 'done', feedback = null, updated_at = v_now, finished_at = v_now
+  update swarm.bead_backlog set status = 'completed', stage = 'done', not_for = null, feedback = null, updated_at = v_now, finished_at = v_now
     where ctid = v_bead_row
     returning exists (select from swarm.bead_links where repo_id = p_repo and other_id = v_bead) into strict v_waits;
   update swarm.agent_state set bead_id = null, current_stage = null, stage_started_at = null, status = 'idle', feedback = null,

@@ -3,6 +3,7 @@ import { closeSync, linkSync, openSync, renameSync, rmSync, statSync, writeSync 
 import { SwarmError } from '../contract/errors.ts'
 import { isJsonObject } from '../contract/json.ts'
 import { errnoOf, failure } from './failure.ts'
+import { FLOCK } from './flock.ts'
 import { silenceOf } from './keeper-file.ts'
 import { type Whereabouts, whereabouts } from './machine.ts'
 import { openOwn } from './own-file.ts'
@@ -17,15 +18,6 @@ export interface DirectoryLock {
   readonly fd: number | null
   release(): void
 }
-
-/** Ways to call flock(1): of util-linux, or of busybox. By path, too: two processes with another PATH must lock the same way. */
-const FLOCK: readonly (readonly [string, ...string[]])[] = [
-  ['flock'],
-  ['/usr/bin/flock'],
-  ['/bin/flock'],
-  ['busybox', 'flock'],
-  ['/bin/busybox', 'flock'],
-]
 
 /** After so long without a sign, a server or a starter that cannot be seen from here is taken for dead. */
 const SERVER_SILENT_MS = 180_000

@@ -87,25 +87,34 @@ test('postmaster.pid is read at every stage of its writing', () => {
 })
 
 describe('the user of a server that root starts', () => {
-  const passwd =
+  const others =
     'root:x:0:0::/root:/bin/sh\nnobody:x:65534:65533::/:\npostgres:x:101:104::/:\ndev:x:1000:1000::/home/dev:\n'
+  const own = `${others}swarm:x:998:997::/:\n`
+  const dev = { uid: 1000, gid: 1000 }
+  const swarm = { uid: 998, gid: 997 }
+  const root = { uid: 0, gid: 0 }
 
   test.each([
-    ['the owner of the data', passwd, { uid: 7, gid: 8 }, { uid: 1000, gid: 1000 }, { uid: 7, gid: 8 }],
-    ['the owner of .swarm', passwd, null, { uid: 1000, gid: 5 }, { uid: 1000, gid: 1000 }],
-    ['postgres', passwd, { uid: 0, gid: 0 }, { uid: 0, gid: 0 }, { uid: 101, gid: 104 }],
+    ['the owner of the data', own, { uid: 7, gid: 8 }, dev, undefined, { uid: 7, gid: 8 }],
+    ['the one that is configured', own, null, root, 'dev', dev],
+    ['the owner of .swarm', own, null, { uid: 1000, gid: 5 }, undefined, dev],
+    ['swarm', own, root, root, undefined, swarm],
     [
-      'not an owner whom the system does not know: initdb refuses',
-      passwd,
+      'swarm, not an owner whom the system does not know: initdb refuses',
+      own,
       null,
       { uid: 4242, gid: 1 },
-      { uid: 101, gid: 104 },
+      undefined,
+      swarm,
     ],
-    ['nobody', passwd.replace(/^postgres.*$/m, ''), null, null, { uid: 65_534, gid: 65_533 }],
-    ['anybody', 'root:x:0:0::/:\nbin:x:2:3::/:\n', null, null, { uid: 2, gid: 3 }],
-    ['65534 without any list', '', null, null, { uid: 65_534, gid: 65_534 }],
-  ])('is %s', (_name, list, dataOwner, swarmOwner, expected) => {
-    expect(chooseUser(list, dataOwner, swarmOwner)).toEqual(expected)
+    ['one to be made, never postgres or nobody, which others are', others, null, root, undefined, undefined],
+    ['one to be made where no list of users is', '', null, null, undefined, undefined],
+  ])('is %s', (_name, list, dataOwner, swarmOwner, configured, expected) => {
+    expect(chooseUser(list, dataOwner, swarmOwner, configured)).toEqual(expected)
+  })
+
+  test.each(['postgres', 'nobody', 'root', 'missing'])('cannot be configured to be %s', (name) => {
+    expect(() => chooseUser(own, null, null, name)).toThrow(/SWARM_SERVER_USER/)
   })
 })
 

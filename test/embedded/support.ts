@@ -114,6 +114,8 @@ export interface RunOptions {
   readonly bundle?: string
   /** Run it in a pid namespace of its own, with another view of the socket directories: what two containers have of each other. */
   readonly inContainer?: boolean
+  /** Run it where the second directory is the first one. */
+  readonly bound?: readonly [string, string]
   /** Hold the process open after it has answered, until it is signalled. */
   readonly linger?: boolean
 }
@@ -166,13 +168,17 @@ const CONTAINER = [
   'sh',
 ]
 
+/** Sees one directory in the place of another. */
+const BOUND = [...['unshare', '--mount', 'sh', '-c'], 'mount --bind "$1" "$2" && shift 2 && exec "$@"', 'sh']
+
 /** True where the tests may make namespaces. */
 export const canContain =
   isRoot && spawnSync('unshare', ['--pid', '--fork', '--mount', '--mount-proc', 'true']).status === 0
 
 /** Starts the tool; `answer` resolves with its line, `done` when it has ended. */
 export function startTool(bundle: string, args: readonly string[], options: RunOptions = {}) {
-  const command = [...(options.inContainer ? CONTAINER : []), process.execPath, bundle, ...args]
+  const place = options.bound ? [...BOUND, ...options.bound] : options.inContainer ? CONTAINER : []
+  const command = [...place, process.execPath, bundle, ...args]
   const child = spawn(command[0] ?? '', command.slice(1), {
     cwd: '/',
     detached: true,

@@ -33,6 +33,7 @@ import { giveDirectory, removeTree } from '../../src/embedded/powers.ts'
 import { readId, writeId } from '../../src/embedded/record.ts'
 import { makeSocketDir, removeSocketDir } from '../../src/embedded/socket-dir.ts'
 import {
+  canContain,
   isRoot,
   makeBundle,
   makeClosedHome,
@@ -215,6 +216,36 @@ test.runIf(isRoot)(
     expect(existsSync(server.dataDir)).toBe(true)
     await resetEmbedded(swarmDir)
     expect(existsSync(join(server.dataDir, '..'))).toBe(false)
+  },
+)
+
+test.runIf(canContain)(
+  'root makes the user swarm for its servers where there is none, once, however many start at the same moment',
+  async () => {
+    const { dir } = makeRoot()
+    const etc = join(dir, 'etc')
+    cpSync('/etc', etc, { recursive: true, verbatimSymlinks: true })
+    for (const name of ['passwd', 'shadow', 'group', 'gshadow']) {
+      const file = join(etc, name)
+      if (!existsSync(file)) continue
+      const lines = readFileSync(file, 'utf8').split('\n')
+      writeFileSync(file, lines.filter((line) => !line.startsWith('swarm:')).join('\n'))
+    }
+    const bundle = await makeBundle()
+    const roots = [1, 2, 3].map(() => makeRoot().swarmDir)
+    const rans = await Promise.all(
+      roots.map((swarmDir) => runTool(bundle, ['ensure', swarmDir], { bound: [etc, '/etc'] })),
+    )
+    expect(rans.map((ran) => ran.value.message)).toEqual([undefined, undefined, undefined])
+    const [entry = '', ...more] = readFileSync(join(etc, 'passwd'), 'utf8').match(/^swarm:.*$/gm) ?? []
+    expect(more).toEqual([])
+    const [, , uid, gid, , home, shell] = entry.split(':')
+    expect([home, shell]).toEqual(['/nonexistent', '/usr/sbin/nologin'])
+    for (const ran of rans) {
+      const { dataDir } = serverOf(ran)
+      expect(statSync(dataDir)).toMatchObject({ uid: Number(uid), gid: Number(gid) })
+    }
+    await Promise.all(roots.map((swarmDir) => runTool(bundle, ['stop', swarmDir], { bound: [etc, '/etc'] })))
   },
 )
 

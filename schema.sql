@@ -549,6 +549,8 @@ create table if not exists swarm.session_iterations (
   primary key (repo_id, session_id, number)
 );
 
+create index if not exists iterations_unchecked on swarm.session_iterations (repo_id, session_id) where qa_result = 'pending';
+
 create table if not exists swarm.iteration_qa_results (
   id               bigserial primary key,
   repo_id          text not null,

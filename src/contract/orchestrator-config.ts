@@ -14,6 +14,9 @@ export const orchestratorSchema = z.strictObject({
     .describe(
       'a database that has not answered for so long is given up: `up` and `worker` end; 600,000 by default',
     ),
+  qa_every_ms: ms(604_800_000)
+    .optional()
+    .describe('how often the leader checks finished turns and running sessions; 900,000 by default'),
   waves: z.enum(['rolling', 'strict']).optional(),
   allow_ungated: z.boolean().optional().describe('land work of workflows that have no gate'),
   workspace: z

@@ -8,6 +8,7 @@ import { write } from '../runtime/write.ts'
 import type { Repository } from '../workspaces/repository.ts'
 import type { Host } from './host.ts'
 import { createLeadership } from './leader.ts'
+import { QA_EVERY_MS, qaCycle } from './qa-cycle.ts'
 import { type Tick, tick } from './tick.ts'
 import { createTrain } from './train.ts'
 import type { Vigil } from './vigil.ts'
@@ -44,6 +45,15 @@ export async function orchestrate(options: OrchestrateOptions, stop: AbortSignal
   const hostOver = new AbortController()
   const working = host?.run(hostOver.signal)
   let woken = new AbortController()
+  const qaEvery = ctx.root?.config.orchestrator?.qa_every_ms ?? QA_EVERY_MS
+  let qaAt = performance.now()
+  /** Finished turns are checked now and then, and at the end: by the leader. */
+  const qa = async (): Promise<void> => {
+    qaAt = performance.now()
+    const own: CommandContext = { ...ctx, replayed() {} }
+    for (let more = true; more && leadership.term() !== undefined; )
+      ({ more } = await qaCycle(own, repository, { run_id: runId }, `qa/${crypto.randomUUID()}`))
+  }
   const wake = () => {
     woken.abort()
     host?.wake()
@@ -79,7 +89,9 @@ export async function orchestrate(options: OrchestrateOptions, stop: AbortSignal
         if (done && done.done > 0) host?.wake()
         const run = await readRun(ctx, runId)
         vigil.heard()
-        if (ENDED.has(run.status)) return run
+        const over = ENDED.has(run.status)
+        if (term !== undefined && (over || performance.now() - qaAt >= qaEvery)) await qa().catch(onFault)
+        if (over) return run
       } catch (error) {
         onFault(error)
         vigil.failed(error)

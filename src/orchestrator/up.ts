@@ -9,6 +9,7 @@ import { openRepository, type Repository } from '../workspaces/repository.ts'
 import { type Collected, type CollectOptions, collect } from './gc.ts'
 import { createHost, type Host, newHostId } from './host.ts'
 import { listen, orchestrate, readRun } from './orchestrate.ts'
+import { type QaCycle, qaCycle } from './qa-cycle.ts'
 import { createRecorder } from './record.ts'
 import { capacityOf, landingGates, rulesOf } from './settings.ts'
 import { readSnapshot } from './tick.ts'
@@ -118,6 +119,16 @@ export async function runWorker(
 /** Removes what runs have left on this machine. */
 export async function collectHere(ctx: CommandContext, options: CollectOptions): Promise<Collected> {
   return collect(ctx, await openWork(ctx), options)
+}
+
+/** One QA cycle over what is known, with the worktrees that are here. */
+export async function qaHere(
+  ctx: CommandContext,
+  request: { readonly run_id?: string | undefined; readonly reason?: string | undefined },
+): Promise<QaCycle> {
+  // without a repository nothing is known of its worktrees, and the rest is checked all the same
+  const repository = await openWork(ctx).catch(() => undefined)
+  return qaCycle(ctx, repository, request)
 }
 
 function makeHost(

@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs'
 import type { JsonObject } from '../contract/json.ts'
 import { findMarked } from '../process/index.ts'
 import { git, tryGit } from '../workspaces/git.ts'
-import { DEMO_REPO, type Scratch, TARGET } from './scratch.ts'
+import { type Scratch, TARGET } from './scratch.ts'
 
 /** One thing that was checked. */
 export interface Check extends JsonObject {
@@ -32,9 +32,12 @@ export interface Rows {
   }
 }
 
+/** Runs one statement; how is the caller's affair. */
+type Read = (statement: string, params: string[]) => Promise<readonly { readonly rows: Rows }[]>
+
 /** What a finished run looks like in the database. */
-export async function readRows(scratch: Scratch): Promise<Rows> {
-  const [row] = await scratch.db.read<{ rows: Rows }>(
+export async function readRows(read: Read, repo: string): Promise<Rows> {
+  const [row] = await read(
     `select jsonb_build_object(
       'beads', (select count(*) from swarm.bead_backlog where repo_id = $1),
       'completed', (select coalesce(jsonb_agg(jsonb_build_object('bead_id', bead_id, 'commit_hash', commit_hash)), '[]')
@@ -47,7 +50,7 @@ export async function readRows(scratch: Scratch): Promise<Rows> {
       'sessions', (select count(*) from swarm.agent_sessions where repo_id = $1),
       'markers', (select coalesce(jsonb_agg(marker), '[]') from swarm.agent_sessions where repo_id = $1 and marker is not null),
       'invariants', swarm.invariants($1)) as rows`,
-    [DEMO_REPO],
+    [repo],
   )
   if (!row) throw new Error('the database did not answer the check')
   return row.rows

@@ -141,7 +141,7 @@ async function play(options: DemoOptions, screen: Screen, style: Style, onStop: 
   ]
   await Promise.all(running.map(({ peer }) => peer.end(LEAVE_MS)))
 
-  const rows = await readRows(scratch)
+  const rows = await readRows((statement, params) => scratch.db.read(statement, params), DEMO_REPO)
   const answered = ups.map((up) => up.answer()?.landed).find((landed) => landed !== undefined)
   const checks = [
     checkRows(rows, typeof answered === 'number' ? answered : undefined),

@@ -32,6 +32,8 @@ export interface YardOptions {
   /** Gate of the stage `implement`, also on the tree that lands. */
   readonly gate?: readonly string[]
   readonly more?: string
+  /** Without a stage `qa` after `implement`. */
+  readonly oneStage?: boolean
 }
 
 /** The demo agent's script is the one argument of its program. */
@@ -55,10 +57,9 @@ export async function makeYard(database: TestDatabase, options: YardOptions): Pr
       'roles = ["implementer"]',
       `gate = ${JSON.stringify(gate)}`,
       'timeout_ms = 20000',
-      '[[workflows.default.stages]]',
-      'name = "qa"',
-      'roles = ["reviewer"]',
-      'on_fail = "implement"',
+      ...(options.oneStage
+        ? []
+        : ['[[workflows.default.stages]]', 'name = "qa"', 'roles = ["reviewer"]', 'on_fail = "implement"']),
       '[landing]',
       'target = "main"',
       'remote = "origin"',

@@ -26,7 +26,12 @@ export default defineCommand({
   effect: 'write',
   errors: ['NOTFOUND'],
   positional: ['host'],
-  examples: [],
+  examples: [
+    {
+      in: { cmd: 'drain', host: 'builder-1', dry: true },
+      out: { dry: true, would_do: ['let builder-1 finish its sessions and take no new ones'] },
+    },
+  ],
   run: (ctx, input) => write(ctx, 'drain', input),
   dry: async (_ctx, { host, off }) => [
     off ? `let ${host} take new sessions again` : `let ${host} finish its sessions and take no new ones`,

@@ -33,7 +33,7 @@ export default defineCommand({
   hostBound: true,
   alone: true,
   errors: [],
-  examples: [],
+  examples: [{ in: { cmd: 'gc', dry: true }, out: { dry: true, would_do: [] } }],
   async run(ctx, asked): Promise<Output> {
     const prior = await priorReply<Output>(ctx, 'gc', asked)
     if (prior) return prior

@@ -31,7 +31,7 @@ const names = readdirSync(FIXTURES).sort()
 const WITHOUT_FIXTURE = [
   // a run has a random id
   ...['check-iteration', 'serve', 'start-run', 'waves'],
-  ...['import', 'qa', 'unsubscribe'],
+  ...['import', 'qa', 'replay', 'unsubscribe'],
   ...['answer', 'down', 'extend', 'kill', 'pause', 'steer', 'unpause', 'up', 'worker'],
 ]
 

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { schemaSql } from '../src/db/schema.ts'
 import { plainClient, withDatabase } from '../test/support/template.ts'
+import { serverCpuMs } from './cpu.ts'
 import { median, type Row, type Section } from './measure.ts'
 import { pgbench } from './pgbench.ts'
 import { type BenchServer, fillBacklog } from './server.ts'
@@ -49,12 +50,23 @@ async function dropDatabase(server: BenchServer, { sql, database }: BenchServer)
   await server.sql.unsafe(`drop database if exists ${database} with (force)`)
 }
 
-/** Works off a new repo of as many beads. Answers pairs per second. */
-async function workOff(on: BenchServer, repo: string, clients: number, pairs: number): Promise<number> {
+interface Worked {
+  /** Pairs per second. */
+  readonly rate: number
+  /** CPU time of the server for a pair, in ms; NaN where it cannot be asked for. */
+  readonly cpu: number
+}
+
+/** Works off a new repo of as many beads. */
+async function workOff(on: BenchServer, repo: string, clients: number, pairs: number): Promise<Worked> {
   await fillBacklog(on, repo, pairs + 400)
+  const [file] = await on.sql`select pg_read_file('postmaster.pid') as text`
+  const postmaster = Number.parseInt(file?.text, 10)
+  const before = serverCpuMs(postmaster)
   const rate = pgbench(on, pairSql(repo), { clients, transactions: pairs })
   if (rate === null) throw new Error('pgbench is not on this machine')
-  return rate
+  const after = serverCpuMs(postmaster)
+  return { rate, cpu: before === null || after === null ? Number.NaN : (after - before) / pairs }
 }
 
 /** The SQL of a claim and its completion, beside that of 0.1.0, on one server, in fresh databases and in aged ones. */
@@ -70,10 +82,10 @@ export async function benchPairs(server: BenchServer, options: PairsOptions): Pr
     let both = await databases()
     if (age === 'aged') for (const on of [both.old, both.now]) await workOff(on, 'before', 8, options.aged)
     for (const clients of [1, 8] as const) {
-      const rates = { old: [] as number[], now: [] as number[] }
+      const worked = { old: [] as Worked[], now: [] as Worked[] }
       for (let round = 0; round < options.rounds; round++) {
         for (const which of round % 2 === 0 ? (['old', 'now'] as const) : (['now', 'old'] as const))
-          rates[which].push(
+          worked[which].push(
             await workOff(
               both[which],
               `r-${clients}-${round}`,
@@ -81,8 +93,9 @@ export async function benchPairs(server: BenchServer, options: PairsOptions): Pr
               options.pairs * (clients === 8 ? 3 : 1),
             ),
           )
+        const [old, now] = [worked.old[round], worked.now[round]]
         process.stderr.write(
-          `${age}, ${clients} clients: ${rates.old[round]?.toFixed(0)}/s, now ${rates.now[round]?.toFixed(0)}/s\n`,
+          `${age}, ${clients} clients: ${old?.rate.toFixed(0)}/s ${old?.cpu.toFixed(2)} ms, now ${now?.rate.toFixed(0)}/s ${now?.cpu.toFixed(2)} ms\n`,
         )
         if (age === 'fresh') {
           await dropDatabase(server, both.old)
@@ -90,15 +103,25 @@ export async function benchPairs(server: BenchServer, options: PairsOptions): Pr
           both = await databases()
         }
       }
-      const ratio = median(rates.now.map((rate, round) => rate / (rates.old[round] ?? Number.NaN)))
+      const middle = (of: readonly Worked[], field: keyof Worked) => median(of.map((one) => one[field]))
+      const ratio = (field: keyof Worked) =>
+        median(worked.now.map((now, round) => now[field] / (worked.old[round]?.[field] ?? Number.NaN)))
+      const what = `${age}, ${clients} client${clients > 1 ? 's' : ''}`
       const goal = GOALS[age][clients]
       rows.push({
-        what: `${age}, ${clients} client${clients > 1 ? 's' : ''}`,
-        value: `${median(rates.now).toFixed(0)}/s`,
-        against: `0.1.0: ${median(rates.old).toFixed(0)}/s`,
-        ratio: ratio.toFixed(2),
+        what,
+        value: `${middle(worked.now, 'rate').toFixed(0)}/s`,
+        against: `0.1.0: ${middle(worked.old, 'rate').toFixed(0)}/s`,
+        ratio: ratio('rate').toFixed(2),
         goal: `≥ ${goal}`,
-        met: ratio >= goal,
+        met: ratio('rate') >= goal,
+      })
+      if (Number.isNaN(ratio('cpu'))) continue
+      rows.push({
+        what: `${what}: CPU time of the server`,
+        value: `${middle(worked.now, 'cpu').toFixed(2)} ms`,
+        against: `0.1.0: ${middle(worked.old, 'cpu').toFixed(2)} ms`,
+        ratio: (1 / ratio('cpu')).toFixed(2),
       })
     }
     await dropDatabase(server, both.old)
@@ -106,7 +129,7 @@ export async function benchPairs(server: BenchServer, options: PairsOptions): Pr
   }
   return {
     title: 'The SQL of a claim and its completion',
-    how: `\`npm run bench -- pairs\`: pgbench on databases of schema 0.1.0 and of today on one server, ${options.pairs} pairs each time with one client and three times as many with eight, ${options.rounds} alternations, medians (of the ratios too); fresh: new databases each time; aged: by ${options.aged} pairs before, each repo's beads vacuumed and analysed. A workflow of one stage.`,
+    how: `\`npm run bench -- pairs\`: pgbench on databases of schema 0.1.0 and of today on one server, ${options.pairs} pairs each time with one client and three times as many with eight, ${options.rounds} alternations, medians (of the ratios too); fresh: new databases each time; aged: by ${options.aged} pairs before, each repo's beads vacuumed and analysed. A workflow of one stage. The ratio of CPU times is that of 0.1.0 to now: what the rates would come to if nothing else cost time.`,
     rows,
   }
 }

@@ -4,8 +4,9 @@
 -- nothing written, when its case is another one; then do_claim_next and do_complete_stage decide. Their rows and events are the same. A row that
 -- has been locked is written by its place (ctid), which nobody else can change; STRICT would tell if it were not there.
 
--- Claims the first ready bead for an agent without a role that holds none, asks for nothing else, and while no lease has run out and no ready
--- bead is kept from it. Picked and taken in one statement, which the planner is held to do along the ready index. Times are asked for after the lock of what they order.
+-- Claims the first ready bead for an agent without a role that holds none and asks for nothing else, while no lease has run out and when that
+-- bead is not kept from the agent. Picked and taken in one statement, which the planner is held to do along the ready index. Times are asked
+-- for after the lock of what they order.
 create or replace function swarm.claim_ready(p_repo text, a jsonb, p jsonb, p_key text) returns jsonb language plpgsql volatile
 set enable_sort = off set enable_seqscan = off as $$
 declare
@@ -39,12 +40,10 @@ begin
   update swarm.bead_backlog b set status = 'in_progress', fence = b.fence + 1, updated_at = clock_timestamp()
     where b.ctid = (select x.ctid from swarm.bead_backlog x
       where x.repo_id = p_repo and x.status = 'pending' and x.open_blockers = 0
-        and x.not_for is distinct from v_agent and x.not_for is distinct from 0
-        and not exists (select from swarm.bead_backlog where repo_id = p_repo and status = 'pending' and open_blockers = 0 and not_for = v_agent)
-        and not exists (select from swarm.bead_backlog where repo_id = p_repo and status = 'pending' and open_blockers = 0 and not_for = 0)
         and not exists (select from swarm.bead_claims where repo_id = p_repo and status = 'in_progress' and lease_expires_at < v_now)
         and (select swarm_status from swarm.swarm_config) <> 'paused'
       order by x.priority, x.created_at, x.id limit 1 for no key update skip locked)
+      and (b.not_for is null or b.not_for not in (0, v_agent))
     returning b.id, b.bead_id, b.title, b.description, b.priority, b.labels, b.stage, b.feedback, b.fence, b.attempt, b.updated_at
     into v_id, v_bead, v_title, v_description, v_priority, v_labels, v_stage, v_feedback, v_fence, v_attempt, v_now;
   if not found then
@@ -103,14 +102,15 @@ begin
       or v_fence is null and (p ->> 'fenced')::boolean then
     return null;
   end if;
-  -- agent and bead are locked in this order
-  select g.ctid, b.ctid, b.bead_id, b.stage, b.fence, b.attempt, exists (select from swarm.operations where repo_id = p_repo and key = p_key)
-    into v_agent_row, v_bead_row, v_bead, v_stage, v_current, v_attempt, v_known
-    from swarm.agent_state g join swarm.bead_backlog b on b.repo_id = g.repo_id and b.bead_id = g.bead_id
-    where g.repo_id = p_repo and g.agent_id = v_agent
+  -- agent and bead are locked in this order; the stage is read in a statement that began after the agent's lock
+  select ctid, bead_id into v_agent_row, v_bead from swarm.agent_state where repo_id = p_repo and agent_id = v_agent for no key update;
+  select b.ctid, b.stage, b.fence, b.attempt, exists (select from swarm.operations where repo_id = p_repo and key = p_key)
+    into v_bead_row, v_stage, v_current, v_attempt, v_known
+    from swarm.bead_backlog b
+    where b.repo_id = p_repo and b.bead_id = v_bead
       and b.stage = (select case when s.gate_hash is null and coalesce(s.on_pass, 'done') = 'done' and not swarm.is_landing(s) then s.stage end
         from swarm.workflow_stages s where s.repo_id = p_repo and s.name = b.workflow order by s.position desc limit 1)
-    for no key update of g, b;
+    for no key update;
   if not found or v_known or v_fence <> v_current or coalesce(a ->> 'bead_id', p ->> 'bead_id') <> v_bead or a ->> 'stage' <> v_stage then
     return null;
   end if;

@@ -1,5 +1,6 @@
 import { tmpdir } from 'node:os'
 import { describe, expect, it } from 'vitest'
+import { createConnections } from '../../src/runtime/connections.ts'
 import { openAt } from '../commands/setup-support.ts'
 import { testDatabase } from '../support/database.ts'
 
@@ -43,6 +44,23 @@ describe('the connections of a process', () => {
     })
     expect(d).toMatchObject({ transition: 'advance' })
   })
+})
+
+it('the database of a claim is not given up for others, so that the claim is renewed', async () => {
+  const own = createConnections('holder')
+  const use = (database_url: string) => own.use({ database_url }, {}, null)
+  const first = use(url)
+  const claim = { repo: 'r', agent_id: 1, bead_id: 'a', fence: 1, lease_ms: 60_000, since: 0 }
+  first.holdings.set(claim)
+  first.release()
+  for (let at = 0; at < 40; at++) use(`postgres://nobody@127.0.0.1:1/other-${at}`).release()
+  expect(own.all().flatMap(({ holdings }) => holdings.list())).toEqual([claim])
+  expect(own.all().length).toBeLessThanOrEqual(16)
+  // a claim that is lost holds nothing
+  first.holdings.set({ ...claim, lost: true })
+  for (let at = 0; at < 40; at++) use(`postgres://nobody@127.0.0.1:1/next-${at}`).release()
+  expect(own.all().flatMap(({ holdings }) => holdings.list())).toEqual([])
+  await own.close()
 })
 
 it('the fence of a claim goes with a write that names another connect timeout', async () => {

@@ -143,7 +143,8 @@ repo = ${JSON.stringify(repo)}
 # [agents.default]
 # adapter = "demo"
 
-# How swarm up drives a run: how often the leader looks at everything (events wake it earlier), in ms; limits and budgets besides.
+# How swarm up drives a run: how often the leader looks at everything (events wake it earlier), in ms; limits and budgets besides:
+# docs/RUNS.md tells of every key.
 # [orchestrator]
 # tick_ms = 60000
 

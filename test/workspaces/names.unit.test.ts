@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { branchOf, pathName } from '../../src/workspaces/names.ts'
+import { beadIdOf, branchOf, pathName } from '../../src/workspaces/names.ts'
 
 test('ordinary ids stay as they are', () => {
   expect(branchOf('api-12_x')).toBe('swarm/api-12_x')
@@ -26,4 +26,16 @@ test('two ids never share a name', () => {
       },
     ),
   )
+})
+
+test('a name tells its id, unless it was shortened or made by somebody else', () => {
+  fc.assert(
+    fc.property(fc.string({ minLength: 1, maxLength: 300 }), (id) => {
+      const name = pathName(id)
+      expect([id, undefined]).toContain(beadIdOf(name))
+      if (name.length < 200) expect(beadIdOf(name)).toBe(id)
+    }),
+  )
+  for (const name of ['-x', 'a.b', 'a=zz=', '', 'a=110000='])
+    expect([name, name === '' ? '' : undefined]).toEqual([name, beadIdOf(name)])
 })

@@ -26,6 +26,7 @@ const SAID: Readonly<Record<string, JsonObject>> = {
   work: { command: ['true'], max_beads: 1 },
   'run-once': { command: ['true'] },
   agent: { command: ['true'], max_beads: 1 },
+  top: { looks: 1 },
 }
 /** It listens until it is stopped, and cannot be asked what it would do: its own tests send it. */
 const LEFT_OUT = ['serve']

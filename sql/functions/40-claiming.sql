@@ -161,6 +161,8 @@ declare
   v_any    boolean := p_role is null
     and not exists (select from swarm.bead_backlog where repo_id = p_repo and status = 'pending' and open_blockers = 0 and not_for = p_agent)
     and not exists (select from swarm.bead_backlog where repo_id = p_repo and status = 'pending' and open_blockers = 0 and not_for = 0);
+  v_own_kept  boolean := not v_any and p_role is null and p_labels is null and p_types is null
+    and not exists (select from swarm.workflow_stages s where s.repo_id = p_repo and s.independent = 'prefer' and not swarm.somebody_else(s, p_agent));
 begin
   for i in 1 .. 20 loop
     v_first := null;
@@ -176,6 +178,19 @@ begin
           and (p_labels is null or x.labels @> p_labels) and (p_types is null or x.bead_type = any(p_types))
         order by x.priority, x.created_at, x.id limit 1 for no key update skip locked;
     else
+      -- mostly the first that may be taken is among the first: one's own that stand before it are stepped over
+      if v_own_kept then
+        select x.* into b from (select y.id, y.not_for, y.priority, y.created_at from swarm.bead_backlog y
+            where y.repo_id = p_repo and y.status = 'pending' and y.open_blockers = 0
+            order by y.priority, y.created_at, y.id limit 64) f
+          join swarm.bead_backlog x on x.id = f.id
+          where f.not_for is distinct from p_agent and f.not_for is distinct from 0 and x.status = 'pending' and x.open_blockers = 0
+            and x.not_for is distinct from p_agent and x.not_for is distinct from 0
+          order by f.priority, f.created_at, f.id limit 1 for no key update of x skip locked;
+        if b.id is not null then
+          return b;
+        end if;
+      end if;
       for v_id in select swarm.candidates(p_repo, p_agent, p_role, p_labels, p_types) loop
         v_first := coalesce(v_first, v_id);
         select * into b from swarm.bead_backlog x where x.id = v_id and x.status = 'pending' and x.open_blockers = 0

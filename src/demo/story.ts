@@ -33,9 +33,10 @@ export interface Story {
   leader(): KilledLeader | undefined
 }
 
-/** The agent is killed when this part has landed, the leader when that part has. */
+/** The agent is killed when this part has landed, the leader when that part has and the agent was killed, or at the latest. */
 const AGENT_AT = 0.15
 const LEADER_AT = 0.35
+const LEADER_LATEST = 0.6
 
 export function createStory(
   scratch: Scratch,
@@ -103,8 +104,8 @@ export function createStory(
       board.leader = pid && now ? `pid ${pid} leads, term ${now.term}` : 'nobody leads'
       const done = board.landed / Math.max(1, board.total)
       if (!agent && victim) await seeEnd(victim)
-      else if (!agent && !struck && done >= AGENT_AT) await killAgent(overview)
-      if (!struck && !victim && done >= LEADER_AT) await killLeader(overview)
+      else if (!agent && (!struck || leader) && done >= AGENT_AT) await killAgent(overview)
+      if (!struck && !victim && done >= (agent ? LEADER_AT : LEADER_LATEST)) await killLeader(overview)
       if (struck && !leader) await seeFollower(overview, struck)
     },
   }

@@ -75,15 +75,6 @@ const ROWS: readonly Row[] = [
     ['loan-rules', 'member-accounts'],
     'The next in line has two days to come.',
   ],
-  [
-    'release-1',
-    'Release 1.0 with an upgrade note',
-    4,
-    'task',
-    ['release'],
-    ['checkout-desk', 'reservations'],
-    'The note says what to back up and how long it takes.',
-  ],
 ]
 
 const FIRST_CREATED = Date.UTC(2026, 0, 12, 9)

@@ -25,11 +25,13 @@ export interface Leadership {
 
 /**
  * Leadership is a row with a term. Clocks are our own and never compared with others': a leader counts from before it asked, a stand-by
- * counts how long it has seen the same beat. Whoever wakes too late is refused by the term in every statement.
+ * counts how long it has seen the same beat. Whoever wakes too late is refused by the term in every statement. `onLead` is called when this
+ * process begins to lead.
  */
 export function createLeadership(
   ctx: CommandContext,
   clock: () => number = () => performance.now(),
+  onLead: () => void = () => {},
 ): Leadership {
   let led: { readonly term: number; readonly until: number } | undefined
   let seen: { readonly beat: number; readonly since: number } | undefined
@@ -47,8 +49,10 @@ export function createLeadership(
       watched,
     )
     if (answer.leading) {
+      const isNew = led === undefined
       led = { term: answer.term, until: asked + LEASE_MS - MARGIN_MS }
       seen = undefined
+      if (isNew) onLead()
     } else {
       led = undefined
       if (seen?.beat !== answer.beat) seen = { beat: answer.beat, since: clock() }

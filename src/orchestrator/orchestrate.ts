@@ -40,8 +40,6 @@ const SHORTEST_TICK_MS = 200
 export async function orchestrate(options: OrchestrateOptions, stop: AbortSignal): Promise<RunEnd> {
   const { ctx, runId, rules, repository, host, tickMs, vigil, onTick, onFault } = options
   const over = new AbortController()
-  const leadership = createLeadership(ctx)
-  const leading = leadership.run(over.signal)
   const hostOver = new AbortController()
   const working = host?.run(hostOver.signal)
   let woken = new AbortController()
@@ -58,6 +56,12 @@ export async function orchestrate(options: OrchestrateOptions, stop: AbortSignal
     woken.abort()
     host?.wake()
   }
+  let led = new AbortController()
+  const leadership = createLeadership(ctx, undefined, () => {
+    led.abort()
+    wake()
+  })
+  const leading = leadership.run(over.signal)
   const listening = listen(ctx, over.signal, wake)
   const pause = async (reason: string): Promise<void> => {
     const term = leadership.term()
@@ -79,6 +83,7 @@ export async function orchestrate(options: OrchestrateOptions, stop: AbortSignal
       if (lost) throw lost
       if (stop.aborted) return await readRun(ctx, runId)
       const started = performance.now()
+      led = new AbortController()
       const term = leadership.term()
       try {
         const done = term === undefined ? undefined : await tick(ctx, runId, rules, term)
@@ -98,14 +103,10 @@ export async function orchestrate(options: OrchestrateOptions, stop: AbortSignal
       }
       woken = new AbortController()
       const least = term === undefined ? SHORTEST_TICK_MS * 5 : SHORTEST_TICK_MS
-      await pauseOrAbort(
-        Math.max(0, least - (performance.now() - started)),
-        AbortSignal.any([stop, vigil.lost]),
-      )
-      await pauseOrAbort(
-        term === undefined ? 1_000 : tickMs,
-        AbortSignal.any([woken.signal, stop, vigil.lost]),
-      )
+      // events do not hurry a stand-by, but beginning to lead does
+      const sooner = AbortSignal.any([stop, vigil.lost, led.signal])
+      await pauseOrAbort(Math.max(0, least - (performance.now() - started)), sooner)
+      await pauseOrAbort(term === undefined ? 1_000 : tickMs, AbortSignal.any([woken.signal, sooner]))
     }
   } finally {
     await train?.close()

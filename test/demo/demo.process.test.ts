@@ -69,8 +69,8 @@ test('an agent and the leader are killed; all lands, and rows, gates and git agr
     {
       ok: true,
       d: {
-        beads: 8,
-        landed: 8,
+        beads: 7,
+        landed: 7,
         blocked: 0,
         left: 0,
         checks: ['database', 'git', 'gates', 'left over'].map((name) => ({ name, ok: true })),
@@ -78,6 +78,9 @@ test('an agent and the leader are killed; all lands, and rows, gates and git agr
       },
     },
   ])
+  // sooner than the lease of the killed leader ends
+  const [, seconds] = /the stand-by leads now \(term \d+\), (\d+\.\d) s later/.exec(stderr) ?? []
+  expect(Number(seconds)).toBeLessThan(4.5)
   expect(code).toBe(0)
   expect(stderr).toMatch(/agent \d was killed \(SIGKILL, pid \d+\) at [\w-]+/)
   expect(stderr).toMatch(/the leader was killed \(SIGKILL, pid \d+, term \d+\)/)

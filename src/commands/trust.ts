@@ -29,7 +29,10 @@ export default defineCommand({
   async run(ctx, { hash }) {
     if (ctx.env.SWARM_FENCE) throw notForAgents()
     const { root, active, trust } = await look(ctx, hash)
-    if (!active) return { root, would: [], changed: false }
+    if (!active) {
+      const changed = trust.hasLost(root, ctx.env) && trust.rememberTrust(root, {}, ctx.env)
+      return { root, would: [], changed }
+    }
     const changed = trust.rememberTrust(root, active, ctx.env)
     const { does, more } = trust.showActive(active)
     return { root, would: [...does], ...(more > 0 ? { more } : {}), hash: trust.hashOf(active), changed }
@@ -55,7 +58,7 @@ async function look(ctx: CommandContext, hash: string | undefined) {
   const root = readRoot(ctx.cwd, ctx.env)
   if (!root) throw noRoot()
   const active = trust.activeKeys(root.config)
-  const found = active ? trust.hashOf(active) : undefined
+  const found = active || trust.hasLost(root.path, ctx.env) ? trust.hashOf(active ?? {}) : undefined
   if (hash !== undefined && hash !== found) {
     throw new SwarmError('CONFLICT', 'the configuration has changed since it was shown: look again', {
       area: 'stage',

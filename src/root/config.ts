@@ -6,7 +6,7 @@ import type { Root } from '../contract/context.ts'
 import { SwarmError } from '../contract/errors.ts'
 import { findRoot, SWARM_DIR } from './find.ts'
 import { checkOwnership } from './ownership.ts'
-import { activeKeys, isTrusted, passiveConfig, untrusted } from './trust.ts'
+import { activeKeys, hasLost, isTrusted, passiveConfig, untrusted } from './trust.ts'
 
 export const CONFIG_FILE = 'config.toml'
 
@@ -16,9 +16,10 @@ export const CONFIG_FILE = 'config.toml'
  */
 export function loadRoot(cwd: string, env: Readonly<Record<string, string | undefined>>): Root | null {
   const root = readRoot(cwd, env)
-  const active = root && activeKeys(root.config)
-  if (!active || isTrusted(root.path, active, env)) return root
-  return { ...root, config: passiveConfig(root.config), distrust: untrusted(root.path, active) }
+  if (!root) return null
+  const active = activeKeys(root.config)
+  if (active ? isTrusted(root.path, active, env) : !hasLost(root.path, env)) return root
+  return { ...root, config: passiveConfig(root.config), distrust: untrusted(root.path, active ?? {}) }
 }
 
 /**

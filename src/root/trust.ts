@@ -1,4 +1,5 @@
 import {
+  existsSync,
   lstatSync,
   mkdirSync,
   readFileSync,
@@ -88,6 +89,15 @@ export function isTrusted(root: string, active: ActiveKeys, env: Env): boolean {
   return kept !== null && canonical(kept) === canonical({ ...place, hash: hashOf(active) })
 }
 
+/** True when the user has trusted active keys of this root and now it has none: what took its gates away is asked about, too. */
+export function hasLost(root: string, env: Env): boolean {
+  // nobody who has never trusted anything pays for the look
+  if (env.SWARM_TRUST === '1' || !existsSync(trustedDir(env))) return false
+  const place = placeOf(root)
+  const { hash, ...where } = readRecord(recordFile(place.path, env)) ?? {}
+  return canonical(where) === canonical(place) && hash !== hashOf({})
+}
+
 /** Remembers that the user trusts these keys of this root; false when that was so. Written whole or not at all, for the user only. */
 export function rememberTrust(root: string, active: ActiveKeys, env: Env): boolean {
   const place = placeOf(root)
@@ -159,9 +169,13 @@ export function untrusted(root: string, active: ActiveKeys): SwarmError {
   const { does, more } = showActive(active)
   const would = [...does, ...(more > 0 ? [`run ${more} more commands`] : [])]
   const file = join(root, SWARM_DIR, 'config.toml')
+  const what =
+    would.length > 0
+      ? `names servers or commands, and nobody has trusted it as it is now. With it swarm would ${would.join('; ')}`
+      : 'named servers or commands when it was trusted, and names none now: what they did, such as gates, would not be done'
   return new SwarmError(
     'INVALID',
-    `${file} names servers or commands, and nobody has trusted it as it is now. With it swarm would ${would.join('; ')}. Whoever answers for this machine reads that and, if it is wanted, runs \`swarm trust\` in ${root}; an agent asks that person and does not trust by itself`,
+    `${file} ${what}. Whoever answers for this machine reads that and, if it is wanted, runs \`swarm trust\` in ${root}; an agent asks that person and does not trust by itself`,
     {
       area: 'configuration',
       ctx: { kind: 'Custom', field: 'trust', file, hash: hashOf(active), would },
@@ -179,7 +193,11 @@ function placeOf(root: string): { readonly path: string; readonly device: string
 function recordFile(path: string, env: Env): string {
   const { createHash } = process.getBuiltinModule('node:crypto')
   const name = createHash('sha256').update(path).digest('hex').slice(0, 32)
-  return join(userConfigDir(env), 'trusted', `${name}.json`)
+  return join(trustedDir(env), `${name}.json`)
+}
+
+function trustedDir(env: Env): string {
+  return join(userConfigDir(env), 'trusted')
 }
 
 /** A record that the caller alone can have written; null when there is none. */

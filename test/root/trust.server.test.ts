@@ -153,6 +153,25 @@ describe('a configuration that nobody has trusted', () => {
     expect(await other.ask({ cmd: 'init-db' })).toMatchObject({ workflows: { added: ['w'] } })
   })
 
+  it('is one again when it names nothing any more: its gates are not given up unasked', async () => {
+    const { dir, env, configure } = clone(`repo = "emptied-${process.pid}"\n${GATE}`)
+    const before = openAt(dir, { ...env, DATABASE_URL: url })
+    await before.ask({ cmd: 'trust' })
+    await before.ask({ cmd: 'init-db' })
+    configure(`repo = "emptied-${process.pid}"\n[workflows.w]\nstages = [{ name = "a" }]\n`)
+    const after = openAt(dir, { ...env, DATABASE_URL: url })
+    const { code, msg, ctx } = await after.refused({ cmd: 'init-db' })
+    expect({ code, field: ctx.field, would: ctx.would }).toEqual({
+      code: 'INVALID',
+      field: 'trust',
+      would: [],
+    })
+    expect(msg).toContain('names none now')
+    expect(await after.ask({ cmd: 'trust', hash: ctx.hash ?? null })).toMatchObject({ changed: true })
+    expect(await after.ask({ cmd: 'trust' })).toMatchObject({ changed: false })
+    await after.ask({ cmd: 'init-db' })
+  })
+
   it('tells nobody what happens, and whom it names is not connected to', async () => {
     const { port, count } = await listener()
     const { dir, env } = clone(`repo = "told-${process.pid}"

@@ -8,26 +8,25 @@ const TICK_MS = 10
  * rate it says what something costs on a machine that is busy with other things. Null where there is no /proc.
  */
 export function serverCpuMs(postmaster: number): number | null {
-  try {
-    const children = readFileSync(`/proc/${postmaster}/task/${postmaster}/children`, 'utf8')
-    const ticks = [postmaster, ...children.trim().split(' ').map(Number)].map((pid) => ticksOf(pid))
-    return ticks.reduce((sum, own) => sum + own, 0) * TICK_MS
-  } catch {
-    return null
+  for (let tries = 0; tries < 1_000; tries++) {
+    try {
+      const children = readFileSync(`/proc/${postmaster}/task/${postmaster}/children`, 'utf8')
+      const processes = [postmaster, ...children.trim().split(' ').map(Number)]
+      return processes.reduce((sum, pid) => sum + ticksOf(pid), 0) * TICK_MS
+    } catch {
+      // a process of the list has ended meanwhile: its time is the postmaster's by now
+    }
   }
+  return null
 }
 
-/** Of a process and of those of its children that it has reaped; 0 when it has ended meanwhile. */
+/** Of a process and of those of its children that it has reaped. Throws when it has ended. */
 function ticksOf(pid: number): number {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    // utime, stime, cutime and cstime: the fields 14 to 17, of which two stand before the name's end
-    return stat
-      .slice(stat.lastIndexOf(')') + 2)
-      .split(' ')
-      .slice(11, 15)
-      .reduce((sum, field) => sum + Number(field), 0)
-  } catch {
-    return 0
-  }
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+  // utime, stime, cutime and cstime: the fields 14 to 17, of which two stand before the name's end
+  return stat
+    .slice(stat.lastIndexOf(')') + 2)
+    .split(' ')
+    .slice(11, 15)
+    .reduce((sum, field) => sum + Number(field), 0)
 }

@@ -3,6 +3,7 @@ import type { CommandContext } from '../contract/command.ts'
 import { SwarmError } from '../contract/errors.ts'
 import type { Overview, RunRow } from '../contract/run-rows.ts'
 import { decide } from '../core/decide.ts'
+import { operatorPath, resolveGate } from '../process/index.ts'
 import { readFunction } from '../runtime/read.ts'
 import { write } from '../runtime/write.ts'
 import { openRepository, type Repository } from '../workspaces/repository.ts'
@@ -170,9 +171,15 @@ async function openWork(ctx: CommandContext): Promise<Repository | undefined> {
   return openRepository(root.path, root.config.landing?.target)
 }
 
-/** Fails closed: work that nothing checks is landed only when the configuration says so. */
+/**
+ * Fails closed: work that nothing checks is landed only when the configuration says so, and a gate whose program is not here is said before
+ * any attempt is used up by it. One that is named by a path may be what the work makes.
+ */
 async function mustHaveGates(ctx: CommandContext, { adapter }: UpOptions): Promise<void> {
   const config = ctx.root?.config ?? {}
+  for (const [workflow, { stages }] of Object.entries(config.workflows ?? {}))
+    for (const { name, gate } of stages)
+      if (gate && !gate[0]?.includes('/')) mustFindGate(ctx, gate, workflow, name)
   const names = Object.keys(config.workflows ?? {})
   const gated = names.some((name) => landingGates(config, name).length > 0)
   if (gated || config.orchestrator?.allow_ungated === true || adapter === 'demo') return
@@ -181,6 +188,20 @@ async function mustHaveGates(ctx: CommandContext, { adapter }: UpOptions): Promi
     'no workflow has a gate: nothing would check what lands. Give a stage a gate in .swarm/config.toml, or set allow_ungated = true under [orchestrator]',
     { area: 'configuration', ctx: { kind: 'MissingField', field: 'workflows.<name>.stages[].gate' } },
   )
+}
+
+function mustFindGate(ctx: CommandContext, gate: readonly string[], workflow: string, stage: string): void {
+  const here = ctx.root?.path ?? ctx.cwd
+  const [word = '', ...args] = gate
+  try {
+    resolveGate([word, ...args], { root: here, cwd: here, path: operatorPath(ctx.env) })
+  } catch (error) {
+    if (!(error instanceof SwarmError)) throw error
+    throw error.with({
+      message: `the gate of stage ${stage} of workflow ${workflow} cannot be run: ${error.message}`,
+      ctx: { ...error.ctx, field: `workflows.${workflow}.stages.gate`, workflow, stage },
+    })
+  }
 }
 
 function start(ctx: CommandContext, options: UpOptions, agents: Readonly<Record<string, number>>) {

@@ -188,6 +188,20 @@ describe('swarm up', () => {
     expect(lost?.evidence).toBe('its process is gone')
   }, 240_000)
 
+  test('says before it starts anything that the program of a gate is not here', async () => {
+    const { start, ask } = await yard({ repo: 'unfound', gate: ['no-such-check-program', '--all'] })
+    const { code, stdout } = await start('up').ended
+    expect(JSON.parse(stdout)).toMatchObject({
+      ok: false,
+      err: {
+        code: 'DEPENDENCY',
+        ctx: { binary: 'no-such-check-program', workflow: 'default', stage: 'implement' },
+      },
+    })
+    expect(code).toBe(7)
+    expect(await ask('runs')).toMatchObject({ runs: [] })
+  }, 30_000)
+
   test('refuses to land what nothing checks', async () => {
     const { start, scratch } = await yard({ repo: 'ungated' })
     writeFileSync(

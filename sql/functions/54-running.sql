@@ -33,35 +33,6 @@ begin
         from swarm.workflow_stages s where s.repo_id = p_repo and s.name = b.workflow and s.stage = 'qa' and s.gate_hash is not null), '{}');
 end $$;
 
--- `p`: complete (the stage's completion, as complete-stage takes it), attempt_id (the row of the attempt in which it began), ran (what the answer says of the command),
--- verified (swarm ran the stage's gate), lease_ms (of a claim that is kept by a process that now ends). What the command itself
--- completed or released stands.
-create or replace function swarm.do_run_once(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
-declare
-  k        jsonb := p -> 'complete';
-  v_state  text;
-  v_reply  jsonb;
-  b        swarm.bead_backlog;
-  h        swarm.stage_history;
-begin
-  select * into b from swarm.bead_backlog where repo_id = p_repo and bead_id = k ->> 'bead_id' for no key update;
-  v_state := swarm.claim_state(p_repo, (k ->> 'agent_id')::integer, b.bead_id, (k ->> 'fence')::bigint, (p ->> 'attempt_id')::bigint);
-  if v_state in ('moved', 'ended') then
-    h := swarm.attempt_under(p_repo, b.bead_id, (k ->> 'fence')::bigint, (p ->> 'attempt_id')::bigint);
-    return jsonb_build_object('d', jsonb_build_object('ran', p -> 'ran',
-      'transition', case when h.result in ('advance', 'retry', 'finalize', 'block') then h.result else 'noop' end,
-      'stage', b.stage, 'attempt', b.attempt, 'kept', v_state = 'moved', 'by_command', true));
-  end if;
-  v_reply := swarm.do_complete_stage(p_repo, k, p - '{complete,ran}'::text[]);
-  if v_reply ? 'refused' then
-    return v_reply;
-  end if;
-  if (v_reply #>> '{d,kept}')::boolean and p ? 'lease_ms' then
-    perform swarm.renew_held(p_repo, p #>> '{complete,bead_id}', (p ->> 'lease_ms')::integer);
-  end if;
-  return jsonb_build_object('d', jsonb_build_object('ran', p -> 'ran') || (v_reply -> 'd'));
-end $$;
-
 -- The steps of the loop have been written one by one; this keeps its answer.
 create or replace function swarm.do_agent(p_repo text, a jsonb, p jsonb) returns jsonb language sql immutable
 return jsonb_build_object('d', p -> 'summary');
@@ -98,64 +69,95 @@ begin
     else 'ended' end;
 end $$;
 
--- The end of a command that ran under a claim of its own. `p`: claim {agent_id, bead_id, fence, attempt_id}, complete (as
--- complete-stage takes it) or else release (the reason), verified, ran (what the answer says of the command); or the summary of
--- several. No claim is kept: its process goes away. What the command itself completed or released stands.
-create or replace function swarm.do_work(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
+-- The end of what swarm ran for a held bead: its command, the gate of its stage, or both. What the command itself completed or released
+-- stands; a claim that was lost is CONFLICT. `p`: claim {agent_id, bead_id, fence, attempt_id: the row of the attempt in which it began};
+-- complete (the stage, as complete-stage takes it), or evidence {output, …} (stored as verified with the attempt, only while that runs;
+-- decides nothing), or neither; release (the reason with which what is held then is given back: instead of a completion, or after one that
+-- the command made); verified (swarm ran the stage's gate), keep (true by default: the claim goes on with the next stage), lease_ms (of a
+-- claim that a completion keeps, when its process now ends), ran (what the answer says of the command: for the presets below).
+-- Answers the attempt as it ended (outcome and transition only where a stage was completed) and the bead as it stands now: kept says
+-- whether the claim is held still.
+create or replace function swarm.finish_work(p_repo text, p jsonb) returns jsonb language plpgsql volatile as $$
 declare
   k        jsonb := p -> 'claim';
-  v_hold   jsonb;
-  v_state  text;
-  v_reply  jsonb := '{"d": {}}';
+  v_agent  integer := (k ->> 'agent_id')::integer;
+  v_fence  bigint := (k ->> 'fence')::bigint;
+  v_hold   jsonb := swarm.hold(p_repo, k, p);
+  v_state  text := swarm.claim_state(p_repo, v_agent, k ->> 'bead_id', v_fence, (k ->> 'attempt_id')::bigint);
+  v_reply  jsonb := '{}';
   b        swarm.bead_backlog;
   h        swarm.stage_history;
 begin
-  if p ? 'summary' then
-    return jsonb_build_object('d', p -> 'summary');
+  if v_state = 'lost' or (p ? 'evidence' and v_state <> 'held') then
+    if v_hold ? 'refused' then
+      return v_hold;
+    end if;
+    select * into h from swarm.stage_history
+      where repo_id = p_repo and bead_id = k ->> 'bead_id' and status = 'started' order by id desc limit 1;
+    return swarm.refused_attempt(h);
   end if;
-  v_hold := swarm.hold(p_repo, k, p || '{"cmd": "work"}');
-  v_state := swarm.claim_state(p_repo, (k ->> 'agent_id')::integer, k ->> 'bead_id', (k ->> 'fence')::bigint, (k ->> 'attempt_id')::bigint);
-  if v_state = 'lost' then
-    v_reply := v_hold;
-  elsif v_state = 'held' and p ? 'complete' then
-    v_reply := swarm.do_complete_stage(p_repo, p -> 'complete', p - '{complete,claim,ran}'::text[]
-      || jsonb_build_object('keep', false, 'attempt_id', k -> 'attempt_id'));
-  elsif v_state in ('held', 'moved') then
-    v_reply := swarm.do_release(p_repo, jsonb_strip_nulls(k - 'attempt_id' || jsonb_build_object('reason', p -> 'release')), p);
+  h := swarm.attempt_under(p_repo, k ->> 'bead_id', v_fence, (k ->> 'attempt_id')::bigint);
+  if v_state = 'held' and p ? 'complete' then
+    v_reply := swarm.do_complete_stage(p_repo, p -> 'complete',
+      p - '{claim,complete,release,ran,lease_ms}'::text[] || jsonb_build_object('attempt_id', h.id));
+    if (v_reply #>> '{d,kept}')::boolean and p ? 'lease_ms' then
+      perform swarm.renew_held(p_repo, h.bead_id, (p ->> 'lease_ms')::integer);
+    end if;
+  elsif p ? 'evidence' then
+    if swarm.store_artifact(p_repo, h.id, 'quality_gate_report', p #>> '{evidence,output}', (p -> 'evidence') - 'output', 'verified') then
+      perform swarm.emit(p_repo, 'artifact_stored', h.bead_id, h.bead_id, h.agent_id, h.stage,
+        jsonb_build_object('artifact_type', 'quality_gate_report', 'trust', 'verified'));
+    end if;
+    perform swarm.renew_held(p_repo, h.bead_id, null);
+  elsif v_state in ('held', 'moved') and p ? 'release' then
+    v_reply := swarm.do_release(p_repo, k - 'attempt_id' || jsonb_build_object('reason', p -> 'release'), p);
   end if;
   if v_reply ? 'refused' then
     return v_reply;
   end if;
-  select * into b from swarm.bead_backlog where repo_id = p_repo and bead_id = k ->> 'bead_id';
-  h := swarm.attempt_under(p_repo, b.bead_id, (k ->> 'fence')::bigint, (k ->> 'attempt_id')::bigint);
-  return jsonb_build_object('d', jsonb_strip_nulls(
-    jsonb_build_object('bead_id', b.bead_id, 'stage', h.stage, 'attempt', h.attempt_number)
+  select * into b from swarm.bead_backlog where repo_id = p_repo and bead_id = h.bead_id;
+  h := swarm.attempt_under(p_repo, h.bead_id, v_fence, h.id);
+  return jsonb_build_object('d',
+    jsonb_build_object('bead_id', b.bead_id, 'stage', h.stage, 'attempt', h.attempt_number,
+      'status', b.status, 'next_stage', b.stage, 'next_attempt', b.attempt,
+      'kept', exists (select from swarm.bead_claims where repo_id = p_repo and bead_id = b.bead_id and status = 'in_progress'
+        and claimed_by = v_agent and fence = v_fence))
     || case when h.result in ('advance', 'retry', 'finalize', 'block')
          then jsonb_build_object('outcome', h.status, 'transition', h.result) else '{}' end
-    || case when v_state <> 'held' then jsonb '{"by_command": true}' else '{}' end
-    || (p -> 'ran')
-    || jsonb_build_object('status', b.status, 'next_stage', b.stage)));
+    || case when v_state <> 'held' then jsonb '{"by_command": true}' else '{}' end);
 end $$;
 
--- Evidence of a gate that swarm ran, stored with the attempt in which it began, and only while that runs; decides nothing. `p`: bead_id,
--- fence, attempt_id, evidence, ran.
+-- Of what ran one stage, and keeps its claim; `p` with reason where it was ended and the bead is given back.
+create or replace function swarm.do_run_once(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
+declare
+  v_reply  jsonb := swarm.finish_work(p_repo, p);
+  d        jsonb := v_reply -> 'd';
+begin
+  return case
+    when v_reply ? 'refused' then v_reply
+    when p ? 'reason' then jsonb_build_object('d', jsonb_build_object('ran', null, 'reason', p -> 'reason'))
+    else jsonb_build_object('d', jsonb_build_object('ran', p -> 'ran', 'transition', coalesce(d -> 'transition', '"noop"'),
+        'stage', d -> 'next_stage', 'attempt', d -> 'next_attempt', 'kept', d -> 'kept')
+      || case when d ? 'by_command' then jsonb '{"by_command": true}' else '{}' end) end;
+end $$;
+
+-- Of a command under a claim of its own, which is let go of: its process goes away. Or the summary of several.
+create or replace function swarm.do_work(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
+declare
+  v_reply  jsonb;
+begin
+  if p ? 'summary' then
+    return jsonb_build_object('d', p -> 'summary');
+  end if;
+  v_reply := swarm.finish_work(p_repo, p || '{"keep": false}');
+  return case when v_reply ? 'refused' then v_reply
+    else jsonb_build_object('d', jsonb_strip_nulls((v_reply -> 'd') - '{kept,next_attempt}'::text[] || (p -> 'ran'))) end;
+end $$;
+
+-- Of a gate that was run ahead: its evidence.
 create or replace function swarm.do_qa(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
 declare
-  v_hold     jsonb := swarm.hold(p_repo, a, p || '{"cmd": "qa"}');
-  v_history  swarm.stage_history;
+  v_reply  jsonb := swarm.finish_work(p_repo, p);
 begin
-  if v_hold ? 'refused' then
-    return v_hold;
-  end if;
-  select * into v_history from swarm.stage_history
-    where repo_id = p_repo and bead_id = v_hold ->> 'bead_id' and status = 'started' order by id desc limit 1;
-  if v_history.id is distinct from (p ->> 'attempt_id')::bigint then
-    return swarm.refused_attempt(v_history);
-  end if;
-  if swarm.store_artifact(p_repo, v_history.id, 'quality_gate_report', p #>> '{evidence,output}', (p -> 'evidence') - 'output', 'verified') then
-    perform swarm.emit(p_repo, 'artifact_stored', v_history.bead_id, v_history.bead_id, v_history.agent_id, v_history.stage,
-      jsonb_build_object('artifact_type', 'quality_gate_report', 'trust', 'verified'));
-  end if;
-  perform swarm.renew_held(p_repo, v_history.bead_id, null);
-  return jsonb_build_object('d', p -> 'ran');
+  return case when v_reply ? 'refused' then v_reply else jsonb_build_object('d', jsonb_build_object('ran', p -> 'ran')) end;
 end $$;

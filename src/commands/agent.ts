@@ -9,7 +9,7 @@ const input = z.strictObject({
   agent_id: agentId,
   command: command
     .optional()
-    .describe('for stages without a gate: binary and arguments; no shell reads them'),
+    .describe('run before the gate of a stage, and needed where it has none; no shell reads its words'),
   max_beads: z.int().min(1).max(100_000).optional().describe('stop after this many beads'),
   timeout_ms: timeoutMs.optional(),
   wait_ms: waitMs

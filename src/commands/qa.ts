@@ -57,13 +57,10 @@ export default defineCommand({
     })
     if ('stopped' in stageRun) return { ran: null, reason: stageRun.stopped }
     const { ran, evidence } = stageRun
-    return holderWrite<Output>(ctx, 'qa', input, {
-      bead_id: ran.bead_id,
-      fence: work.fence,
-      attempt_id: work.attempt_id,
-      evidence,
-      ran: { ran },
-    })
+    const { fence, attempt_id } = work
+    const { bead_id } = work.bead
+    const claim = { agent_id: input.agent_id, bead_id, fence, attempt_id }
+    return holderWrite<Output>(ctx, 'qa', input, { bead_id, fence, claim, evidence, ran })
   },
   dry: async (_ctx, input) => [
     `run the gate of the bead that agent ${input.agent_id} holds, and store its output`,

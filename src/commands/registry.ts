@@ -160,7 +160,7 @@ export const verbs: Catalog['verbs'] = [
   { name: 'replay', summary: 'decide a history again that up has recorded, and compare; reads the file and nothing else', group: 'run', aliases: [] },
   { name: 'resume', summary: 'who holds what since when: where work goes on after a crash', group: 'compat', aliases: [] },
   { name: 'resume-context', summary: 'everything a fresh process needs to go on with a bead', group: 'look', aliases: [] },
-  { name: 'run-once', summary: 'claim a bead, or go on with the held one, run its stage’s command and complete the stage by exit code', group: 'work', aliases: [] },
+  { name: 'run-once', summary: 'claim a bead, or go on with the held one, run a command and then the gate of its stage, complete it by exit code', group: 'work', aliases: [] },
   { name: 'runs', summary: 'the runs of this repo, latest first', group: 'run', aliases: [] },
   { name: 'send', summary: 'a message to an agent, to a role, or to several', group: 'loop', aliases: [] },
   { name: 'serve', summary: 'answer HTTP: REST, streams, sockets and the page, until told to stop', group: 'run', aliases: [] },

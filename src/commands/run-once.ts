@@ -7,15 +7,16 @@ import { command, DEFAULT_TIMEOUT_MS, ran, timeoutMs, withDatabase } from '../co
 import { priorReply } from '../runtime/prior-reply.ts'
 import { holderWrite } from '../runtime/write.ts'
 import { completionOf } from '../work/completion.ts'
-import { gateOfWork, type HeldWork, orGiveBack } from '../work/held-work.ts'
-import { runStageCommand, STOP_REASONS } from '../work/stage-runner.ts'
+import { type HeldWork, orGiveBack } from '../work/held-work.ts'
+import { runWork } from '../work/run-work.ts'
+import { STOP_REASONS } from '../work/stage-runner.ts'
 import { oneCommand, takeBead } from '../work/take-bead.ts'
 
 const input = z.strictObject({
   agent_id: agentId,
   command: command
     .optional()
-    .describe('for a stage without a gate: binary and arguments; no shell reads them'),
+    .describe('run before the gate of the stage, and needed where it has none; no shell reads its words'),
   timeout_ms: timeoutMs.optional(),
   wait_ms: waitMs.optional().describe('wait for a bead for up to this many ms'),
   lease_ms: leaseMs.optional(),
@@ -24,7 +25,7 @@ const input = z.strictObject({
 type Input = z.output<typeof input>
 
 const output = z.object({
-  ran: ran.nullable(),
+  ran: ran.nullable().describe('what decided: the gate where it was run, else the command'),
   transition: z.enum(TRANSITIONS).optional(),
   stage: z.string().optional().describe('the stage that the bead is at now'),
   attempt: z.int().optional(),
@@ -43,7 +44,7 @@ export default defineCommand({
   name: 'run-once',
   group: 'work',
   summary:
-    'claim a bead, or go on with the held one, run its stage’s command and complete the stage by exit code',
+    'claim a bead, or go on with the held one, run a command and then the gate of its stage, complete it by exit code',
   input,
   output,
   effect: 'write',
@@ -84,56 +85,45 @@ export default defineCommand({
   },
   dry: async (_ctx, input) => [
     `claim the first ready bead for agent ${input.agent_id}, or go on with the held one`,
-    `run the gate of its stage${input.command ? `, or ${JSON.stringify(input.command)} where there is none` : ''}`,
+    input.command
+      ? `run ${JSON.stringify(input.command)} for its stage, then the gate of the stage where it has one`
+      : 'run the gate of its stage',
     'complete the stage by the exit code',
   ],
 })
 
 async function runOnce(ctx: CommandContext, input: Input): Promise<Output> {
+  const { agent_id, command, timeout_ms, with_database = false } = input
   const taken = await takeBead(ctx, input)
   if (!taken.work) return { ran: null, ...taken }
   const { work, held } = taken
-  const run = async () => {
-    const gate = gateOfWork(ctx, work)
-    const argv = gate?.argv ?? input.command
-    if (!argv) return undefined
-    return runStageCommand(ctx, input.agent_id, work, {
-      argv,
-      timeoutMs: input.timeout_ms ?? work.timeout_ms ?? DEFAULT_TIMEOUT_MS,
-      gate,
-      withDatabase: input.with_database ?? false,
-    })
+  const { fence, attempt_id } = work
+  const { bead_id } = work.bead
+  const timeoutMs = timeout_ms ?? work.timeout_ms ?? DEFAULT_TIMEOUT_MS
+  const run = () => runWork(ctx, agent_id, work, { command, timeoutMs, withDatabase: with_database })
+  const result = await (held ? run() : orGiveBack(ctx, agent_id, work, run))
+  const proc = { bead_id, fence, claim: { agent_id, bead_id, fence, attempt_id } }
+  if ('stopped' in result) {
+    const { stopped } = result
+    const back = { ...proc, release: STOP_REASONS[stopped], reason: stopped }
+    // under a key of its own: the request may be sent again, and then runs
+    const key = `give-back-${crypto.randomUUID()}`
+    return holderWrite<Output>(ctx, 'run-once', input, back, { ended: () => true }, key)
   }
-  const stageRun = await (held ? run() : orGiveBack(ctx, input.agent_id, work, run))
-  if (!stageRun) {
-    if (!held) await release(ctx, input, work, 'no command for its stage')
+  const ran = result.at(-1)?.ran
+  if (!ran) {
+    const reason = 'no command for its stage'
+    if (!held) await ctx.execute({ cmd: 'release', agent_id, bead_id, fence, reason })
     throw noCommand(input, work)
   }
-  if ('stopped' in stageRun) {
-    await release(ctx, input, work, STOP_REASONS[stageRun.stopped])
-    return { ran: null, reason: stageRun.stopped }
-  }
-  const { ran } = stageRun
-  const proc = {
-    bead_id: work.bead.bead_id,
-    fence: work.fence,
+  const done = {
+    ...proc,
     ran,
-    attempt_id: work.attempt_id,
-    verified: ran.gate,
+    verified: result.some(({ ran }) => ran.gate),
     ...(ctx.renews ? {} : { lease_ms: input.lease_ms ?? LEASE_MS }),
-    complete: completionOf(input.agent_id, work, stageRun),
+    complete: completionOf(agent_id, work, ...result),
   }
-  return holderWrite<Output>(ctx, 'run-once', input, proc, { ended: (d) => !d.kept })
-}
-
-async function release(
-  ctx: CommandContext,
-  { agent_id }: Input,
-  work: HeldWork,
-  reason: string,
-): Promise<void> {
-  const { bead_id } = work.bead
-  await ctx.execute({ cmd: 'release', agent_id, bead_id, fence: work.fence, reason })
+  return holderWrite<Output>(ctx, 'run-once', input, done, { ended: (d) => !d.kept })
 }
 
 function noCommand({ agent_id }: Input, { bead, stage }: HeldWork): SwarmError {

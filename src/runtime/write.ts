@@ -65,6 +65,7 @@ export async function holderWrite<D>(
   input: HolderInput,
   proc: JsonObject = {},
   effect: Effect<D> = {},
+  key: string = ctx.key,
 ): Promise<D> {
   const own = ownClaim(ctx, input.agent_id)
   const bead = input.bead_id ?? proc.bead_id ?? own?.bead_id
@@ -72,7 +73,7 @@ export async function holderWrite<D>(
   const mine =
     own && bead === own.bead_id && (input.fence ?? proc.fence ?? own.fence) === own.fence ? own : undefined
   try {
-    const { d, replayed } = await writeOrReplay<D>(ctx, cmd, input, { ...fill, ...proc })
+    const { d, replayed } = await writeOrReplay<D>(ctx, cmd, input, { ...fill, ...proc }, key)
     if (mine) await note(ctx, input.agent_id, mine, d, effect, replayed)
     return d
   } catch (error) {

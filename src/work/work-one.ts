@@ -2,10 +2,11 @@ import type { CommandContext } from '../contract/command.ts'
 import type { Worked, WorkedNone } from '../contract/stage-fields.ts'
 import { isSameClaim } from '../runtime/holdings.ts'
 import { write } from '../runtime/write.ts'
-import { type Attempt, claimState } from './claim-state.ts'
+import type { Attempt } from './claim-state.ts'
 import { completionOf } from './completion.ts'
-import { type Gate, gateOfWork, type HeldWork, heldWork, orGiveBack, startOfGate } from './held-work.ts'
-import { runStageCommand, STOP_REASONS, type StageRun, type StopReason } from './stage-runner.ts'
+import { orGiveBack } from './held-work.ts'
+import { runWork } from './run-work.ts'
+import { STOP_REASONS, type StageRun } from './stage-runner.ts'
 import { takeBead } from './take-bead.ts'
 
 export interface WorkOptions {
@@ -29,9 +30,13 @@ export async function workOne(ctx: CommandContext, options: WorkOptions): Promis
   const { work } = taken
   const { attempt_id, fence } = work
   const claim: Attempt = { agent_id: options.agent_id, bead_id: work.bead.bead_id, fence, attempt_id }
+  const { command, timeout_ms, with_database = false } = options
+  const limits = { timeoutMs: timeout_ms, withDatabase: with_database }
+  const run = () =>
+    runWork(ctx, options.agent_id, work, { command, ...limits, echo: ctx.echo, watched: true })
   const started = performance.now()
   try {
-    const result = await orGiveBack(ctx, options.agent_id, work, () => runAll(ctx, options, work, claim))
+    const result = await orGiveBack(ctx, options.agent_id, work, run)
     const ms = Math.round(performance.now() - started)
     if ('stopped' in result) {
       const { stopped } = result
@@ -50,42 +55,6 @@ export async function workOne(ctx: CommandContext, options: WorkOptions): Promis
     const { holdings, repo } = ctx
     if (isSameClaim(holdings.get(repo, options.agent_id), claim)) holdings.delete(repo, options.agent_id)
   }
-}
-
-/** The command and, after it passed, the gate of the stage; in the order in which they ran. */
-async function runAll(
-  ctx: CommandContext,
-  { agent_id, command, timeout_ms, with_database = false }: WorkOptions,
-  work: HeldWork,
-  claim: Attempt,
-): Promise<readonly StageRun[] | { readonly stopped: StopReason }> {
-  const always = { echo: ctx.echo, watched: true }
-  // a gate that could not be run afterwards would waste the command
-  checkGate(ctx, work, gateOfWork(ctx, work))
-  const own = await runStageCommand(ctx, agent_id, work, {
-    argv: command,
-    timeoutMs: timeout_ms,
-    withDatabase: with_database,
-    ...always,
-  })
-  if ('stopped' in own) return own
-  if (own.ran.outcome !== 'passed' || (await claimState(ctx, claim)) !== 'held') return [own]
-  // it may have been configured while the command ran
-  const gate = gateOfWork(ctx, await heldWork(ctx, claim))
-  if (!gate) return [own]
-  const checked = await runStageCommand(ctx, agent_id, work, {
-    argv: gate.argv,
-    timeoutMs: gate.timeout_ms,
-    gate,
-    withDatabase: false,
-    ...always,
-  })
-  return 'stopped' in checked ? checked : [own, checked]
-}
-
-/** A program that is named by its path may be what the command makes: it is looked for when the gate is run. */
-function checkGate(ctx: CommandContext, work: HeldWork, gate: Gate | undefined): void {
-  if (gate && !gate.argv[0]?.includes('/')) startOfGate(ctx, work, gate)
 }
 
 /** What the answer says of the runs; the last one decided. */

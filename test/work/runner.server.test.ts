@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -257,11 +257,51 @@ describe('a gate', () => {
     ])
   })
 
-  test('wins over a command that is given', async () => {
-    await setGate('contract', ['false'])
+  test('is run after the command that was given, and decides', async () => {
+    const made = join(scratch, `made-${repo}`)
+    await setGate('contract', ['test', '-f', made])
     expect(await ok({ cmd: 'run-once', agent_id: 1, command: ['true'] })).toMatchObject({
       ran: { gate: true, outcome: 'failed' },
+      transition: 'retry',
     })
+    expect(await ok({ cmd: 'run-once', agent_id: 1, command: ['touch', made] })).toMatchObject({
+      ran: { gate: true, outcome: 'passed', attempt: 2 },
+      transition: 'advance',
+    })
+    expect((await artifacts()).map(({ artifact_type, trust }) => `${artifact_type} ${trust}`).sort()).toEqual(
+      ['quality_gate_report verified', 'stage_log claimed'].flatMap((each) => [each, each]),
+    )
+  })
+
+  test('is not run after a command that failed', async () => {
+    const mark = join(scratch, `gate-${repo}`)
+    await setGate('contract', ['touch', mark])
+    expect(await ok({ cmd: 'run-once', agent_id: 1, command: ['false'] })).toMatchObject({
+      ran: { gate: false, outcome: 'failed' },
+      transition: 'retry',
+    })
+    expect(existsSync(mark)).toBe(false)
+  })
+
+  test('is run after the command of agent, too', async () => {
+    const made = join(scratch, `made-${repo}`)
+    await setGate('contract', ['test', '-f', made])
+    const d = await ok({ cmd: 'agent', agent_id: 1, max_beads: 1, command: ['touch', made] })
+    expect(d).toMatchObject({ completed: 1, stages: 4, passed: 4 })
+  })
+
+  test('has its own limit of time also after a command', async () => {
+    await setGate('contract', ['sleep', '30'])
+    await sql`update swarm.workflow_stages set timeout_ms = 200 where repo_id = ${repo} and stage = 'contract'`
+    const command = ['sleep', '0.4']
+    const d = await ok<{ ran: { duration_ms: number } }>({
+      cmd: 'run-once',
+      agent_id: 1,
+      timeout_ms: 10_000,
+      command,
+    })
+    expect(d).toMatchObject({ ran: { gate: true, ended: 'timed_out' } })
+    expect(d.ran.duration_ms).toBeLessThan(9_000)
   })
 
   test('has its own limit of time', async () => {
@@ -373,6 +413,18 @@ describe('the claim', () => {
     expect(await running.close()).toBe(0)
     expect(lives(pid)).toBe(false)
     expect(await bead()).toMatchObject({ status: 'pending', attempt: 1 })
+  })
+
+  test('that its command gave back itself is not given back again when swarm is told to stop', async () => {
+    const running = pipe()
+    const answer = running.send({ cmd: 'run-once', agent_id: 1, command: sleeper(30), timeout_ms: 20_000 })
+    const pid = await startedPid()
+    await ok({ cmd: 'release', agent_id: 1, bead_id: 'api', fence: 1, to: 'blocked' })
+    expect(lives(pid)).toBe(true)
+    running.child.kill('SIGTERM')
+    expect(await answer).toMatchObject({ ok: true, d: { ran: null, reason: 'shutdown' } })
+    expect(await running.close()).toBe(0)
+    expect(await bead()).toMatchObject({ status: 'blocked', attempt: 1 })
   })
 
   test('others are answered while a command runs', async () => {

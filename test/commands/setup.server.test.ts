@@ -314,6 +314,7 @@ describe('doctor', () => {
         'owner',
         'config',
         'git',
+        'resident',
         'database',
         'server',
         'encoding',

@@ -217,12 +217,12 @@ describe('bad input:', () => {
       `POST /api/rpc HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 104857600\r\n\r\n`,
     )
     expect(answer).toMatch(/^HTTP\/1\.1 413 .*"code":"INVALID"/s)
-    const chunked = await ask(`${serving.url}/api/rpc`, {
-      body: Buffer.alloc(8_388_608, 'x'),
-      headers: { 'transfer-encoding': 'chunked' },
-    }).catch((error: NodeJS.ErrnoException) => error.code)
+    const chunked = await raw(
+      serving.port,
+      `POST /api/rpc HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n800000\r\n${'x'.repeat(8_388_608)}\r\n0\r\n\r\n`,
+    ).catch((error: NodeJS.ErrnoException) => error.code ?? '')
     // the answer may be lost where the client still writes when it is cut
-    if (typeof chunked === 'object') expect(chunked.status).toBe(413)
+    expect(chunked).toMatch(/^HTTP\/1\.1 413 |^ECONNRESET$|^EPIPE$/)
     expect((await rss(serving.pid)) - before).toBeLessThan(60_000)
   })
 

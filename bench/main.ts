@@ -11,6 +11,7 @@ import { benchPeers } from './peers.ts'
 import { type BenchServer, withServer } from './server.ts'
 import { benchStart } from './start.ts'
 import { benchLatency, benchReplay, benchSubscribers } from './streams.ts'
+import { benchTick } from './tick.ts'
 
 const BENCHES: Readonly<Record<string, (fresh: () => Promise<BenchServer>) => Promise<Section>>> = {
   a: async (fresh) => benchStart(await fresh()),
@@ -19,6 +20,7 @@ const BENCHES: Readonly<Record<string, (fresh: () => Promise<BenchServer>) => Pr
   d: async (fresh) => benchLatency(await fresh()),
   e: async (fresh) => benchSubscribers(await fresh()),
   f: benchReplay,
+  tick: benchTick,
   http: async (fresh) => benchHttp(await fresh()),
   pairs: async (fresh) => benchPairs(await fresh(), pairsOptions(process.argv)),
   peers: async (fresh) => benchPeers(await fresh()),

@@ -30,10 +30,14 @@ interface Facts {
   readonly ended: readonly string[]
 }
 
-/** How it is done: `dry` removes nothing; logs of sessions that have ended stay for so long. */
+/**
+ * How it is done: `dry` removes nothing; logs of sessions that have ended stay for so long; with `knownOnly`, what belongs to beads that this
+ * database does not know is left alone without a word: another one may work in the same repository.
+ */
 export interface CollectOptions {
   readonly dry: boolean
   readonly keepLogsMs: number
+  readonly knownOnly?: boolean
 }
 
 const WHY: Readonly<Record<Kept, string>> = {
@@ -74,6 +78,7 @@ export async function collect(
       removed.push({ kind: 'checkout', name: path, why: 'the process that made it is gone' })
     if (!options.dry) await sweepCheckouts(repository)
     for (const bead of beads) {
+      if (options.knownOnly && !facts.beads[bead]) continue
       const needed = neededBy(facts.beads[bead])
       const landed = facts.beads[bead]?.landed
       const why = needed ?? whyText(await whyKept(repository, bead, landed))
@@ -85,6 +90,7 @@ export async function collect(
         })
     }
     for (const { ref, beadId, commit, landed } of refs) {
+      if (options.knownOnly && (beadId === undefined || !facts.beads[beadId])) continue
       const needed = beadId === undefined ? undefined : neededBy(facts.beads[beadId])
       const why = needed ?? (landed ? undefined : `it holds work that is not on ${repository.target}`)
       if (why !== undefined) left.push({ kind: 'ref', name: ref, why })

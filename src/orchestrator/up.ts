@@ -83,9 +83,11 @@ export async function up(ctx: CommandContext, options: UpOptions) {
   ctx.signal.removeEventListener('abort', tell)
   // a leader that was killed as the run ended has left what nobody comes back for
   if (end.ended_at !== undefined)
-    await collect(ctx, repository, { dry: false, keepLogsMs: Number.POSITIVE_INFINITY }).catch((error) =>
-      faults(ctx, error),
-    )
+    await collect(ctx, repository, {
+      dry: false,
+      keepLogsMs: Number.POSITIVE_INFINITY,
+      knownOnly: true,
+    }).catch((error) => faults(ctx, error))
   const overview = await readFunction<Overview>(ctx, 'run_overview', ctx.repo, run_id)
   return { ...end, overview }
 }

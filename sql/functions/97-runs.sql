@@ -51,23 +51,68 @@ begin
   return v_agent;
 end $$;
 
--- A bead's wave is its depth in the graph of what waits for what, from 1, within a run. Beads on a circle have none.
-create or replace function swarm.number_waves(p_repo text, p_run text) returns integer language plpgsql volatile as $$
+-- A bead's wave is its depth in the graph of what waits for what, from 1, within a run: one more than the highest of those that it waits for.
+-- Beads on a circle have none. The graph is read once and walked here: of a backlog that has just been imported the planner knows nothing,
+-- and a look at each bead's links may read all of them every time. Joins of whole sets do not depend on what it knows.
+create or replace function swarm.number_waves(p_repo text, p_run text) returns integer language plpgsql volatile set enable_nestloop = off as $$
 declare
-  v_wave  integer := 0;
-  v_done  integer;
+  v_ids    text[];
+  -- by the place in v_ids: the wave (at first the highest of those that it waits for and that have one), how many without one it waits for,
+  -- and where the links begin of which it is the blocker
+  v_wave   integer[];
+  v_open   integer[];
+  v_first  integer[];
+  -- links between beads without a wave, ordered by the blocker
+  v_from   integer[];
+  v_to     integer[];
+  v_queue  integer[] := '{}';
+  v_head   integer := 1;
+  v_tail   integer := 0;
+  v_bead   integer;
+  v_link   integer;
 begin
-  loop
-    update swarm.bead_backlog b set wave = v_wave + 1
-      where b.repo_id = p_repo and b.run_id = p_run and b.wave is null and b.status in ('pending', 'in_progress', 'blocked', 'deferred')
-        and not exists (select from swarm.bead_links l join swarm.bead_backlog o on o.repo_id = p_repo and o.bead_id = l.other_id
-          where l.repo_id = p_repo and l.bead_id = b.bead_id and swarm.blocking(l.kind) and swarm.is_open(o.status) and o.run_id = p_run
-            and (o.wave is null or o.wave > v_wave));
-    get diagnostics v_done = row_count;
-    exit when v_done = 0;
-    v_wave := v_wave + 1;
+  select array_agg(bead_id) into v_ids from swarm.bead_backlog
+    where repo_id = p_repo and run_id = p_run and wave is null and status in ('pending', 'in_progress', 'blocked', 'deferred');
+  with beads as (select bead_id, n::integer from unnest(v_ids) with ordinality x(bead_id, n)),
+    known as (select l.bead_id, max(o.wave) as wave from swarm.bead_links l
+      join swarm.bead_backlog o on o.repo_id = l.repo_id and o.bead_id = l.other_id
+      where l.repo_id = p_repo and o.repo_id = p_repo and swarm.blocking(l.kind) and swarm.is_open(o.status) and o.run_id = p_run
+      group by l.bead_id)
+    select array_agg(coalesce(k.wave, 0) order by b.n) into v_wave from beads b left join known k on k.bead_id = b.bead_id;
+  with beads as (select bead_id, n::integer from unnest(v_ids) with ordinality x(bead_id, n))
+    select array_agg(a.n order by a.n, b.n), array_agg(b.n order by a.n, b.n) into v_from, v_to
+      from swarm.bead_links l join beads a on a.bead_id = l.other_id join beads b on b.bead_id = l.bead_id
+      where l.repo_id = p_repo and swarm.blocking(l.kind);
+  v_open := array_fill(0, array[coalesce(cardinality(v_ids), 0)]);
+  v_first := v_open;
+  for v_link in reverse coalesce(cardinality(v_from), 0) .. 1 loop
+    v_open[v_to[v_link]] := v_open[v_to[v_link]] + 1;
+    v_first[v_from[v_link]] := v_link;
   end loop;
-  return v_wave;
+  for v_bead in 1 .. coalesce(cardinality(v_ids), 0) loop
+    if v_open[v_bead] = 0 then
+      v_tail := v_tail + 1;
+      v_queue[v_tail] := v_bead;
+    end if;
+  end loop;
+  while v_head <= v_tail loop
+    v_bead := v_queue[v_head];
+    v_head := v_head + 1;
+    v_wave[v_bead] := v_wave[v_bead] + 1;
+    v_link := v_first[v_bead];
+    while v_link > 0 and v_from[v_link] = v_bead loop
+      v_wave[v_to[v_link]] := greatest(v_wave[v_to[v_link]], v_wave[v_bead]);
+      v_open[v_to[v_link]] := v_open[v_to[v_link]] - 1;
+      if v_open[v_to[v_link]] = 0 then
+        v_tail := v_tail + 1;
+        v_queue[v_tail] := v_to[v_link];
+      end if;
+      v_link := v_link + 1;
+    end loop;
+  end loop;
+  update swarm.bead_backlog b set wave = x.wave from unnest(v_ids, v_wave, v_open) x(bead_id, wave, open)
+    where b.repo_id = p_repo and b.bead_id = x.bead_id and x.open = 0;
+  return coalesce((select max(wave) from swarm.bead_backlog where repo_id = p_repo and run_id = p_run), 0);
 end $$;
 
 -- Starts a run: the beads that are open and in no other open run, at most `target` of them to be landed. `agents`: {role: how many}.

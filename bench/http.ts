@@ -167,7 +167,15 @@ async function room(
       }
     })
     const begun = performance.now()
-    await session.send([{ cmd: 'record-event', event_type: 'progress', entity_id: mark, bead_id: bead }])
+    await session.send([
+      {
+        cmd: 'record-event',
+        event_type: 'progress',
+        entity_id: mark,
+        bead_id: bead,
+        payload: { message: mark },
+      },
+    ])
     await all
     took.push(performance.now() - begun)
     await delay(Math.max(0, 50 - (performance.now() - begun)))

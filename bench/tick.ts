@@ -45,7 +45,7 @@ export async function benchTick(fresh: () => Promise<BenchServer>): Promise<Sect
   }
 }
 
-/** A run over so many beads in chains of ten, with every agent at work. */
+/** A run over so many beads in chains of four, with every agent at work. */
 async function yard({ sql }: BenchServer, beads: number): Promise<() => Promise<void>> {
   const repo = `tick-${beads}`
   const json = (value: object) => JSON.stringify(value)
@@ -60,13 +60,13 @@ async function yard({ sql }: BenchServer, beads: number): Promise<() => Promise<
   await sql`insert into swarm.workflows (repo_id, name) values (${repo}, 'one')`
   await sql`insert into swarm.workflow_stages (repo_id, name, stage, position, role) values (${repo}, 'one', 'implement', 1, '{implementer}')`
   await sql`insert into swarm.bead_backlog (repo_id, bead_id, title, workflow, stage, priority, open_blockers)
-    select ${repo}, 'b' || n, 'bead ' || n, 'one', 'implement', 'p' || n % 5, case when n % 10 = 0 then 0 else 1 end
+    select ${repo}, 'b' || n, 'bead ' || n, 'one', 'implement', 'p' || n % 5, case when n = 1 or n % 4 = 0 then 0 else 1 end
     from generate_series(1, ${beads}) n`
   await sql`insert into swarm.bead_links (repo_id, bead_id, other_id, kind)
-    select ${repo}, 'b' || n, 'b' || n - 1, 'blocks' from generate_series(1, ${beads}) n where n % 10 > 0 and n > 1`
+    select ${repo}, 'b' || n, 'b' || n - 1, 'blocks' from generate_series(1, ${beads}) n where n % 4 > 0 and n > 1`
   await run('run-start', { run_id: RUN, agents: { implementer: AGENTS }, config: { adapter: 'demo' } })
   await sql`insert into swarm.hosts (repo_id, host_id, name, capacity, adapters, heartbeat_at, free_disk_mb)
-    values (${repo}, 'h1', 'here', ${json({ implementer: AGENTS })}::text::jsonb, '{"demo": true}'::jsonb, now() + interval '1 day', 100000)`
+    values (${repo}, 'h1', 'here', ${json({ implementer: AGENTS })}::text::jsonb, '{"demo": {"version": "1"}}'::jsonb, now() + interval '1 day', 100000)`
   await sql`vacuum analyze`
   const [lead] = await sql`select swarm.lead(${repo}, 'bench', 86400000, null, null) as l`
   const rules = { ...rulesOf({}, { implementer: AGENTS }, 'demo'), spawn_per_tick: AGENTS }

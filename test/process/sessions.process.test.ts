@@ -164,6 +164,8 @@ describe.runIf(linux)('how alive a session is', () => {
     const idle = await session('setsid sleep 300 & echo $!; wait')
     // what its start costs is over once the child is the program that sleeps, and both do nothing
     await until(() => isAsleep(Number(idle.pids[0]), 'sleep') && isAsleep(Number(idle.program.pid)))
+    // one look at all processes serves for 400 ms: it may be older than these sessions
+    await until(() => [busy, idle].every(({ marker }) => sampleLiveness(marker)?.processes.length === 2))
     const before = { busy: sampleLiveness(busy.marker), idle: sampleLiveness(idle.marker) }
     if (!before.busy || !before.idle) throw new Error('no /proc')
     const { busy: busyBefore, idle: idleBefore } = before

@@ -1,8 +1,7 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
-import { type Facts, overview, runId } from '../contract/run-rows.ts'
-import { judge } from '../core/verdict.ts'
-import { readFunction } from '../runtime/read.ts'
+import { overview, runId } from '../contract/run-rows.ts'
+import { readOverview } from '../orchestrator/overview.ts'
 
 export default defineCommand({
   name: 'ps',
@@ -27,9 +26,5 @@ export default defineCommand({
       },
     },
   ],
-  async run(ctx, { run_id }) {
-    const facts = await readFunction<Facts>(ctx, 'run_overview', ctx.repo, run_id ?? null)
-    const { as_of, run, ...rest } = facts
-    return { as_of, ...judge(facts), ...(run ? { run } : {}), ...rest }
-  },
+  run: (ctx, { run_id }) => readOverview(ctx, run_id),
 })

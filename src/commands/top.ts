@@ -1,9 +1,8 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
 import { pauseOrAbort } from '../contract/pause.ts'
-import { type Facts, overview, runId } from '../contract/run-rows.ts'
-import { judge } from '../core/verdict.ts'
-import { readFunction } from '../runtime/read.ts'
+import { overview, runId } from '../contract/run-rows.ts'
+import { readOverview } from '../orchestrator/overview.ts'
 
 export default defineCommand({
   name: 'top',
@@ -31,9 +30,7 @@ export default defineCommand({
   ],
   async run(ctx, { run_id, every_ms, looks = Number.POSITIVE_INFINITY }) {
     for (let look = 1; ; look += 1) {
-      const facts = await readFunction<Facts>(ctx, 'run_overview', ctx.repo, run_id ?? null)
-      const { as_of, run, ...rest } = facts
-      const seen = { as_of, ...judge(facts), ...(run ? { run } : {}), ...rest }
+      const seen = await readOverview(ctx, run_id)
       if (look >= looks || ctx.signal.aborted) return seen
       await ctx.emit([seen])
       await pauseOrAbort(every_ms, ctx.signal)

@@ -1,15 +1,15 @@
 import { resolve } from 'node:path'
 import type { CommandContext } from '../contract/command.ts'
 import { SwarmError } from '../contract/errors.ts'
-import type { Overview, RunRow } from '../contract/run-rows.ts'
+import type { RunRow } from '../contract/run-rows.ts'
 import { decide } from '../core/decide.ts'
 import { operatorPath, resolveGate } from '../process/index.ts'
-import { readFunction } from '../runtime/read.ts'
 import { write } from '../runtime/write.ts'
 import { openRepository, type Repository } from '../workspaces/repository.ts'
 import { type Collected, type CollectOptions, collect } from './gc.ts'
 import { createHost, type Host, newHostId } from './host.ts'
 import { listen, orchestrate, readRun } from './orchestrate.ts'
+import { readOverview } from './overview.ts'
 import { type QaCycle, qaCycle } from './qa-cycle.ts'
 import { createRecorder } from './record.ts'
 import { capacityOf, landingGates, rulesOf } from './settings.ts'
@@ -45,11 +45,6 @@ export async function up(ctx: CommandContext, options: UpOptions) {
   const rules = rulesOf(ctx.root?.config ?? {}, run.agents ?? agents, adapter)
   const vigil = createVigil(away(ctx), () => ({ cmd: 'up', resume: run_id }))
   const host = makeHost(ctx, repository, adapter, capacityOf(run.agents ?? agents), vigil)
-  vigil.lost.addEventListener(
-    'abort',
-    () => host.endAll({ reason: 'shutdown', evidence: 'the database is given up' }),
-    { once: true },
-  )
   const stop = new AbortController()
   const tell = () => stop.abort()
   ctx.signal.addEventListener('abort', tell, { once: true })
@@ -88,8 +83,7 @@ export async function up(ctx: CommandContext, options: UpOptions) {
       keepLogsMs: Number.POSITIVE_INFINITY,
       knownOnly: true,
     }).catch((error) => faults(ctx, error))
-  const overview = await readFunction<Overview>(ctx, 'run_overview', ctx.repo, run_id)
-  return { ...end, overview }
+  return { ...end, overview: await readOverview(ctx, run_id) }
 }
 
 /** Makes a run that others drive, by `up` with `resume`. */
@@ -109,11 +103,6 @@ export async function runWorker(
   const vigil = createVigil(away(ctx), () => ({ cmd: 'worker' }))
   const capacity = options.capacity ?? capacityOf({})
   const host = makeHost(ctx, await openWork(ctx), options.adapter, capacity, vigil)
-  vigil.lost.addEventListener(
-    'abort',
-    () => host.endAll({ reason: 'shutdown', evidence: 'the database is given up' }),
-    { once: true },
-  )
   const over = new AbortController()
   const listening = listen(ctx, over.signal, host.wake)
   await host.run(AbortSignal.any([ctx.signal, vigil.lost]))
@@ -146,7 +135,7 @@ function makeHost(
   capacity: Readonly<Record<string, number>>,
   vigil: Vigil,
 ): Host {
-  return createHost({
+  const host = createHost({
     ctx,
     hostId: newHostId(ctx),
     repository,
@@ -158,6 +147,12 @@ function makeHost(
     vigil,
     onFault: (error) => faults(ctx, error),
   })
+  vigil.lost.addEventListener(
+    'abort',
+    () => host.endAll({ reason: 'shutdown', evidence: 'the database is given up' }),
+    { once: true },
+  )
+  return host
 }
 
 /** How long the database may be away. */

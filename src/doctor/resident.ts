@@ -1,8 +1,5 @@
-import { connect } from 'node:net'
-import { isOwn, socketOf } from '../root/run-dir.ts'
+import { isOwn, isRead, socketOf } from '../root/run-dir.ts'
 import { type Check, good } from './types.ts'
-
-const ANSWER_MS = 1_000
 
 /** Whether a process that is there anyway answers one-shot calls in the root at `path`; none is no fault. */
 export async function checkResident(path: string): Promise<Check> {
@@ -12,17 +9,4 @@ export async function checkResident(path: string): Promise<Check> {
     'resident',
     there ? `one-shot calls are answered at ${socket}` : 'none: each one-shot call runs by itself',
   )
-}
-
-function isRead(socket: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = connect(socket)
-    const end = (read: boolean) => {
-      probe.destroy()
-      resolve(read)
-    }
-    probe.setTimeout(ANSWER_MS, () => end(false))
-    probe.once('connect', () => end(true))
-    probe.once('error', () => end(false))
-  })
 }

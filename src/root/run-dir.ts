@@ -1,4 +1,5 @@
 import { lstatSync } from 'node:fs'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { SWARM_DIR } from './find.ts'
 
@@ -16,4 +17,20 @@ export function isOwn(path: string, kind: 'directory' | 'socket'): boolean {
   const found = lstatSync(path, { throwIfNoEntry: false })
   if (!found || found.uid !== process.getuid?.()) return false
   return kind === 'directory' ? found.isDirectory() && (found.mode & 0o077) === 0 : found.isSocket()
+}
+
+const PROBE_MS = 1_000
+
+/** Whether a process reads the socket that is there. */
+export function isRead(socket: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = connect(socket)
+    const end = (read: boolean) => {
+      probe.destroy()
+      resolve(read)
+    }
+    probe.setTimeout(PROBE_MS, () => end(false))
+    probe.once('connect', () => end(true))
+    probe.once('error', () => end(false))
+  })
 }

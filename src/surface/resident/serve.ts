@@ -1,9 +1,9 @@
 import { chmodSync, lstatSync, mkdirSync, renameSync, rmSync } from 'node:fs'
-import { connect, createServer, type Server, type Socket } from 'node:net'
+import { createServer, type Server, type Socket } from 'node:net'
 import { basename, join } from 'node:path'
 import type { Catalog } from '../../contract/command.ts'
 import { getLogger } from '../../logger.ts'
-import { isOwn, MAX_PATH_BYTES, socketOf } from '../../root/run-dir.ts'
+import { isOwn, isRead, MAX_PATH_BYTES, socketOf } from '../../root/run-dir.ts'
 import { createConnections } from '../../runtime/connections.ts'
 import { MAX_LINE_BYTES } from '../../wire/lines.ts'
 import { answer, type Resident } from './answer.ts'
@@ -41,7 +41,7 @@ export function startResident(options: ResidentOptions): () => Promise<void> {
   let looking: Promise<void> = Promise.resolve()
 
   const look = async (): Promise<void> => {
-    if (stopped || server?.listening || (await isAnswered(socket)) || stopped) return
+    if (stopped || server?.listening || (await isRead(socket)) || stopped) return
     makeDirectory(dir)
     server = await listen(resident, options.root, dir, socket)
   }
@@ -87,18 +87,6 @@ async function listen(resident: Resident, root: string, dir: string, socket: str
   renameSync(fresh, socket)
   server.unref()
   return server
-}
-
-/** Whether a process reads the socket that is there. */
-function isAnswered(socket: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = connect(socket)
-    probe.on('connect', () => {
-      probe.destroy()
-      resolve(true)
-    })
-    probe.on('error', () => resolve(false))
-  })
 }
 
 function converse(resident: Resident, root: string, client: Socket): void {

@@ -48,8 +48,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   logger: ['contract'],
   ndjson: ['contract', 'wire'],
-  surface: ['contract', 'repair', 'wire', 'root', 'runtime', 'events', 'commands'],
-  demo: ['contract', 'db', 'embedded', 'process', 'workspaces', 'ndjson'],
+  terminal: [],
+  surface: ['contract', 'repair', 'wire', 'root', 'runtime', 'events', 'commands', 'terminal'],
+  demo: ['contract', 'db', 'embedded', 'process', 'workspaces', 'ndjson', 'terminal'],
   self: [],
 }
 

@@ -1,4 +1,5 @@
 import type { WriteStream } from 'node:tty'
+import { createPicture } from '../terminal/picture.ts'
 import type { Board } from './board.ts'
 import type { Style } from './style.ts'
 import { plainLine, renderFrame } from './view.ts'
@@ -13,15 +14,6 @@ export interface Screen {
   close(): void
 }
 
-const HIDE_CURSOR = '\x1b[?25l'
-const SHOW_CURSOR = '\x1b[?25h'
-const CLEAR_LINE = '\x1b[K'
-const CLEAR_BELOW = '\x1b[J'
-const CLEAR_ALL = '\x1b[2J\x1b[H'
-/** A title with wide characters must be cut at the edge, not wrapped: that would shift the picture. */
-const NO_WRAP = '\x1b[?7l'
-const WRAP = '\x1b[?7h'
-
 /** A screen for `out`: in place on a terminal that can do it, plain lines elsewhere. */
 export function createScreen(
   out: WriteStream,
@@ -33,34 +25,11 @@ export function createScreen(
 
 /** A terminal: the picture is drawn over itself, as high as the window allows. */
 function createTerminalScreen(out: WriteStream, style: Style): Screen {
-  let drawn = 0
-  let last = ''
-  const onResize = () => {
-    out.write(CLEAR_ALL)
-    drawn = 0
-    last = ''
-  }
-  out.on('resize', onResize)
-  const home = () => (drawn > 0 ? `\x1b[${drawn}F` : '')
+  const picture = createPicture(out)
   return {
-    show(board, elapsedMs) {
-      const { columns: width = 80, rows: height = 24 } = out
-      const lines = renderFrame(board, style, { width, height, elapsedMs })
-      const text = lines.map((line) => `${CLEAR_LINE}${line}\n`).join('')
-      if (text === last) return
-      out.write(`${HIDE_CURSOR}${NO_WRAP}${home()}${text}${CLEAR_BELOW}${WRAP}`)
-      drawn = lines.length
-      last = text
-    },
-    print(lines) {
-      out.write(lines.map((line) => `${CLEAR_LINE}${line}\n`).join(''))
-      drawn = 0
-      last = ''
-    },
-    close() {
-      out.off('resize', onResize)
-      out.write(SHOW_CURSOR)
-    },
+    show: (board, elapsedMs) => picture.draw((window) => renderFrame(board, style, { ...window, elapsedMs })),
+    print: (lines) => picture.print(lines),
+    close: () => picture.end(),
   }
 }
 

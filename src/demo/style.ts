@@ -1,3 +1,5 @@
+import { cut, oneLine, pad } from '../terminal/width.ts'
+
 /** Colours and signs of the terminal at hand. */
 export interface Style {
   dim(text: string): string
@@ -48,16 +50,7 @@ export function createStyle(colour: boolean, env: Readonly<Record<string, string
   }
 }
 
-/** One column of a line: its text is cut or filled to `width` before it is painted. */
-export function column(text: string, width: number, cut: string): string {
-  const chars = [...printable(text)]
-  if (width <= 0) return ''
-  if (chars.length > width) return chars.slice(0, width - 1).join('') + cut
-  return chars.join('') + ' '.repeat(width - chars.length)
-}
-
-/** Without what would move the cursor: titles come from files. */
-export function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, ' ')
+/** One column of a line: its text is cut or filled to `width` columns before it is painted. */
+export function column(text: string, width: number, mark: string): string {
+  return width <= 0 ? '' : pad(cut(oneLine(text), width, mark), width, 'right')
 }

@@ -1,5 +1,6 @@
+import { oneLine } from '../terminal/width.ts'
 import type { Board, Lane, News } from './board.ts'
-import { column, printable, type Style } from './style.ts'
+import { column, type Style } from './style.ts'
 
 export interface Frame {
   readonly width: number
@@ -81,7 +82,7 @@ function tint(tone: News['tone'], style: Style): (text: string) => string {
 
 /** One piece of news as a line of its own, for output that is no terminal. */
 export function plainLine({ atMs, text }: News): string {
-  return `${seconds(atMs).padStart(7)}  ${printable(text)}`
+  return `${seconds(atMs).padStart(7)}  ${oneLine(text)}`
 }
 
 export function seconds(ms: number): string {

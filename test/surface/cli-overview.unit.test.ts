@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Overview } from '../../src/contract/run-rows.ts'
 import { overviewLines, span } from '../../src/surface/cli/overview.ts'
-import { displayWidth } from '../../src/surface/cli/width.ts'
+import { displayWidth } from '../../src/terminal/width.ts'
 
 const NOW = '2026-03-01T12:00:00.000Z'
 

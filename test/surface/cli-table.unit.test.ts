@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { Envelope } from '../../src/contract/envelope.ts'
 import type { Json } from '../../src/contract/json.ts'
 import { formatEnvelope } from '../../src/surface/cli/table.ts'
-import { cut, displayWidth, oneLine } from '../../src/surface/cli/width.ts'
+import { cut, displayWidth, oneLine } from '../../src/terminal/width.ts'
 
 const show = (d: Json, width = Number.POSITIVE_INFINITY, colour = false) =>
   formatEnvelope({ ok: true, t: 1, ms: 1, d }, { width, colour }).split('\n')

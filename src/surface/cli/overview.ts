@@ -1,5 +1,5 @@
 import type { Need, Overview } from '../../contract/run-rows.ts'
-import { cut, displayWidth, oneLine, pad } from './width.ts'
+import { cut, displayWidth, oneLine, pad } from '../../terminal/width.ts'
 
 export interface PictureOptions {
   readonly width: number

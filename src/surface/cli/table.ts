@@ -1,6 +1,6 @@
 import type { Envelope } from '../../contract/envelope.ts'
 import { isJsonObject, type Json, type JsonObject } from '../../contract/json.ts'
-import { cut, displayWidth, oneLine, pad } from './width.ts'
+import { cut, displayWidth, oneLine, pad } from '../../terminal/width.ts'
 
 export interface TableOptions {
   /** Columns of the terminal; `Infinity` cuts nothing. */

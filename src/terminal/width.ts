@@ -15,18 +15,18 @@ function charWidth(char: string): number {
   return WIDE.test(char) ? 2 : 1
 }
 
-/** Text cut to `width` columns; `…` stands for what was cut. */
-export function cut(text: string, width: number): string {
+/** Text cut to `width` columns; `mark` (of one column, or none) stands for what was cut. */
+export function cut(text: string, width: number, mark = '…'): string {
   if (displayWidth(text) <= width) return text
   let kept = ''
   let used = 0
   for (const char of text) {
     const next = charWidth(char)
-    if (used + next > width - 1) break
+    if (used + next > width - mark.length) break
     kept += char
     used += next
   }
-  return `${kept}…`
+  return `${kept}${mark}`
 }
 
 /** Text filled with blanks to `width` columns. */

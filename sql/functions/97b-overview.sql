@@ -36,6 +36,8 @@ begin
         'until', swarm.iso(until_at), 'seen_at', swarm.iso(seen_at)))), '[]') from swarm.quota_windows where repo_id = p_repo),
     'spent', (select jsonb_build_object('usd', coalesce(sum(cost_usd), 0), 'tokens', coalesce(sum(input + output + cache_write), 0))
       from swarm.usage_ledger where repo_id = p_repo and (r.run_id is null or run_id = r.run_id)),
+    'spent_today', (select jsonb_build_object('usd', coalesce(sum(cost_usd), 0), 'tokens', coalesce(sum(input + output + cache_write), 0))
+      from swarm.usage_ledger where repo_id = p_repo and at > date_trunc('day', v_now)),
     'questions', (select coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('question_id', question_id, 'session_id', session_id, 'bead_id', bead_id,
         'agent_id', agent_id, 'question', text, 'options', options, 'asked_at', swarm.iso(asked_at))) order by asked_at), '[]')
       from swarm.questions where repo_id = p_repo and answered_at is null),

@@ -14,19 +14,21 @@ const listedBead = beadRow.extend({
 })
 type BeadRow = z.output<typeof listedBead>
 
-/** Which beads fit; `$1` to `$10`. */
+/** Which beads fit; `$1` to `$11`. */
 const WANTED = `b.repo_id = $1 and ($2::text is null or b.status = $2) and ($3::text is null or $3 = any(b.labels))
   and ($4::text is null or b.bead_type = $4) and ($5::text is null or b.priority = $5)
   and ($6::text is null or strpos(lower(concat_ws(' ', b.bead_id, b.title, b.description)), lower($6)) > 0)
   and ($7::integer is null or b.wave = $7::integer) and ($8::text is null or b.lane = $8) and ($9::text is null or b.run_id = $9)
   and ($10::integer is null or exists (select from swarm.bead_claims c where c.repo_id = b.repo_id and c.bead_id = b.bead_id
-    and c.status = 'in_progress' and c.claimed_by = $10::integer))`
+    and c.status = 'in_progress' and c.claimed_by = $10::integer))
+  and ($11::text is null or b.bead_id in (select jsonb_array_elements_text($11::text::jsonb)))`
 
 export default defineCommand({
   name: 'beads',
   group: 'look',
   summary: 'list beads by id, filtered',
   input: z.strictObject({
+    bead_ids: z.array(beadId).min(1).max(1_000).optional().describe('only these'),
     status: beadStatus.optional(),
     label: label.optional(),
     bead_type: text(64).optional(),
@@ -93,12 +95,13 @@ export default defineCommand({
       input.lane ?? null,
       input.run_id ?? null,
       input.agent_id ?? null,
+      input.bead_ids ? JSON.stringify(input.bead_ids) : null,
     ]
     const rows = await ctx.db.read<{ bead: BeadRow }>(
-      `select swarm.bead_json(b, $13::boolean) || jsonb_strip_nulls(jsonb_build_object('wave', b.wave, 'lane', b.lane, 'run_id', b.run_id,
+      `select swarm.bead_json(b, $14::boolean) || jsonb_strip_nulls(jsonb_build_object('wave', b.wave, 'lane', b.lane, 'run_id', b.run_id,
          'agent_id', (select c.claimed_by from swarm.bead_claims c where c.repo_id = b.repo_id and c.bead_id = b.bead_id and c.status = 'in_progress'))) as bead
-       from swarm.bead_backlog b where ${WANTED} and ($11::text is null or b.bead_id > $11)
-       order by b.bead_id offset $14::integer limit $12::integer`,
+       from swarm.bead_backlog b where ${WANTED} and ($12::text is null or b.bead_id > $12)
+       order by b.bead_id offset $15::integer limit $13::integer`,
       [...wanted, input.after ?? null, input.limit + 1, input.full ?? false, input.offset ?? 0],
     )
     const { rows: beads, ...page } = pageOf(

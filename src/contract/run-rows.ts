@@ -93,9 +93,9 @@ const blockedRow = z.object({
 
 /** Something that waits for a person, with the requests that would help. */
 export const need = z.object({
-  kind: z.enum(['question', 'paused', 'leader', 'host', 'stuck', 'blocked', 'failed']),
+  kind: z.enum(['question', 'paused', 'leader', 'host', 'stuck', 'blocked', 'budget', 'failed']),
   level: z.enum(['warning', 'bad']),
-  subject: z.string().describe('id of a question, run, host, session or bead'),
+  subject: z.string().describe('id of a question, run, host, session or bead, or the name of a budget'),
   bead_id: z.string().optional(),
   title: z.string(),
   evidence: z.string().optional(),
@@ -144,6 +144,16 @@ export const overview = z.object({
     }),
   ),
   spent: z.object({ usd: z.number(), tokens: z.int() }),
+  spent_today: z.object({ usd: z.number(), tokens: z.int() }).describe('by the day of the database'),
+  budgets: z
+    .array(
+      z.object({
+        kind: z.enum(['run_usd', 'run_tokens', 'day_usd', 'day_tokens']),
+        used: z.number(),
+        limit: z.number(),
+      }),
+    )
+    .describe('what the configuration here allows, and what of it is used'),
   questions: z.array(questionRow).describe('that nobody has answered'),
   leader: z.object({ holder: z.string(), term: z.int(), until: z.string() }).optional(),
 })

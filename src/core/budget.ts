@@ -1,14 +1,32 @@
+import type { Overview } from '../contract/run-rows.ts'
 import type { Action } from './actions.ts'
 import { openSessions } from './admit.ts'
 import type { Rules } from './rules.ts'
 import type { Snapshot } from './snapshot.ts'
 
-const WARN = 0.8
+export const WARN = 0.8
 /** Past this, a session does not even finish its turn. */
 const HARD = 1.2
 
 type Kind = 'run_usd' | 'run_tokens' | 'day_usd' | 'day_tokens'
 const KINDS: readonly Kind[] = ['run_usd', 'run_tokens', 'day_usd', 'day_tokens']
+
+/** The budgets that are set, and what of each is used. */
+export function budgetsOf(
+  { spent, spent_today }: Pick<Overview, 'spent' | 'spent_today'>,
+  budgets: Rules['budgets'],
+): Overview['budgets'] {
+  const used: Readonly<Record<Kind, number>> = {
+    run_usd: spent.usd,
+    run_tokens: spent.tokens,
+    day_usd: spent_today.usd,
+    day_tokens: spent_today.tokens,
+  }
+  return KINDS.flatMap((kind) => {
+    const limit = budgets[kind]
+    return limit === undefined ? [] : [{ kind, used: used[kind], limit }]
+  })
+}
 
 /** A warning at 80% of a budget; at 100% the run pauses and its sessions end at the turn's boundary, past 120% at once. */
 export function budgetActions(snapshot: Snapshot, { budgets }: Rules): Action[] {

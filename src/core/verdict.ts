@@ -1,4 +1,5 @@
 import type { Facts, Need, Overview } from '../contract/run-rows.ts'
+import { WARN } from './budget.ts'
 
 /** A session that has been silent for so long is shown, before the rules of liveness do anything about it; in ms. */
 const SILENT_MS = 300_000
@@ -13,6 +14,7 @@ export function judge(facts: Facts): Pick<Overview, 'verdict' | 'needs_you'> {
     ...ofHosts(facts),
     ...ofSessions(facts),
     ...ofBlocked(facts),
+    ...ofBudgets(facts),
   ].sort((a, b) => RANK[a.level] - RANK[b.level])
   return { verdict: verdictOf(facts, needs_you), needs_you }
 }
@@ -139,6 +141,24 @@ function ofSessions({ sessions }: Facts): Need[] {
         { cmd: 'steer', session_id },
         { cmd: 'extend', session_id },
         { cmd: 'kill', session_id },
+      ],
+    }))
+}
+
+/** One that is used up has paused the run, which is told already. */
+function ofBudgets({ budgets, run }: Facts): Need[] {
+  if (!run || run.ended_at !== undefined || run.status === 'paused') return []
+  return budgets
+    .filter(({ used, limit }) => used >= WARN * limit)
+    .map(({ kind, used, limit }) => ({
+      kind: 'budget',
+      level: 'warning',
+      subject: kind,
+      title: `${Math.floor((used / limit) * 100)} % of the budget ${kind} is used`,
+      evidence: `${Math.round(used * 100) / 100} of ${limit}; the run pauses when it is used up`,
+      acts: [
+        { cmd: 'pause', run_id: run.run_id },
+        { cmd: 'down', run_id: run.run_id },
       ],
     }))
 }

@@ -9,10 +9,16 @@ export interface GitOptions {
   readonly timeoutMs?: number
   /** Written to stdin. */
   readonly input?: string
+  /** Settings of this command besides, like `core.bigFileThreshold=1m`. */
+  readonly settings?: readonly string[]
   /** Instead of the repository's own index. */
   readonly indexFile?: string
   /** Ends the command when aborted. */
   readonly signal?: AbortSignal
+  /** Of stdout and stderr, 8 MiB unless said: a quarter from the beginning, the rest from the end. */
+  readonly maxOutputBytes?: number
+  /** Reads what is in the repository as it is: fetches nothing that is missing, and follows no refs/replace. */
+  readonly sealed?: boolean
 }
 
 const DEFAULT_TIMEOUT_MS = 60_000
@@ -59,6 +65,9 @@ const REMOVED = [
   'GIT_CEILING_DIRECTORIES',
 ] as const
 
+/** No transport is allowed, whatever the configuration says of one: a clone that lacks objects would fetch them. */
+const SEALED = { GIT_ALLOW_PROTOCOL: '', GIT_NO_LAZY_FETCH: '1', GIT_NO_REPLACE_OBJECTS: '1' } as const
+
 /** What git answered: trimmed stdout, and everything that it said. */
 export interface GitAnswer {
   readonly exitCode: number
@@ -71,9 +80,17 @@ export interface GitAnswer {
  * and TIMEOUT when it does not end within its deadline.
  */
 export async function tryGit(args: readonly string[], options: GitOptions): Promise<GitAnswer> {
-  const { cwd, timeoutMs = DEFAULT_TIMEOUT_MS, input, indexFile, signal } = options
+  const {
+    cwd,
+    timeoutMs = DEFAULT_TIMEOUT_MS,
+    settings = [],
+    input,
+    indexFile,
+    signal,
+    sealed = false,
+  } = options
   const result = await runCommand({
-    argv: ['git', ...SETTINGS.flatMap((setting) => ['-c', setting]), ...args],
+    argv: ['git', ...[...SETTINGS, ...settings].flatMap((setting) => ['-c', setting]), ...args],
     cwd,
     env: {
       ...Object.fromEntries(REMOVED.map((name) => [name, undefined])),
@@ -84,10 +101,11 @@ export async function tryGit(args: readonly string[], options: GitOptions): Prom
       GIT_SEQUENCE_EDITOR: 'true',
       LC_ALL: 'C',
       ...(indexFile === undefined ? {} : { GIT_INDEX_FILE: indexFile }),
+      ...(sealed ? SEALED : {}),
     },
     ...(input === undefined ? {} : { input }),
     timeoutMs,
-    maxOutputBytes: OUTPUT_BYTES,
+    maxOutputBytes: options.maxOutputBytes ?? OUTPUT_BYTES,
     ...(signal ? { signal } : {}),
   })
   if (result.ended === 'timed_out' || result.ended === 'aborted') throw ended(args, cwd, timeoutMs, result)

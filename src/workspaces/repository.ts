@@ -71,10 +71,11 @@ function oneAtATime(): Repository['exclusive'] {
   }
 }
 
-/** The commit a ref names; undefined when there is none. */
-export async function commitOf(cwd: string, ref: string): Promise<string | undefined> {
+/** The commit a ref names; undefined when there is none. `sealed`: nothing is fetched to find out. */
+export async function commitOf(cwd: string, ref: string, sealed = false): Promise<string | undefined> {
   const answer = await tryGit(['rev-parse', '--verify', '--quiet', '--end-of-options', `${ref}^{commit}`], {
     cwd,
+    sealed,
   })
   return answer.exitCode === 0 ? answer.stdout : undefined
 }

@@ -68,7 +68,7 @@ const OBSERVER = [
     'wait',
     'workflows',
   ],
-  ...['explain', 'iterations', 'logs', 'ps', 'top', 'questions', 'runs', 'sessions', 'waves'],
+  ...['diff', 'explain', 'iterations', 'logs', 'ps', 'top', 'questions', 'runs', 'sessions', 'waves'],
 ]
 
 test('a verb that is in no list of this test is for operators', async () => {

@@ -22,6 +22,8 @@ function facts(of: Partial<Facts> = {}): Facts {
     train: [],
     quotas: [],
     spent: { usd: 0, tokens: 0 },
+    spent_today: { usd: 0, tokens: 0 },
+    budgets: [],
     questions: [],
     leader: { holder: 'h', term: 1, until: LATER },
     ...of,
@@ -54,6 +56,23 @@ describe('the verdict', () => {
     const { verdict, needs_you } = judge(facts({ run: paused, questions: [question()] }))
     expect(verdict).toEqual({ level: 'bad', text: 'paused: the target branch is red' })
     expect(needs_you[0]).toMatchObject({ kind: 'paused', acts: [{ cmd: 'unpause' }, { cmd: 'down' }] })
+  })
+
+  it('names a budget that is nearly used up, until the run has paused for it', () => {
+    const budgets = [
+      { kind: 'run_usd' as const, used: 8.2, limit: 10 },
+      { kind: 'day_tokens' as const, used: 10, limit: 1_000 },
+    ]
+    expect(judge(facts({ budgets })).needs_you).toMatchObject([
+      {
+        kind: 'budget',
+        level: 'warning',
+        subject: 'run_usd',
+        evidence: expect.stringContaining('8.2 of 10'),
+      },
+    ])
+    const paused = { ...run, status: 'paused' } as const
+    expect(judge(facts({ budgets, run: paused })).needs_you).toMatchObject([{ kind: 'paused' }])
   })
 
   it('waits for quota when no session runs, and names until when', () => {

@@ -48,6 +48,8 @@ const overview = (more: Partial<Overview>): Overview => ({
   train: [],
   quotas: [],
   spent: { usd: 0, tokens: 0 },
+  spent_today: { usd: 0, tokens: 0 },
+  budgets: [],
   questions: [],
   ...more,
 })

@@ -72,6 +72,8 @@ const OVERVIEW: Overview = {
     },
   ],
   spent: { usd: 3.2, tokens: 1_234_567 },
+  spent_today: { usd: 3.2, tokens: 1_234_567 },
+  budgets: [],
   questions: [],
 }
 

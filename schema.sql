@@ -157,6 +157,7 @@ create table if not exists swarm.agent_state (
 -- 3. Beads and who holds them ----------------------------------------------------------------------------------------
 -- A bead carries the number of its open blockers, so that readiness costs nothing to ask. The two partial indexes hold
 -- ready beads only and match the ORDER BY of a claim exactly, so that a claim costs the same at any backlog size.
+-- workflow_given: whoever added the bead has named its workflow, so that no rule of a run gives it another.
 -- not_for: the agent whose work is checked at the stage that the bead is at, where that is independent; 0 where swarm itself lands it.
 
 create table if not exists swarm.bead_backlog (
@@ -173,6 +174,7 @@ create table if not exists swarm.bead_backlog (
   lane                 text,
   metadata             jsonb not null default '{}',
   workflow             text not null default 'default',
+  workflow_given       boolean not null default false,
   stage                text not null,
   attempt              swarm.positive not null default 1,
   retry_count          swarm.not_negative not null default 0,

@@ -57,7 +57,8 @@ begin
           jsonb_build_object('cmd', 'show', 'bead_id', v_id));
       end if;
     else
-      v_beads := v_beads || jsonb_build_array(v_bead || jsonb_build_object('bead_id', v_id, 'workflow', v_flow, 'stage', v_stage, 'at', v_at));
+      v_beads := v_beads || jsonb_build_array(v_bead || jsonb_build_object('bead_id', v_id, 'workflow', v_flow,
+        'workflow_given', v_bead ? 'workflow', 'stage', v_stage, 'at', v_at));
     end if;
     v_at := v_at + 1;
   end loop;
@@ -111,11 +112,11 @@ declare
   v_now    timestamptz := clock_timestamp();
 begin
   insert into swarm.bead_backlog (repo_id, bead_id, title, description, priority, status, bead_type, labels, metadata,
-      workflow, stage, created_at, updated_at, finished_at)
+      workflow, workflow_given, stage, created_at, updated_at, finished_at)
     values (p_repo, b ->> 'bead_id', coalesce(b ->> 'title', ''), coalesce(b ->> 'description', ''),
       coalesce(b ->> 'priority', 'p2'), v_status, coalesce(b ->> 'bead_type', 'task'),
       swarm.texts(coalesce(b -> 'labels', '[]')), coalesce(b -> 'metadata', '{}'),
-      b ->> 'workflow', case when v_status = 'completed' then 'done' else b ->> 'stage' end,
+      b ->> 'workflow', coalesce((b ->> 'workflow_given')::boolean, false), case when v_status = 'completed' then 'done' else b ->> 'stage' end,
       coalesce((b ->> 'created_at')::timestamptz, v_now), coalesce((b ->> 'updated_at')::timestamptz, v_now),
       case when v_status in ('completed', 'cancelled') then coalesce((b ->> 'finished_at')::timestamptz, v_now) end);
   if exists (select from swarm.bead_links where repo_id = p_repo and bead_id = b ->> 'bead_id') then

@@ -228,12 +228,15 @@ begin
         'agent_id', s.agent_id, 'role', s.role, 'adapter', s.adapter, 'account', s.account, 'bead_id', s.bead_id, 'stage', s.stage,
         'status', s.status, 'reason', s.reason, 'wanted', s.wanted, 'queued_ms', extract(epoch from s.queued_at) * 1000,
         'started_ms', extract(epoch from s.started_at) * 1000, 'ended_ms', extract(epoch from s.ended_at) * 1000,
-        'deadline_ms', extract(epoch from s.deadline_at) * 1000) order by s.queued_at), '[]')
+        'deadline_ms', extract(epoch from s.deadline_at) * 1000,
+        'bead', case when s.ended_at is null and s.run_id = p_run then (
+          select jsonb_build_object('title', b.title, 'bead_type', b.bead_type, 'labels', b.labels, 'priority', b.priority)
+          from swarm.bead_backlog b where b.repo_id = p_repo and b.bead_id = s.bead_id) end) order by s.queued_at), '[]')
       from swarm.agent_sessions s where s.repo_id = p_repo and (s.ended_at is null or (s.run_id = p_run and s.ended_at > v_ago))),
     'ready', (select coalesce(jsonb_agg(to_jsonb(x)), '[]') from (
         select b.bead_id, b.title, b.bead_type, b.labels, b.priority, b.workflow, b.stage, b.wave, b.workspace, extract(epoch from b.created_at) * 1000 as created_ms,
           (select count(*) from swarm.bead_links l where l.repo_id = p_repo and l.other_id = b.bead_id and l.kind in ('blocks', 'parent-child')) as unblocks,
-          nullif(b.not_for, 0) as implementer,
+          nullif(b.not_for, 0) as implementer, not b.workflow_given and b.fence = 0 as unbegun,
           (select count(*) from swarm.agent_sessions s where s.repo_id = p_repo and s.bead_id = b.bead_id
             and (s.reason in ('failed', 'crashed') or s.reason like 'stuck:%')) as failures
         from swarm.bead_backlog b where b.repo_id = p_repo and b.status = 'pending' and b.open_blockers = 0 and b.stage <> 'land'
@@ -298,7 +301,9 @@ begin
     return swarm.unknown_bead(p_repo, p_subject);
   end if;
   select * into r from swarm.swarm_runs where repo_id = p_repo and run_id = b.run_id;
-  return jsonb_build_object('bead_id', b.bead_id, 'status', b.status, 'stage', b.stage, 'open_blockers', b.open_blockers, 'feedback', b.feedback,
+  return jsonb_build_object('bead_id', b.bead_id, 'status', b.status, 'stage', b.stage, 'workflow', b.workflow,
+      'open_blockers', b.open_blockers, 'feedback', b.feedback,
+      'traits', jsonb_build_object('title', b.title, 'bead_type', b.bead_type, 'labels', b.labels, 'priority', b.priority),
       'run_id', b.run_id, 'run_open', r.run_id is not null and r.ended_at is null)
     || case when b.status = 'pending' and swarm.is_kept(b, nullif(b.not_for, 0)) then jsonb_build_object('not_for', b.not_for) else '{}' end
     || case when r.run_id is not null then jsonb_build_object('run', swarm.run_json(r)) else '{}' end

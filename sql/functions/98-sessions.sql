@@ -26,6 +26,8 @@ begin
       end if;
     when 'host_lost' then
       return jsonb_build_object('d', jsonb_build_object('ended', swarm.lose_host(p_repo, a ->> 'host_id', a ->> 'reason')));
+    when 'translate' then
+      return swarm.translate_bead(p_repo, a, v_run);
     when 'block_bead' then
       return swarm.block_bead(p_repo, a, v_run);
     when 'pause', 'complete', 'fail', 'stopped' then
@@ -78,7 +80,8 @@ begin
     return swarm.refused('CONFLICT', format('agent %s is not free', v_agent), 'claim', jsonb_build_object('agent_id', v_agent));
   end if;
   select * into b from swarm.bead_backlog where repo_id = p_repo and bead_id = a ->> 'bead_id' for no key update;
-  if not found or b.status <> 'pending' or b.open_blockers > 0 or b.stage <> a ->> 'stage' or b.run_id is distinct from r.run_id
+  if not found or b.status <> 'pending' or b.open_blockers > 0 or b.stage <> a ->> 'stage'
+      or b.workflow <> coalesce(a ->> 'workflow', b.workflow) or b.run_id is distinct from r.run_id
       or not swarm.may_do(p_repo, b.workflow, b.stage, v_role) or swarm.is_kept(b, v_agent, true)
       or exists (select from swarm.agent_sessions where repo_id = p_repo and bead_id = b.bead_id and ended_at is null) then
     return swarm.refused('CONFLICT', format('bead %s is not ready for agent %s at stage %s', a ->> 'bead_id', v_agent, a ->> 'stage'), 'claim',
@@ -93,7 +96,8 @@ begin
     values (p_repo, a ->> 'session_id', r.run_id, b.bead_id, coalesce(a ->> 'account', 'default'), a ->> 'model',
       coalesce((a ->> 'reserve_usd')::double precision, 0), coalesce((a ->> 'reserve_tokens')::bigint, 0));
   perform swarm.emit_run(p_repo, 'session_assigned', r.run_id, a ->> 'session_id', b.bead_id, v_agent, b.stage,
-    jsonb_build_object('host_id', a ->> 'host_id', 'adapter', a ->> 'adapter', 'reason', a ->> 'reason'));
+    jsonb_build_object('host_id', a ->> 'host_id', 'adapter', a ->> 'adapter', 'model', a ->> 'model', 'rule', a ->> 'rule',
+      'reason', a ->> 'reason'));
   return jsonb_build_object('d', jsonb_build_object('session_id', a ->> 'session_id', 'bead_id', b.bead_id, 'attempt', b.attempt, 'fence', b.fence));
 end $$;
 
@@ -278,6 +282,32 @@ begin
   update swarm.leadership set holder = '', beat = beat + 1, expires_at = clock_timestamp()
     where repo_id = p_repo and holder <> '' and left(holder, 8) = right(p_host, 8);
   return swarm.host_left(p_repo, p_host, p_reason);
+end $$;
+
+-- Gives a bead the workflow of its rule. Only one that nobody has held, and whose workflow nobody has named: a bead that has begun stays in the
+-- workflow that it is in.
+create or replace function swarm.translate_bead(p_repo text, a jsonb, p_run text) returns jsonb language plpgsql volatile as $$
+declare
+  b       swarm.bead_backlog;
+  v_from  text;
+  v_at    text;
+begin
+  perform swarm.ensure_land_stage(p_repo);
+  select * into b from swarm.bead_backlog where repo_id = p_repo and bead_id = a ->> 'bead_id' for no key update;
+  v_from := b.workflow;
+  v_at := b.stage;
+  b.workflow := a ->> 'workflow';
+  b.stage := swarm.first_stage(p_repo, b.workflow);
+  if b.id is null or b.status <> 'pending' or b.fence > 0 or b.workflow_given or b.run_id is distinct from p_run
+      or b.stage is null or v_at is distinct from swarm.first_stage(p_repo, v_from) then
+    return swarm.refused('CONFLICT', format('bead %s cannot be given the workflow %s', a ->> 'bead_id', a ->> 'workflow'), 'stage',
+      jsonb_build_object('bead_id', a ->> 'bead_id', 'status', b.status, 'workflow', v_from));
+  end if;
+  update swarm.bead_backlog set workflow = b.workflow, stage = b.stage, not_for = swarm.kept_from(b, b.stage), updated_at = clock_timestamp()
+    where id = b.id;
+  perform swarm.emit_run(p_repo, 'bead_translated', p_run, null, b.bead_id, null, b.stage,
+    jsonb_build_object('from', v_from, 'to', b.workflow, 'rule', a -> 'rule', 'reason', a ->> 'reason'));
+  return '{"d": {}}';
 end $$;
 
 -- A bead that has failed too often over its life waits for a person.

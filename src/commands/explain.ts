@@ -5,6 +5,17 @@ import { text } from '../contract/fields.ts'
 import { runRow, sessionRow } from '../contract/run-rows.ts'
 import { explainBead } from '../orchestrator/explain.ts'
 
+const ruleShape = z.object({
+  number: z.int().describe('from 1, as they stand in .swarm/config.toml'),
+  name: z.string().optional(),
+  workflow: z.string().optional(),
+  role: z.string().optional(),
+  model: z.string().optional(),
+  adapter: z.string().optional(),
+  budget_usd: z.number().optional(),
+  budget_tokens: z.int().optional(),
+})
+
 export default defineCommand({
   name: 'explain',
   group: 'run',
@@ -14,6 +25,10 @@ export default defineCommand({
     bead_id: z.string(),
     status: z.string(),
     stage: z.string(),
+    workflow: z.string(),
+    rule: ruleShape
+      .optional()
+      .describe('the rule of the configuration that is for it; what began before keeps its workflow'),
     waits_for: z.string().optional().describe('one sentence; absent when it does not wait'),
     why: z.string().optional().describe('the kind of reason, like quota or no_host'),
     run: runRow.optional(),

@@ -4,6 +4,7 @@ import { stageName, text } from './fields.ts'
 import { httpSchema } from './http-config.ts'
 import { notifySchema } from './notify-config.ts'
 import { landingSchema, orchestratorSchema } from './orchestrator-config.ts'
+import { rulesSchema } from './rules-config.ts'
 
 const makeStage = () =>
   z.strictObject({
@@ -86,6 +87,7 @@ export const configSchema = z.strictObject({
   // made only for a file that has some: every start reads this
   workflows: z.lazy(() => z.record(text(64), makeWorkflow())).optional(),
   agents: z.lazy(() => agentsConfigSchema).optional(),
+  rules: z.lazy(() => rulesSchema).optional(),
   orchestrator: z.lazy(() => orchestratorSchema).optional(),
   landing: z.lazy(() => landingSchema).optional(),
   http: z.lazy(() => httpSchema).optional(),

@@ -32,7 +32,15 @@ export type EventRow = z.output<typeof eventRow>
 
 /** The types that swarm itself records. The list is open: others may record types of their own. */
 export const EVENT_TYPES = [
-  ...['bead_enqueued', 'bead_updated', 'bead_claimed', 'bead_released', 'bead_complete', 'lease_expired'],
+  ...[
+    'bead_enqueued',
+    'bead_updated',
+    'bead_claimed',
+    'bead_released',
+    'bead_complete',
+    'lease_expired',
+    'bead_translated',
+  ],
   ...[
     'stage_started',
     'stage_completed',

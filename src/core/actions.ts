@@ -9,6 +9,17 @@ export type Action = { readonly reason: string } & (
       readonly adapter: string
       readonly account: string
       readonly model?: string
+      /** Only where this look gives the bead its workflow: then nothing else will do. */
+      readonly workflow?: string
+      /** The rule that was for the bead, as people call it. */
+      readonly rule?: string
+    }
+  /** A bead that has not begun gets the workflow of its rule, and stands at its first stage. */
+  | {
+      readonly kind: 'translate'
+      readonly bead_id: string
+      readonly workflow: string
+      readonly rule: number
     }
   | {
       readonly kind: 'end_session'
@@ -42,6 +53,7 @@ export type Why =
   | 'disk'
   | 'quota'
   | 'throttled'
+  | 'rule'
   | 'backoff'
 
 export interface Waiting {

@@ -2,7 +2,8 @@ import type { Overview } from '../contract/run-rows.ts'
 import type { Action } from './actions.ts'
 import { openSessions } from './admit.ts'
 import type { Rules } from './rules.ts'
-import type { Snapshot } from './snapshot.ts'
+import type { ReadyBead, Snapshot } from './snapshot.ts'
+import { budgetOf } from './translate.ts'
 
 export const WARN = 0.8
 /** Past this, a session does not even finish its turn. */
@@ -29,7 +30,8 @@ export function budgetsOf(
 }
 
 /** A warning at 80% of a budget; at 100% the run pauses and its sessions end at the turn's boundary, past 120% at once. */
-export function budgetActions(snapshot: Snapshot, { budgets }: Rules): Action[] {
+export function budgetActions(snapshot: Snapshot, rules: Rules): Action[] {
+  const { budgets } = rules
   const { run, spent, bead_spent } = snapshot
   const actions: Action[] = []
   const open = openSessions(snapshot).filter((one) => one.run_id === run.run_id)
@@ -53,10 +55,11 @@ export function budgetActions(snapshot: Snapshot, { budgets }: Rules): Action[] 
   }
   for (const one of open) {
     const own = bead_spent[one.bead_id]
-    const used = Math.max(
-      (own?.usd ?? 0) / (budgets.bead_usd ?? Number.POSITIVE_INFINITY),
-      (own?.tokens ?? 0) / (budgets.bead_tokens ?? Number.POSITIVE_INFINITY),
+    const { usd = Number.POSITIVE_INFINITY, tokens = Number.POSITIVE_INFINITY } = budgetOf(
+      one.bead ?? undefined,
+      rules,
     )
+    const used = Math.max((own?.usd ?? 0) / usd, (own?.tokens ?? 0) / tokens)
     if (used < 1) continue
     const wanted = used >= HARD ? 'budget_now' : 'budget'
     if (one.wanted === null || (wanted === 'budget_now' && one.wanted === 'budget'))
@@ -81,13 +84,12 @@ function warning(run: string, kind: Kind, event: string, used: number, limit: nu
 }
 
 /** Why a bead may not go on; undefined when it may. */
-export function overBudget(beadId: string, { bead_spent }: Snapshot, { budgets }: Rules): string | undefined {
-  const own = bead_spent[beadId]
+export function overBudget(bead: ReadyBead, { bead_spent }: Snapshot, rules: Rules): string | undefined {
+  const own = bead_spent[bead.bead_id]
   if (!own) return undefined
-  if (budgets.bead_usd !== undefined && own.usd >= budgets.bead_usd)
-    return `it has used ${round(own.usd)} of ${budgets.bead_usd} USD`
-  if (budgets.bead_tokens !== undefined && own.tokens >= budgets.bead_tokens)
-    return `it has used ${own.tokens} of ${budgets.bead_tokens} tokens`
+  const { usd, tokens } = budgetOf(bead, rules)
+  if (usd !== undefined && own.usd >= usd) return `it has used ${round(own.usd)} of ${usd} USD`
+  if (tokens !== undefined && own.tokens >= tokens) return `it has used ${own.tokens} of ${tokens} tokens`
   return undefined
 }
 

@@ -1,9 +1,10 @@
 import type { Action, Decision, Waiting, Why } from './actions.ts'
 import { chooseHost, openSessions, overloadLimit, quotaHold } from './admit.ts'
 import { budgetActions, overBudget } from './budget.ts'
-import type { RoleRule, Rules } from './rules.ts'
+import type { RoleRule, Rules, Translation } from './rules.ts'
 import type { AgentFacts, ReadyBead, Snapshot, StageFacts } from './snapshot.ts'
 import { meltdown, standingOf } from './supervise.ts'
+import { ruleName, type Translated, translate } from './translate.ts'
 
 /**
  * All that a leader does at one tick, from facts alone: the same snapshot gives the same decision. Nothing is remembered between ticks.
@@ -100,14 +101,15 @@ interface Taken {
   started: number
 }
 
-function assignments(snapshot: Snapshot, rules: Rules): { actions: Action[]; waiting: Waiting[] } {
+function assignments(read: Snapshot, rules: Rules): { actions: Action[]; waiting: Waiting[] } {
+  const { beads, actions, waiting } = translate(read, rules)
+  const snapshot = { ...read, ready: beads.map(({ bead }) => bead) }
   const taken = takenBy(snapshot)
-  const actions: Action[] = []
-  const waiting: Waiting[] = []
   const roomForTarget =
     snapshot.run.target === null ? Number.POSITIVE_INFINITY : snapshot.run.target - inFlight(snapshot)
   let admitted = 0
-  for (const bead of inOrder(snapshot.ready)) {
+  for (const one of inOrder(beads)) {
+    const { bead } = one
     const wait = (why: Why, detail: string) => waiting.push({ bead_id: bead.bead_id, why, detail })
     if (bead.failures >= rules.failures_per_bead) {
       actions.push({
@@ -122,7 +124,7 @@ function assignments(snapshot: Snapshot, rules: Rules): { actions: Action[]; wai
       wait('target', `enough beads are under way for the target of ${snapshot.run.target}`)
       continue
     }
-    const choice = chooseFor(bead, snapshot, rules, taken)
+    const choice = chooseFor(one, snapshot, rules, taken)
     if ('why' in choice) {
       wait(choice.why, choice.detail)
       continue
@@ -134,8 +136,8 @@ function assignments(snapshot: Snapshot, rules: Rules): { actions: Action[]; wai
 }
 
 /** By priority, then by how many wait for it, then by age. */
-function inOrder(ready: readonly ReadyBead[]): readonly ReadyBead[] {
-  return [...ready].sort((a, b) =>
+function inOrder(ready: readonly Translated[]): readonly Translated[] {
+  return [...ready].sort(({ bead: a }, { bead: b }) =>
     a.priority !== b.priority
       ? a.priority < b.priority
         ? -1
@@ -189,16 +191,21 @@ function count(
 
 type Choice = Extract<Action, { kind: 'assign' }> | { readonly why: Why; readonly detail: string }
 
-function chooseFor(bead: ReadyBead, snapshot: Snapshot, rules: Rules, taken: Taken): Choice {
+function chooseFor(
+  { bead, rule: own, moved }: Translated,
+  snapshot: Snapshot,
+  rules: Rules,
+  taken: Taken,
+): Choice {
   const { run, open_wave } = snapshot
   if (run.waves === 'strict' && open_wave !== null && bead.wave !== null && bead.wave > open_wave)
     return { why: 'wave', detail: `wave ${open_wave} is not finished` }
-  const dear = overBudget(bead.bead_id, snapshot, rules)
+  const dear = overBudget(bead, snapshot, rules)
   if (dear) return { why: 'budget', detail: dear }
-  const agent = chooseAgent(bead, snapshot, rules, taken)
+  const agent = chooseAgent(bead, own, snapshot, rules, taken)
   if ('why' in agent) return agent
   const role = agent.role ?? ''
-  const rule = rules.roles[role]
+  const rule = own?.roles?.[role] ?? rules.roles[role]
   if (!rule) return { why: 'no_adapter', detail: `no adapter is configured for ${role}` }
   const limited = limitOf(role, rule, rules, taken)
   if (limited) return { why: 'limit', detail: limited }
@@ -220,18 +227,24 @@ function chooseFor(bead: ReadyBead, snapshot: Snapshot, rules: Rules, taken: Tak
     adapter: rule.adapter,
     account,
     ...(rule.model === undefined ? {} : { model: rule.model }),
-    reason: `ready at ${bead.stage}, ${bead.priority}, unblocks ${bead.unblocks}; agent ${agent.agent_id} (${role}) is free`,
+    ...(moved ? { workflow: bead.workflow } : {}),
+    ...(own ? { rule: ruleName(own) } : {}),
+    reason: `ready at ${bead.stage}, ${bead.priority}, unblocks ${bead.unblocks}; agent ${agent.agent_id} (${role}) is free${own ? `; by ${ruleName(own)}` : ''}`,
   }
 }
 
 function chooseAgent(
   bead: ReadyBead,
+  rule: Translation | undefined,
   snapshot: Snapshot,
   rules: Rules,
   taken: Taken,
 ): AgentFacts | { readonly why: Why; readonly detail: string } {
   const stage = snapshot.stages.find((one) => one.workflow === bead.workflow && one.stage === bead.stage)
-  const roles = stage?.roles ?? null
+  const allowed = stage?.roles ?? null
+  const named = rule?.role
+  // a role that may not do the stage says nothing about it
+  const roles = named !== undefined && (allowed === null || allowed.includes(named)) ? [named] : allowed
   // agents without a role of their own are a person's: the run has its own, by role
   const able = snapshot.agents.filter(
     ({ role }) =>

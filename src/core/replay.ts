@@ -46,6 +46,8 @@ export function subjectOf(action: Action): string {
       return `${action.bead_id} at ${action.stage} to agent ${action.agent_id} on ${action.host_id}`
     case 'end_session':
       return `${action.session_id} (${action.wanted})`
+    case 'translate':
+      return `${action.bead_id} to ${action.workflow}`
     case 'host_lost':
       return action.host_id
     case 'block_bead':

@@ -2,6 +2,8 @@
 export interface Rules {
   /** Which adapter serves a role of the run, with the accounts that it may use, in order. Agents of other roles get nothing. */
   readonly roles: Readonly<Record<string, RoleRule>>
+  /** What beads become by what they are, in order: the first that matches decides. */
+  readonly translations?: readonly Translation[]
   /** Sessions at once, by what they are counted by; absent: no limit. */
   readonly limits: {
     readonly run?: number | undefined
@@ -44,6 +46,26 @@ export interface RoleRule {
   readonly adapter: string
   readonly model?: string
   readonly accounts: readonly string[]
+}
+
+/** One rule: what a bead must be, and what becomes of it then. What is absent stays as it is without the rule. */
+export interface Translation {
+  /** From 1, as they stand in the configuration. */
+  readonly number: number
+  readonly name?: string
+  readonly match: {
+    readonly types?: readonly string[]
+    readonly labels?: readonly string[]
+    /** Both ends belong to it; 0 is p0. */
+    readonly priority?: { readonly from: number; readonly to: number }
+    readonly title?: string
+  }
+  readonly workflow?: string
+  readonly role?: string
+  /** How sessions of the run's roles are run, where the rule names an adapter or a model. */
+  readonly roles?: Readonly<Record<string, RoleRule>>
+  readonly budget_usd?: number
+  readonly budget_tokens?: number
 }
 
 export const DEFAULT_RULES: Rules = {

@@ -93,14 +93,21 @@ export interface SessionFacts {
   readonly started_ms: number | null
   readonly ended_ms: number | null
   readonly deadline_ms: number | null
+  /** What rules look at, of the bead of an open session of this run. */
+  readonly bead?: BeadTraits | null
 }
 
-export interface ReadyBead {
-  readonly bead_id: string
+/** What rules look at. */
+export interface BeadTraits {
   readonly title: string
   readonly bead_type: string
   readonly labels: readonly string[]
+  /** `p0` to `p4`. */
   readonly priority: string
+}
+
+export interface ReadyBead extends BeadTraits {
+  readonly bead_id: string
   readonly workflow: string
   readonly stage: string
   readonly wave: number | null
@@ -113,6 +120,8 @@ export interface ReadyBead {
   readonly implementer: number | null
   /** Sessions over its life that failed, crashed or got stuck. */
   readonly failures: number
+  /** Nobody has named a workflow for it, and nobody has held it: a rule may give it one. */
+  readonly unbegun?: boolean
 }
 
 export interface QuotaFacts {

@@ -1,8 +1,12 @@
 import type * as z from 'zod'
 import type { CommandContext } from '../contract/command.ts'
 import type { eventRow } from '../contract/events.ts'
+import type { RuleConfig } from '../contract/rules-config.ts'
 import type { runRow, sessionRow } from '../contract/run-rows.ts'
 import { decide } from '../core/decide.ts'
+import type { Translation } from '../core/rules.ts'
+import type { BeadTraits } from '../core/snapshot.ts'
+import { translationOf } from '../core/translate.ts'
 import { readFunction } from '../runtime/read.ts'
 import { rulesOf } from './settings.ts'
 import { readSnapshot } from './tick.ts'
@@ -13,6 +17,8 @@ interface Facts {
   readonly stage: string
   readonly open_blockers: number
   readonly feedback: string | null
+  readonly workflow: string
+  readonly traits: BeadTraits
   readonly run_id: string | null
   readonly run_open: boolean
   /** The agent whose work its stage checks, when it must be another one now. */
@@ -24,12 +30,15 @@ interface Facts {
 
 /** Why a bead is where it is: facts, then what the leader would say of it now. Only reads. */
 export async function explainBead(ctx: CommandContext, subject: string) {
-  const { open_blockers, feedback, run_id, run_open, not_for, ...facts } = await readFunction<Facts>(
+  const { open_blockers, feedback, run_id, run_open, not_for, traits, ...rest } = await readFunction<Facts>(
     ctx,
     'explain_json',
     ctx.repo,
     subject,
   )
+  const rules = rulesOf(ctx.root?.config ?? {}, rest.run?.agents ?? {}, rest.run?.adapter)
+  const found = translationOf(traits, rules.translations)
+  const facts = { ...rest, ...(found ? { rule: ruleShown(found, ctx.root?.config.rules) } : {}) }
   const { status, stage, bead_id } = facts
   const told = (waits_for: string, why: string) => ({ ...facts, waits_for, why })
   if (status === 'completed' || status === 'cancelled' || status === 'in_progress') return facts
@@ -42,10 +51,13 @@ export async function explainBead(ctx: CommandContext, subject: string) {
   if (run_id === null || !run_open) return told('a run: nobody has started one for it', 'run')
   if (stage === 'land') return told('the landing train', 'landing')
   const snapshot = await readSnapshot(ctx, run_id)
-  const { waiting } = decide(
-    snapshot,
-    rulesOf(ctx.root?.config ?? {}, facts.run?.agents ?? {}, facts.run?.adapter),
-  )
+  const { waiting } = decide(snapshot, rules)
   const own = waiting.find((one) => one.bead_id === bead_id)
   return own ? told(own.detail, own.why) : told('the next tick of the leader', 'next')
+}
+
+/** A rule as it is told: its number, and what it says besides its match. */
+export function ruleShown({ number }: Pick<Translation, 'number'>, rules: readonly RuleConfig[] = []) {
+  const { match: _match, ...said } = rules[number - 1] ?? {}
+  return { number, ...said }
 }

@@ -10,7 +10,7 @@ import { write } from '../runtime/write.ts'
 import type { HostSettings } from './host-settings.ts'
 import { sweepLeftovers, sweepPaths } from './leftovers.ts'
 import { type RunningOrder, runOrder, type Stop } from './run-session.ts'
-import { settingsOf } from './settings.ts'
+import { allSettings } from './settings.ts'
 
 /** How often a host says that it lives and asks for orders, at least. */
 const BEAT_MS = 2_000
@@ -204,11 +204,9 @@ async function probeAdapters(
 ): Promise<Record<string, { version?: string; missing?: string }>> {
   const { ctx, path, adapter } = options
   const config = ctx.root?.config ?? {}
+  const roles = ['default', ...Object.keys(config.agents ?? {}), ...Object.keys(options.capacity)]
   const wanted = new Map(
-    ['default', ...Object.keys(config.agents ?? {}), ...Object.keys(options.capacity)].map((role) => {
-      const settings = settingsOf(config, role, adapter)
-      return [settings.adapter, settings] as const
-    }),
+    allSettings(config, roles, adapter).map((settings) => [settings.adapter, settings] as const),
   )
   const found: Record<string, { version?: string; missing?: string }> = {}
   for (const name of ADAPTERS) {

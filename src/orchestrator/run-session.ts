@@ -29,7 +29,7 @@ import { LiveSession } from './live-session.ts'
 import { type Outcome, outcomeOf } from './outcome.ts'
 import { promptFor } from './prompt.ts'
 import { sessionPaths } from './session-paths.ts'
-import { gateSettings, settingsOf } from './settings.ts'
+import { gateSettings, sessionSettings } from './settings.ts'
 import { isAway } from './vigil.ts'
 
 /** Why a session is to end before its program has given a result. */
@@ -64,6 +64,9 @@ interface StartAnswer {
     readonly title: string
     readonly description: string
     readonly workflow: string
+    readonly bead_type: string
+    readonly labels: readonly string[]
+    readonly priority: string
   }
   readonly stage: string
   readonly attempt: number
@@ -151,9 +154,14 @@ async function work(
   const { ctx, repository } = host
   const { bead, stage, attempt } = order
   const config = ctx.root?.config ?? {}
-  const settings = settingsOf(config, order.role, host.adapter)
+  // what is run is what this host's own configuration says: the order only tells what the leader's said
+  const settings = sessionSettings(config, order.role, host.adapter, bead)
+  if (settings.adapter !== order.adapter)
+    return notStarted(
+      'rules',
+      `the leader ordered ${order.adapter}, and by the configuration here it is ${settings.adapter}: give both the same [agents] and [[rules]]`,
+    )
   const adapter = adapterNamed(settings.adapter)
-  if (!adapter) return notStarted('configuration', `there is no adapter ${settings.adapter}`)
   await sweepLeftovers(host)
   const workspace = repository ? await ensureWorkspace(repository, bead.bead_id) : undefined
   if (repository && workspace) {

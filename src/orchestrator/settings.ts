@@ -2,7 +2,10 @@ import { availableParallelism } from 'node:os'
 import type { AgentSettings } from '../contract/agents-config.ts'
 import type { SwarmConfig } from '../contract/config.ts'
 import { gateOf } from '../contract/gates.ts'
-import { DEFAULT_RULES, type RoleRule, type Rules } from '../core/rules.ts'
+import { priorityRange, type RuleConfig } from '../contract/rules-config.ts'
+import { DEFAULT_RULES, type RoleRule, type Rules, type Translation } from '../core/rules.ts'
+import type { BeadTraits } from '../core/snapshot.ts'
+import { translationOf } from '../core/translate.ts'
 
 /** The settings of a role's sessions: its own, else those of `default`, else the adapter that was asked for. */
 export function settingsOf(config: SwarmConfig, role: string, adapter: string | undefined): AgentSettings {
@@ -16,6 +19,98 @@ function agentOf(adapter: string): AgentSettings {
   return { adapter: adapter as AgentSettings['adapter'] }
 }
 
+/**
+ * The settings of a role's sessions for beads of a rule. Where the rule names another adapter than the role has, how its program is run comes
+ * from `[agents.default]` or the first `[agents.*]` that has it; what the role may do stays. An adapter that was asked for goes before both.
+ */
+function settingsByRule(
+  config: SwarmConfig,
+  role: string,
+  adapter: string | undefined,
+  rule: RuleConfig,
+): AgentSettings {
+  const own = settingsOf(config, role, adapter)
+  const wanted = rule.adapter ?? settingsOf(config, role, undefined).adapter
+  if (adapter !== undefined && adapter !== wanted) return own
+  const model = rule.model === undefined ? {} : { model: rule.model }
+  if (own.adapter === wanted) return { ...own, ...model }
+  const { default: first, ...others } = config.agents ?? {}
+  const entry = [first, ...Object.values(others)].find((one) => one?.adapter === wanted) ?? agentOf(wanted)
+  const { permissions: _permissions, system_prompt: _prompt, ...program } = entry
+  return {
+    ...program,
+    ...(own.permissions === undefined ? {} : { permissions: own.permissions }),
+    ...(own.system_prompt === undefined ? {} : { system_prompt: own.system_prompt }),
+    ...model,
+  }
+}
+
+function roleRuleOf(settings: AgentSettings): RoleRule {
+  return {
+    adapter: settings.adapter,
+    accounts: [settings.account ?? 'default'],
+    ...(settings.model === undefined ? {} : { model: settings.model }),
+  }
+}
+
+/** The rules for beads as they are decided by, for these roles. */
+export function translationsOf(
+  config: SwarmConfig,
+  roles: readonly string[],
+  adapter: string | undefined,
+): readonly Translation[] {
+  return (config.rules ?? []).map((rule, at) => {
+    const { match, name, workflow, role, budget_usd, budget_tokens } = rule
+    const range = match.priority === undefined ? undefined : priorityRange(match.priority)
+    const runs = rule.adapter !== undefined || rule.model !== undefined
+    return {
+      number: at + 1,
+      ...(name === undefined ? {} : { name }),
+      match: {
+        ...(match.type === undefined ? {} : { types: [match.type].flat() }),
+        ...(match.labels === undefined ? {} : { labels: match.labels }),
+        ...(range === undefined ? {} : { priority: range }),
+        ...(match.title === undefined ? {} : { title: match.title }),
+      },
+      ...(workflow === undefined ? {} : { workflow }),
+      ...(role === undefined ? {} : { role }),
+      ...(runs
+        ? {
+            roles: Object.fromEntries(
+              roles.map((one) => [one, roleRuleOf(settingsByRule(config, one, adapter, rule))]),
+            ),
+          }
+        : {}),
+      ...(budget_usd === undefined ? {} : { budget_usd }),
+      ...(budget_tokens === undefined ? {} : { budget_tokens }),
+    }
+  })
+}
+
+/** The settings of a session: those of its role, or what the rule for its bead makes of them. */
+export function sessionSettings(
+  config: SwarmConfig,
+  role: string,
+  adapter: string | undefined,
+  bead: BeadTraits,
+): AgentSettings {
+  const found = translationOf(bead, translationsOf(config, [], adapter))
+  const rule = found && config.rules?.[found.number - 1]
+  return rule ? settingsByRule(config, role, adapter, rule) : settingsOf(config, role, adapter)
+}
+
+/** All settings that sessions of these roles may have on this host. */
+export function allSettings(
+  config: SwarmConfig,
+  roles: readonly string[],
+  adapter: string | undefined,
+): readonly AgentSettings[] {
+  return roles.flatMap((role) => [
+    settingsOf(config, role, adapter),
+    ...(config.rules ?? []).map((rule) => settingsByRule(config, role, adapter, rule)),
+  ])
+}
+
 /** The rules of a run, from the configuration and what `up` was told. */
 export function rulesOf(
   config: SwarmConfig,
@@ -23,17 +118,11 @@ export function rulesOf(
   adapter: string | undefined,
 ): Rules {
   const own = config.orchestrator ?? {}
-  const rule = (role: string): RoleRule => {
-    const settings = settingsOf(config, role, adapter)
-    return {
-      adapter: settings.adapter,
-      accounts: [settings.account ?? 'default'],
-      ...(settings.model === undefined ? {} : { model: settings.model }),
-    }
-  }
+  const roles = Object.keys(agents)
   return {
     ...DEFAULT_RULES,
-    roles: Object.fromEntries(Object.keys(agents).map((role) => [role, rule(role)])),
+    roles: Object.fromEntries(roles.map((role) => [role, roleRuleOf(settingsOf(config, role, adapter))])),
+    ...(config.rules ? { translations: translationsOf(config, roles, adapter) } : {}),
     limits: { ...own.limits, role: { ...agents, ...own.limits?.role } },
     budgets: own.budgets ?? {},
     spawn_per_tick: own.spawn_per_tick ?? DEFAULT_RULES.spawn_per_tick,

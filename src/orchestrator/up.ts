@@ -2,18 +2,18 @@ import { resolve } from 'node:path'
 import type { CommandContext } from '../contract/command.ts'
 import { SwarmError } from '../contract/errors.ts'
 import type { RunRow } from '../contract/run-rows.ts'
-import { decide } from '../core/decide.ts'
 import { operatorPath, resolveGate } from '../process/index.ts'
 import { write } from '../runtime/write.ts'
 import { openRepository, type Repository } from '../workspaces/repository.ts'
+import { checkRules } from './check-rules.ts'
 import { type Collected, type CollectOptions, collect } from './gc.ts'
 import { createHost, type Host, newHostId } from './host.ts'
 import { listen, orchestrate, readRun } from './orchestrate.ts'
 import { readOverview } from './overview.ts'
+import { plan } from './plan.ts'
 import { type QaCycle, qaCycle } from './qa-cycle.ts'
 import { createRecorder } from './record.ts'
 import { capacityOf, landingGates, rulesOf } from './settings.ts'
-import { readSnapshot } from './tick.ts'
 import { createVigil, type Vigil } from './vigil.ts'
 
 export interface UpOptions {
@@ -37,7 +37,10 @@ export async function up(ctx: CommandContext, options: UpOptions) {
   const repository = await openWork(ctx)
   await mustHaveGates(ctx, options)
   const agents = options.agents ?? DEFAULT_AGENTS
-  if (options.dry_run) return plan(ctx, options, agents)
+  const before = options.resume === undefined ? undefined : await readRun(ctx, options.resume)
+  await checkRules(ctx, before?.agents ?? agents, options.adapter ?? before?.adapter)
+  if (options.dry_run)
+    return plan(ctx, { ...options, adapter: options.adapter ?? before?.adapter }, before?.agents ?? agents)
   const { run_id } =
     options.resume === undefined ? await start(ctx, options, agents) : await resume(ctx, options.resume)
   const run = await readRun(ctx, run_id)
@@ -89,7 +92,9 @@ export async function up(ctx: CommandContext, options: UpOptions) {
 /** Makes a run that others drive, by `up` with `resume`. */
 export async function startRun(ctx: CommandContext, options: UpOptions) {
   await mustHaveGates(ctx, options)
-  return start(ctx, options, options.agents ?? DEFAULT_AGENTS)
+  const agents = options.agents ?? DEFAULT_AGENTS
+  await checkRules(ctx, agents, options.adapter)
+  return start(ctx, options, agents)
 }
 
 /** Runs sessions for whoever leads, until this process is told to stop; then its sessions finish. */
@@ -225,33 +230,4 @@ async function resume(ctx: CommandContext, runId: string): Promise<{ run_id: str
       `resume/${runId}/${crypto.randomUUID()}`,
     )
   return run
-}
-
-/** What would be done: a look without a write. */
-async function plan(ctx: CommandContext, options: UpOptions, agents: Readonly<Record<string, number>>) {
-  const rules = rulesOf(ctx.root?.config ?? {}, agents, options.adapter)
-  const [open] = await ctx.db.read<{ n: number; waves: number }>(
-    `select count(*)::integer as n, 0 as waves from swarm.bead_backlog where repo_id = $1 and status in ('pending', 'in_progress')`,
-    [ctx.repo],
-  )
-  const first =
-    options.resume === undefined ? [] : decide(await readSnapshot(ctx, options.resume), rules).actions
-  return {
-    run_id: options.resume ?? 'not started',
-    status: 'starting' as const,
-    waves: options.waves ?? ('rolling' as const),
-    landed: 0,
-    started_at: new Date().toISOString(),
-    plan: {
-      beads: open?.n ?? 0,
-      agents: { ...agents },
-      roles: JSON.parse(JSON.stringify(rules.roles)),
-      budgets: JSON.parse(JSON.stringify(rules.budgets)),
-      gates: Object.keys(ctx.root?.config.workflows ?? { default: {} }).map((name) => ({
-        workflow: name,
-        landing: landingGates(ctx.root?.config ?? {}, name).map(({ argv }) => argv.join(' ')),
-      })),
-      first: JSON.parse(JSON.stringify(first)),
-    },
-  }
 }

@@ -4,6 +4,7 @@ import { parse, TomlError } from 'smol-toml'
 import { configSchema, type SwarmConfig } from '../contract/config.ts'
 import type { Root } from '../contract/context.ts'
 import { SwarmError } from '../contract/errors.ts'
+import { ruleKeysAt } from '../contract/rules-config.ts'
 import { findRoot, SWARM_DIR } from './find.ts'
 import { checkOwnership } from './ownership.ts'
 import { activeKeys, hasLost, isTrusted, passiveConfig, untrusted } from './trust.ts'
@@ -58,12 +59,18 @@ export function parseConfig(source: string, file: string): SwarmConfig {
   const issue = result.error.issues[0]
   if (issue?.code === 'unrecognized_keys') {
     const at = [...issue.path, issue.keys[0] ?? ''].map(String).join('.')
-    const valid = issue.path.length === 0 ? Object.keys(configSchema.shape) : []
-    throw invalid(file, `has the unknown key ${at}`, {
-      kind: 'UnknownField',
-      field: at,
-      ...(valid.length ? { valid } : {}),
-    })
+    const inRules = issue.path[0] === 'rules'
+    const valid =
+      issue.path.length === 0 ? Object.keys(configSchema.shape) : inRules ? [...ruleKeysAt(issue.path)] : []
+    throw invalid(
+      file,
+      `has the unknown key ${at}${inRules ? `; a rule has ${valid.join(', ')} there` : ''}`,
+      {
+        kind: 'UnknownField',
+        field: at,
+        ...(valid.length ? { valid } : {}),
+      },
+    )
   }
   const field = issue?.path.map(String).join('.') ?? ''
   throw invalid(file, `has a wrong value at ${field}: ${issue?.message ?? 'unknown'}`, {

@@ -148,6 +148,12 @@ repo = ${JSON.stringify(repo)}
 # [orchestrator]
 # tick_ms = 60000
 
+# What becomes of a bead by what it is: workflow, role, model, adapter, budget. The first rule that matches decides; docs/RUNS.md tells of
+# every key.
+# [[rules]]
+# match = { labels = ["security"], priority = "p0..p1" }
+# model = "opus"
+
 # Where finished work lands: the branch (the one that is checked out by default), a remote to push it to, and how many candidates are
 # tested at once.
 # [landing]

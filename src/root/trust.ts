@@ -27,6 +27,8 @@ export interface ActiveKeys {
   readonly gates?: Readonly<Record<string, readonly string[]>>
   /** How the sessions of each role are run: all of it decides what is run. */
   readonly agents?: NonNullable<SwarmConfig['agents']>
+  /** What decides who works on which bead, by which workflow and with which program. */
+  readonly rules?: NonNullable<SwarmConfig['rules']>
   /** Where landed commits are pushed to. */
   readonly push?: string
   /** Who is told what happens, and where requests go to. */
@@ -49,6 +51,7 @@ export function activeKeys(config: SwarmConfig): ActiveKeys | null {
     ...(config.listen_url === undefined ? {} : { listen_url: config.listen_url }),
     ...(gates.length === 0 ? {} : { gates: Object.fromEntries(gates) }),
     ...(config.agents && Object.keys(config.agents).length > 0 ? { agents: config.agents } : {}),
+    ...(config.rules?.length ? { rules: config.rules } : {}),
     ...(config.landing?.remote === undefined ? {} : { push: config.landing.remote }),
     ...(config.notify && Object.keys(config.notify).length > 0 ? { notify: config.notify } : {}),
     ...(config.http?.trust_proxy?.length ? { proxies: config.http.trust_proxy } : {}),
@@ -62,6 +65,7 @@ export function passiveConfig(config: SwarmConfig): SwarmConfig {
     database_url: _url,
     listen_url: _listen,
     agents: _agents,
+    rules: _rules,
     notify: _notify,
     landing,
     http,
@@ -127,13 +131,30 @@ export interface Shown {
 
 /** What active keys would do, in words. */
 export function showActive(active: ActiveKeys): Shown {
-  const { database_url, listen_url, push, gates = {}, agents = {}, notify = {}, proxies = [] } = active
+  const {
+    database_url,
+    listen_url,
+    push,
+    gates = {},
+    agents = {},
+    rules = [],
+    notify = {},
+    proxies = [],
+  } = active
   const runs = [
     ...Object.entries(gates).map(([stage, words]) => `run ${shownWords(words)} as the gate of ${stage}`),
     ...Object.entries(agents).map(([role, { adapter, command = [], args = [], env = {} }]) => {
       const names = Object.keys(env).join(' ')
       const words = command.length + args.length > 0 ? ` ${shownWords([...command, ...args])}` : ''
       return `run ${adapter}${words} for the role ${role}${names ? `, with ${names} set` : ''}`.slice(
+        0,
+        LONGEST,
+      )
+    }),
+    ...rules.map(({ name, match: _match, ...outcome }, at) => {
+      const what = Object.entries(outcome).map(([key, value]) => `${key} ${value}`)
+      const own = name === undefined ? '' : ` (${name})`
+      return `give beads of rule ${at + 1}${own} ${what.length > 0 ? what.join(', ') : 'nothing of their own'}`.slice(
         0,
         LONGEST,
       )

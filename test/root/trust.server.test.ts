@@ -76,6 +76,11 @@ env = { KEY = "hunter2" }
 kind = "webhook"
 url = "https://hooks.example/hunter2"
 secret_env = "SWARM_NOTIFY_OPS"
+[[rules]]
+name = "words"
+match = { type = "docs" }
+adapter = "codex"
+model = "large"
 [http]
 streams = 7
 trust_proxy = ["192.0.2.1"]
@@ -99,12 +104,13 @@ trust_proxy = ["192.0.2.1"]
       'believe what 192.0.2.1 says of where requests come from',
       'run ["curl","evil.example"] as the gate of w.a',
       'run command ["sh","-c","evil"] for the role default, with KEY set',
+      'give beads of rule 1 (words) model large, adapter codex',
     ],
     more: 0,
   })
   // each of them counts
   const hashes = Object.keys(active).map((key) => hashOf({ ...active, [key]: undefined }))
-  expect(new Set([hashOf(active), ...hashes]).size).toBe(8)
+  expect(new Set([hashOf(active), ...hashes]).size).toBe(9)
 })
 
 describe('a configuration that nobody has trusted', () => {

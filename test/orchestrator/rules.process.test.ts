@@ -1,0 +1,128 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, expect, test } from 'vitest'
+import { testDatabase } from '../support/database.ts'
+import { runSwarm } from '../support/swarm.ts'
+import { makeYard, type Yard } from './support.ts'
+
+const database = await testDatabase()
+const GATE = 'gate = ["git", "diff", "--check", "HEAD"]'
+const RULES = `
+[[workflows.quick.stages]]
+name = "sketch"
+[[workflows.quick.stages]]
+name = "implement"
+${GATE}
+[[workflows.careful.stages]]
+name = "implement"
+roles = ["implementer", "senior"]
+${GATE}
+[[workflows.careful.stages]]
+name = "qa"
+on_fail = "implement"
+[[rules]]
+name = "words"
+match = { type = "docs" }
+workflow = "quick"
+[[rules]]
+match = { labels = ["deep"], priority = "p0..p2", title = "*LOCK*" }
+workflow = "careful"
+role = "senior"
+model = "large"
+`
+let yard: Yard | undefined
+afterAll(() => yard?.scratch.remove())
+
+interface Plan {
+  readonly plan: { readonly next: readonly object[] }
+}
+
+test('beads go by the first rule that matches them, and explain says which', async () => {
+  yard = await makeYard(database, { repo: 'rules', oneStage: true, more: RULES })
+  const { ask, start, landed, scratch, env } = yard
+  const beads = [
+    { bead_id: 'b1', title: 'Say it', bead_type: 'docs', labels: ['deep'] },
+    { bead_id: 'b2', title: 'The lock is taken twice', labels: ['deep', 'web'], priority: 'p0' },
+    { bead_id: 'b3', title: 'Say more', bead_type: 'docs', workflow: 'default' },
+    { bead_id: 'b4', title: 'The lock', labels: ['deep'], priority: 'p3' },
+  ]
+  await ask('enqueue', '--json', JSON.stringify({ beads }))
+
+  const agents = ['--agents', 'implementer=2,senior=1']
+  const { plan } = await ask<Plan>('up', '--dry-run', ...agents)
+  expect(plan.next).toEqual([
+    expect.objectContaining({
+      bead_id: 'b2',
+      workflow: 'careful',
+      rule: 'rule 2',
+      agent_id: 3,
+      model: 'large',
+    }),
+    expect.objectContaining({ bead_id: 'b1', workflow: 'quick', stage: 'sketch', rule: 'rule 1 (words)' }),
+    expect.objectContaining({ bead_id: 'b3', workflow: 'default', rule: 'rule 1 (words)' }),
+    expect.not.objectContaining({ rule: expect.anything() }),
+  ])
+
+  const { code, stderr } = await start('up', ...agents).ended
+  expect(stderr).toBe('')
+  expect(code).toBe(0)
+  expect(landed()).toHaveLength(4)
+  const orders = await database.sql<{ bead: string; way: string }[]>`
+    select s.bead_id as bead, string_agg(concat_ws(' ', s.stage, s.role, 'model ' || (e.payload ->> 'model'), e.payload ->> 'rule'), ', ' order by e.seq) as way
+    from swarm.agent_sessions s join swarm.execution_events e on e.session_id = s.session_id and e.event_type = 'session_assigned'
+    where s.repo_id = 'rules' group by s.bead_id order by s.bead_id`
+  expect(orders.map(({ bead, way }) => `${bead}: ${way}`)).toEqual([
+    expect.stringMatching(/^b1: sketch \w+ rule 1 \(words\), implement \w+ rule 1 \(words\)$/),
+    'b2: implement senior model large rule 2, qa senior model large rule 2',
+    'b3: implement implementer rule 1 (words)',
+    'b4: implement implementer',
+  ])
+  expect(await ask('explain', 'b1')).toMatchObject({
+    workflow: 'quick',
+    rule: { number: 1, name: 'words', workflow: 'quick' },
+    decisions: expect.arrayContaining([
+      expect.objectContaining({
+        event_type: 'bead_translated',
+        payload: {
+          from: 'default',
+          to: 'quick',
+          rule: 1,
+          reason: 'rule 1 (words) gives it the workflow quick',
+        },
+      }),
+    ]),
+  })
+  expect(await ask('explain', 'b2')).toMatchObject({
+    workflow: 'careful',
+    rule: { number: 2, role: 'senior' },
+  })
+  expect(await ask('explain', 'b3')).toMatchObject({ workflow: 'default', rule: { number: 1 } })
+  expect(await ask('explain', 'b4')).not.toHaveProperty('rule')
+
+  // what a rule cannot do is said before anything begins
+  const file = join(scratch.root, '.swarm', 'config.toml')
+  const whole = readFileSync(file, 'utf8')
+  const refused = async (change: (text: string) => string, ...more: readonly string[]) => {
+    writeFileSync(file, change(whole))
+    const { stdout, code: exit } = await runSwarm(['up', ...more], { env, cwd: scratch.root })
+    expect(exit).toBe(2)
+    return JSON.parse(stdout).err
+  }
+  expect(await refused((text) => text)).toMatchObject({
+    msg: expect.stringContaining('senior=1'),
+    ctx: { field: 'rules.1.role', got: 'senior' },
+  })
+  expect(
+    await refused((text) => text.replace('workflow = "quick"', 'workflow = "quik"'), ...agents),
+  ).toMatchObject({
+    msg: expect.stringContaining('careful, default, quick'),
+    ctx: { field: 'rules.0.workflow', got: 'quik' },
+  })
+  const ungated = (text: string) => text.replace(`${GATE}\n[[workflows.careful`, '[[workflows.careful')
+  expect(await refused(ungated, ...agents)).toMatchObject({
+    ctx: { field: 'rules.0.workflow', got: 'quick' },
+  })
+  const added = (text: string) =>
+    `${text.replace('workflow = "quick"', 'workflow = "new"')}[[workflows.new.stages]]\nname = "x"\n${GATE}\n`
+  expect(await refused(added, ...agents)).toMatchObject({ msg: expect.stringContaining('swarm init-db') })
+}, 240_000)

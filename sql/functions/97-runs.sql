@@ -131,6 +131,18 @@ begin
     return swarm.refused('EXISTS', format('there is a run %s already', v_run), null, jsonb_build_object('field', 'run_id', 'got', v_run),
       jsonb_build_object('cmd', 'up', 'resume', v_run));
   end if;
+  -- a run that finds every bead in another run would be over at once, with nothing done
+  if a -> 'config' -> 'continuous' is distinct from 'true' and not exists (select from swarm.bead_backlog b
+      where b.repo_id = p_repo and b.status in ('pending', 'in_progress', 'blocked', 'deferred')
+        and not exists (select from swarm.swarm_runs o where o.repo_id = p_repo and o.run_id = b.run_id and o.ended_at is null)) then
+    select o.* into r from swarm.swarm_runs o join swarm.bead_backlog b on b.repo_id = p_repo and b.run_id = o.run_id
+        and b.status in ('pending', 'in_progress', 'blocked', 'deferred')
+      where o.repo_id = p_repo and o.ended_at is null order by o.started_at desc limit 1;
+    if found then
+      return swarm.refused('EXISTS', format('every bead that is open belongs to %s, which is %s: go on with that run, or end it with down', r.run_id, r.status),
+        null, jsonb_build_object('run_id', r.run_id, 'status', r.status), jsonb_build_object('cmd', 'up', 'resume', r.run_id));
+    end if;
+  end if;
   perform swarm.ensure_land_stage(p_repo);
   for v_role, v_want in select key, value::integer from jsonb_each_text(coalesce(a -> 'agents', '{}')) loop
     insert into swarm.agent_state (repo_id, agent_id, role)
@@ -142,47 +154,10 @@ begin
   insert into swarm.swarm_runs (repo_id, run_id, status, target, waves, config)
     values (p_repo, v_run, 'running', (a ->> 'target')::integer, coalesce(a ->> 'waves', 'rolling'), coalesce(a -> 'config', '{}'))
     returning * into r;
-  update swarm.bead_backlog b set run_id = v_run, wave = null
-    where b.repo_id = p_repo and b.status in ('pending', 'in_progress', 'blocked', 'deferred')
-      and not exists (select from swarm.swarm_runs o where o.repo_id = p_repo and o.run_id = b.run_id and o.ended_at is null);
-  get diagnostics v_beads = row_count;
-  perform swarm.number_waves(p_repo, v_run);
+  v_beads := swarm.adopt_beads(p_repo, v_run);
   perform swarm.emit_run(p_repo, 'run_started', v_run, null, null, null, null,
     jsonb_build_object('target', r.target, 'beads', v_beads, 'agents', a -> 'agents', 'reason', a ->> 'reason'));
   return jsonb_build_object('d', swarm.run_json(r) || jsonb_build_object('beads', v_beads));
-end $$;
-
--- Pauses, goes on with, stops or ends a run on a person's word. `to`: paused, running, stopping, stopped. The same again changes nothing.
-create or replace function swarm.do_run_set(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
-declare
-  v_to  text := a ->> 'to';
-  r     swarm.swarm_runs;
-begin
-  select * into r from swarm.swarm_runs where repo_id = p_repo and run_id = coalesce(a ->> 'run_id',
-    (select run_id from swarm.swarm_runs where repo_id = p_repo and ended_at is null order by started_at desc limit 1)) for no key update;
-  if not found then
-    return case when a ? 'run_id' then swarm.unknown_run(a ->> 'run_id')
-      else swarm.refused('NOTFOUND', 'no run is open', null, '{"field": "run_id"}', '{"cmd": "runs"}') end;
-  end if;
-  if r.ended_at is not null and v_to <> 'running' then
-    return jsonb_build_object('d', swarm.run_json(r));
-  end if;
-  if r.status is distinct from v_to or (v_to = 'paused' and r.pause_reason is distinct from a ->> 'reason') then
-    update swarm.swarm_runs set status = v_to, pause_reason = case when v_to = 'paused' then coalesce(a ->> 'reason', 'asked for') end,
-        ended_at = case when v_to = 'stopped' then clock_timestamp() end
-      where repo_id = p_repo and run_id = r.run_id returning * into r;
-    if v_to = 'running' then
-      update swarm.bead_backlog set run_id = r.run_id
-        where repo_id = p_repo and run_id is null and status in ('pending', 'in_progress', 'blocked');
-    end if;
-    perform swarm.emit_run(p_repo, case v_to when 'running' then 'run_resumed' else 'run_' || v_to end, r.run_id, null, null, null, null,
-      jsonb_build_object('reason', a ->> 'reason', 'now', a -> 'now'));
-  end if;
-  if (a ->> 'now')::boolean then
-    update swarm.agent_sessions set wanted = 'shutdown', wanted_reason = coalesce(a ->> 'reason', 'the run was ended at once')
-      where repo_id = p_repo and run_id = r.run_id and ended_at is null and wanted is null;
-  end if;
-  return jsonb_build_object('d', swarm.run_json(r));
 end $$;
 
 -- What a leader decides over, in one read, bounded by what is active: open runs, free and busy agents, hosts, open sessions and those
@@ -200,7 +175,7 @@ begin
   end if;
   return jsonb_build_object(
     'run', jsonb_build_object('run_id', r.run_id, 'status', r.status, 'pause_reason', r.pause_reason, 'target', r.target, 'waves', r.waves,
-      'started_ms', extract(epoch from r.started_at) * 1000),
+      'started_ms', extract(epoch from r.started_at) * 1000, 'continuous', r.config -> 'continuous' = 'true'),
     'now_ms', extract(epoch from v_now) * 1000,
     -- counted up to a thousand each: a tick costs the same at any backlog size
     'counts', jsonb_build_object(
@@ -212,7 +187,8 @@ begin
       'landed', (select count(*) from (select from swarm.bead_backlog where repo_id = p_repo and run_id = p_run and status = 'completed'
         limit greatest(coalesce(r.target, 0), 1000)) x),
       'landing', (select count(*) from (select from swarm.bead_backlog where repo_id = p_repo and run_id = p_run and status = 'pending'
-        and open_blockers = 0 and stage = 'land' limit 1000) x)),
+        and open_blockers = 0 and stage = 'land' limit 1000) x),
+      'free', case when r.config -> 'continuous' = 'true' then swarm.free_beads(p_repo, p_run) end),
     -- what is pending and not ready waits for a bead of a lower wave: for one that is counted here, or for one that is blocked
     'open_wave', (select min(wave) from swarm.bead_backlog where repo_id = p_repo and run_id = p_run
       and (status = 'in_progress' or status = 'pending' and open_blockers = 0)),

@@ -28,6 +28,10 @@ begin
       return jsonb_build_object('d', jsonb_build_object('ended', swarm.lose_host(p_repo, a ->> 'host_id', a ->> 'reason')));
     when 'translate' then
       return swarm.translate_bead(p_repo, a, v_run);
+    when 'adopt' then
+      perform swarm.lock_links(p_repo);
+      perform swarm.emit_run(p_repo, 'run_grown', v_run, null, null, null, null,
+        jsonb_build_object('beads', swarm.adopt_beads(p_repo, v_run), 'reason', a ->> 'reason'));
     when 'block_bead' then
       return swarm.block_bead(p_repo, a, v_run);
     when 'pause', 'complete', 'fail', 'stopped' then
@@ -36,7 +40,11 @@ begin
               when 'fail' then 'failed' else 'stopped' end,
             pause_reason = case when a ->> 'kind' = 'pause' then a ->> 'reason' end,
             ended_at = case when a ->> 'kind' <> 'pause' then clock_timestamp() end
-          where repo_id = p_repo and run_id = v_run and status is distinct from case when a ->> 'kind' = 'pause' then 'paused' end;
+          where repo_id = p_repo and run_id = v_run
+            and (a ->> 'kind' <> 'pause' or status not in ('paused', 'stopping') or pause_reason is distinct from a ->> 'reason' and status = 'paused');
+        if not found then
+          return '{"d": {}}';
+        end if;
         perform swarm.emit_run(p_repo, case a ->> 'kind' when 'pause' then 'run_paused' when 'complete' then 'run_completed'
           when 'fail' then 'run_failed' else 'run_stopped' end, v_run, null, null, null, null, jsonb_build_object('reason', a ->> 'reason'));
       end if;

@@ -137,8 +137,7 @@ begin
   if not found then
     return swarm.unknown_session(a ->> 'session_id');
   elsif x.ended_at is not null then
-    return swarm.refused('CONFLICT', format('session %s has ended (%s)', x.session_id, x.reason), 'claim',
-      jsonb_build_object('session_id', x.session_id, 'reason', x.reason), '{"cmd": "ps"}');
+    return swarm.ended_session(x);
   end if;
   insert into swarm.session_inputs (repo_id, session_id, kind, text) values (p_repo, x.session_id, 'steer', a ->> 'text') returning id into v_id;
   perform swarm.emit_run(p_repo, 'session_steered', x.run_id, x.session_id, x.bead_id, x.agent_id, x.stage, jsonb_build_object('text', left(a ->> 'text', 500)));
@@ -149,6 +148,12 @@ create or replace function swarm.unknown_session(p_session text) returns jsonb l
 begin atomic
   select swarm.refused('NOTFOUND', format('there is no session %s', p_session), null,
     jsonb_build_object('field', 'session_id', 'got', p_session), '{"cmd": "ps"}');
+end;
+
+create or replace function swarm.ended_session(x swarm.agent_sessions) returns jsonb language sql immutable
+begin atomic
+  select swarm.refused('CONFLICT', format('session %s has ended (%s)', x.session_id, x.reason), 'claim',
+    jsonb_build_object('session_id', x.session_id, 'reason', x.reason), '{"cmd": "ps"}');
 end;
 
 -- What a host has passed on is not passed on again.
@@ -184,7 +189,8 @@ begin
   update swarm.agent_sessions set deadline_at = clock_timestamp() + make_interval(secs => (a ->> 'ms')::double precision / 1000)
     where repo_id = p_repo and session_id = a ->> 'session_id' and ended_at is null returning * into x;
   if not found then
-    return swarm.unknown_session(a ->> 'session_id');
+    select * into x from swarm.agent_sessions where repo_id = p_repo and session_id = a ->> 'session_id';
+    return case when found then swarm.ended_session(x) else swarm.unknown_session(a ->> 'session_id') end;
   end if;
   perform swarm.emit_run(p_repo, 'session_extended', x.run_id, x.session_id, x.bead_id, x.agent_id, x.stage,
     jsonb_build_object('ms', a -> 'ms', 'reason', a ->> 'reason'));

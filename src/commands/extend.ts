@@ -14,7 +14,7 @@ export default defineCommand({
   }),
   output: z.object({ session_id: z.string(), until: z.string() }),
   effect: 'write',
-  errors: ['NOTFOUND'],
+  errors: ['NOTFOUND', 'CONFLICT'],
   positional: ['session_id'],
   examples: [],
   run: (ctx, input) => write(ctx, 'extend', input),

@@ -1,5 +1,6 @@
 import * as z from 'zod'
-import { defineCommand } from '../contract/command.ts'
+import { type CommandContext, defineCommand } from '../contract/command.ts'
+import { SwarmError } from '../contract/errors.ts'
 import { MAX_ID } from '../contract/fields.ts'
 import { sessionId } from '../contract/run-rows.ts'
 import { limit } from '../runtime/page.ts'
@@ -19,11 +20,11 @@ export default defineCommand({
   }),
   output: z.object({ logs: z.array(row), more: z.boolean(), cursor: z.int().optional() }),
   effect: 'read',
-  errors: [],
+  errors: ['NOTFOUND'],
   positional: ['session_id'],
   pages: true,
   waits: ({ wait_ms }) => (wait_ms ?? 0) > 0,
-  examples: [{ in: { cmd: 'logs', session_id: 's-1' }, out: { logs: [], more: false } }],
+  examples: [],
   async run(ctx, { session_id, iteration, after = 0, limit: most, wait_ms }) {
     const read = () =>
       ctx.db.read<z.output<typeof row>>(
@@ -33,6 +34,7 @@ export default defineCommand({
         [ctx.repo, session_id, after, iteration ?? null, most + 1],
       )
     let rows = await read()
+    if (rows.length === 0) await mustKnow(ctx, session_id)
     if (rows.length === 0 && wait_ms) {
       const { waitUntil } = await import('../runtime/wait.ts')
       rows =
@@ -49,3 +51,17 @@ export default defineCommand({
     return { logs, more: rows.length > most, ...(cursor === undefined ? {} : { cursor }) }
   },
 })
+
+/** A mistyped id must not look like a session that says nothing. Logs may be older than what is kept of their session. */
+async function mustKnow(ctx: CommandContext, sessionId: string): Promise<void> {
+  const known = await ctx.db.read(
+    `select 1 as known from swarm.agent_sessions where repo_id = $1 and session_id = $2
+      union all (select 1 from swarm.agent_run_logs where repo_id = $1 and session_id = $2 limit 1)`,
+    [ctx.repo, sessionId],
+  )
+  if (known.length > 0) return
+  throw new SwarmError('NOTFOUND', `there is no session ${sessionId}`, {
+    ctx: { field: 'session_id', got: sessionId },
+    fix: { cmd: 'sessions' },
+  })
+}

@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { ADAPTERS } from '../contract/agents-config.ts'
 import { defineCommand } from '../contract/command.ts'
-import { text } from '../contract/fields.ts'
+import { countsOf, roleCounts } from '../contract/role-counts.ts'
 import { reason, runRow } from '../contract/run-rows.ts'
 
 export default defineCommand({
@@ -15,7 +15,7 @@ export default defineCommand({
       .max(2_147_483_647)
       .optional()
       .describe('how many beads are to land; all of them by default'),
-    agents: z.record(text(64), z.int().min(0).max(1_000)).optional().describe('how many of each role'),
+    agents: roleCounts.optional().describe('how many of each role'),
     adapter: z.enum(ADAPTERS).optional().describe('for all roles, instead of the configuration'),
     waves: z.enum(['rolling', 'strict']).optional(),
     reason: reason.optional(),
@@ -26,7 +26,7 @@ export default defineCommand({
   examples: [],
   async run(ctx, input) {
     const { startRun } = await import('../orchestrator/up.ts')
-    const run = await startRun(ctx, input)
+    const run = await startRun(ctx, { ...input, agents: countsOf(input.agents) })
     ctx.next({ cmd: 'up', resume: run.run_id })
     return run
   },

@@ -2,23 +2,21 @@ import * as z from 'zod'
 import { ADAPTERS } from '../contract/agents-config.ts'
 import { defineCommand } from '../contract/command.ts'
 import { text } from '../contract/fields.ts'
+import { countsOf, roleCounts } from '../contract/role-counts.ts'
 import { overview, reason, runId, runRow } from '../contract/run-rows.ts'
-
-const agents = z.record(text(64), z.int().min(0).max(1_000))
 
 export default defineCommand({
   name: 'up',
   group: 'run',
   summary: 'start a swarm: agents work through the backlog until it has landed',
   input: z.strictObject({
-    target: z.int().min(1).optional().describe('how many beads are to land; all of them by default'),
-    agents: z
-      .union([
-        agents,
-        z.string().regex(/^[^=,]+=\d+(,[^=,]+=\d+)*$/, { error: 'must be like implementer=4,reviewer=2' }),
-      ])
+    target: z
+      .int()
+      .min(1)
+      .max(2_147_483_647)
       .optional()
-      .describe('how many of each role, like implementer=4,reviewer=2'),
+      .describe('how many beads are to land; all of them by default'),
+    agents: roleCounts.optional().describe('how many of each role, like implementer=4,reviewer=2'),
     adapter: z.enum(ADAPTERS).optional().describe('for all roles, instead of the configuration'),
     resume: runId.optional().describe('go on with this run instead of starting one'),
     waves: z
@@ -47,19 +45,7 @@ export default defineCommand({
   examples: [],
   async run(ctx, input) {
     const { up } = await import('../orchestrator/up.ts')
-    return up(ctx, {
-      ...input,
-      agents: typeof input.agents === 'string' ? parseAgents(input.agents) : input.agents,
-    })
+    return up(ctx, { ...input, agents: countsOf(input.agents) })
   },
   dry: async (_ctx, input) => [`start a run${input.target ? ` of ${input.target} beads` : ''}`],
 })
-
-function parseAgents(told: string): Record<string, number> {
-  return Object.fromEntries(
-    told.split(',').map((pair) => {
-      const [role = '', count = '0'] = pair.split('=')
-      return [role.trim(), Number(count)]
-    }),
-  )
-}

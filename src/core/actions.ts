@@ -29,6 +29,8 @@ export type Action = { readonly reason: string } & (
   | { readonly kind: 'host_lost'; readonly host_id: string }
   | { readonly kind: 'block_bead'; readonly bead_id: string }
   | { readonly kind: 'pause' | 'complete' | 'stopped' }
+  /** Beads that have come since are taken into the run. */
+  | { readonly kind: 'adopt' }
   | { readonly kind: 'wave_started' | 'wave_completed'; readonly number: number }
   /** Told once for each `key`. */
   | {

@@ -31,7 +31,17 @@ export function decide(snapshot: Snapshot, rules: Rules): Decision {
     }
   }
   const { actions, waiting } = assignments(snapshot, rules)
-  return { actions: [...lost, ...money, ...waveActions(snapshot), ...actions], waiting }
+  return {
+    actions: [...lost, ...money, ...newBeads(snapshot), ...waveActions(snapshot), ...actions],
+    waiting,
+  }
+}
+
+/** A continuous run takes in what has come since. */
+function newBeads({ run, counts: { free = 0 } }: Snapshot): Action[] {
+  return run.continuous && free > 0
+    ? [{ kind: 'adopt', reason: `${free === 1 ? '1 bead has' : `${free} beads have`} come` }]
+    : []
 }
 
 function lostHosts({ hosts, sessions }: Snapshot, rules: Rules): Action[] {
@@ -63,7 +73,7 @@ function endOfRun(snapshot: Snapshot): Action[] {
   }
   if (open.length > 0 || counts.in_progress > 0 || counts.landing > 0 || counts.ready > 0 || questions > 0)
     return []
-  if (run.status !== 'running') return []
+  if (run.status !== 'running' || run.continuous) return []
   if (counts.pending === 0 && counts.blocked === 0) {
     return [{ kind: 'complete', reason: `all ${counts.landed} beads have landed` }]
   }

@@ -57,6 +57,7 @@ export function subjectOf(action: Action): string {
       return `wave ${action.number}`
     case 'warn':
       return action.event
+    case 'adopt':
     case 'pause':
     case 'complete':
     case 'stopped':

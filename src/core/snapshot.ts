@@ -35,6 +35,8 @@ export interface RunFacts {
   readonly target: number | null
   readonly waves: 'rolling' | 'strict'
   readonly started_ms: number
+  /** It goes on when everything has landed, and takes in what comes. */
+  readonly continuous?: boolean
 }
 
 export interface Counts {
@@ -46,6 +48,8 @@ export interface Counts {
   readonly landed: number
   /** Waiting for the landing train. */
   readonly landing: number
+  /** Open beads of no run, counted for a continuous run that is running dry. */
+  readonly free?: number
 }
 
 export interface StageFacts {

@@ -10,13 +10,14 @@ import type { Host } from './host.ts'
 import { createLeadership } from './leader.ts'
 import { QA_EVERY_MS, qaCycle } from './qa-cycle.ts'
 import { type Tick, tick } from './tick.ts'
-import { createTrain } from './train.ts'
+import { createTrain, type Train } from './train.ts'
 import type { Vigil } from './vigil.ts'
 
 export interface OrchestrateOptions {
   readonly ctx: CommandContext
   readonly runId: string
-  readonly rules: Rules
+  /** By which rules a run of this repo is driven. */
+  readonly rulesOf: (run: RunEnd) => Rules
   readonly repository: Repository | undefined
   /** The worker of this process; none where it only leads. */
   readonly host: Host | undefined
@@ -33,12 +34,12 @@ const ENDED = new Set(['stopped', 'completed', 'failed'])
 const SHORTEST_TICK_MS = 200
 
 /**
- * Leads a run until it has ended, or stands by while another process leads; works on it meanwhile when there is a host. Resolves with how
- * the run stands when it has ended or when `stop` aborts (then sessions of this process have ended too). Throws when the database is given
- * up.
+ * Drives a run until it has ended, or stands by while another process leads; works on it meanwhile when there is a host. Whoever leads drives
+ * every open run of the repo, also those that others wait for. Resolves with how the run stands when it has ended or when `stop` aborts (then
+ * sessions of this process have ended too). Throws when the database is given up.
  */
 export async function orchestrate(options: OrchestrateOptions, stop: AbortSignal): Promise<RunEnd> {
-  const { ctx, runId, rules, repository, host, tickMs, vigil, onTick, onFault } = options
+  const { ctx, runId, rulesOf, repository, host, tickMs, vigil, onTick, onFault } = options
   const over = new AbortController()
   const hostOver = new AbortController()
   const working = host?.run(hostOver.signal)
@@ -46,11 +47,10 @@ export async function orchestrate(options: OrchestrateOptions, stop: AbortSignal
   const qaEvery = ctx.root?.config.orchestrator?.qa_every_ms ?? QA_EVERY_MS
   let qaAt = performance.now()
   /** Finished turns are checked now and then, and at the end: by the leader. */
-  const qa = async (): Promise<void> => {
-    qaAt = performance.now()
+  const qa = async (run_id: string): Promise<void> => {
     const own: CommandContext = { ...ctx, replayed() {} }
     for (let more = true; more && leadership.term() !== undefined; )
-      ({ more } = await qaCycle(own, repository, { run_id: runId }, `qa/${crypto.randomUUID()}`))
+      ({ more } = await qaCycle(own, repository, { run_id }, `qa/${crypto.randomUUID()}`))
   }
   const wake = () => {
     woken.abort()
@@ -63,20 +63,62 @@ export async function orchestrate(options: OrchestrateOptions, stop: AbortSignal
   })
   const leading = leadership.run(over.signal)
   const listening = listen(ctx, over.signal, wake)
-  const pause = async (reason: string): Promise<void> => {
+  const pause = async (run_id: string, reason: string): Promise<void> => {
     const term = leadership.term()
     if (term !== undefined)
       await write(
         ctx,
         'lead-act',
-        { term, run_id: runId, kind: 'pause', reason },
+        { term, run_id, kind: 'pause', reason },
         {},
         `act/${term}/${crypto.randomUUID()}`,
       )
   }
-  const train = repository
-    ? createTrain({ ctx, repository, runId, term: leadership.term, onFault, pause }, wake)
-    : undefined
+  const driven = new Map<string, Driven>()
+  const drivenOf = (run_id: string): Driven => {
+    const known = driven.get(run_id)
+    if (known) return known
+    const one: Driven = { halted: undefined, train: undefined }
+    // what has stopped the train is tried again when a person goes on with the run, not before
+    const halt = async (reason: string) => {
+      one.halted = Number.POSITIVE_INFINITY
+      await pause(run_id, reason).finally(() => {
+        one.halted = performance.now()
+      })
+    }
+    if (repository)
+      one.train = createTrain(
+        { ctx, repository, runId: run_id, term: leadership.term, onFault, pause: halt },
+        wake,
+      )
+    driven.set(run_id, one)
+    return one
+  }
+  const told = (error: unknown): false => {
+    onFault(error)
+    vigil.failed(error)
+    return false
+  }
+  /** One look at one run. Answers whether anything was done. */
+  const drive = async (run: RunEnd, term: number): Promise<boolean> => {
+    const one = drivenOf(run.run_id)
+    const began = performance.now()
+    const done = await tick(ctx, run.run_id, rulesOf(run), term)
+    if (run.run_id === runId) onTick?.(done)
+    if (one.halted !== undefined && one.halted < began && done.snapshot.run.status === 'running')
+      one.halted = undefined
+    // landing takes long: what else there is to do does not wait for it
+    if (one.train && one.halted === undefined) one.train.move()
+    else if (!repository) await landWithoutTree(ctx, run.run_id, term)
+    const over =
+      done.done > 0 && done.decision.actions.some(({ kind }) => kind === 'complete' || kind === 'stopped')
+    if (over) {
+      await qa(run.run_id).catch(onFault)
+      await one.train?.close()
+      driven.delete(run.run_id)
+    }
+    return done.done > 0
+  }
   try {
     for (;;) {
       const lost = vigil.error()
@@ -86,20 +128,20 @@ export async function orchestrate(options: OrchestrateOptions, stop: AbortSignal
       led = new AbortController()
       const term = leadership.term()
       try {
-        const done = term === undefined ? undefined : await tick(ctx, runId, rules, term)
-        if (done) onTick?.(done)
-        // landing takes long: what else there is to do does not wait for it
-        if (term !== undefined && train) train.move()
-        else if (term !== undefined && !repository) await landWithoutTree(ctx, runId, term)
-        if (done && done.done > 0) host?.wake()
+        if (term !== undefined) {
+          let acted = false
+          for (const run of await openRuns(ctx)) acted = (await drive(run, term).catch(told)) || acted
+          if (acted) host?.wake()
+        }
         const run = await readRun(ctx, runId)
         vigil.heard()
-        const over = ENDED.has(run.status)
-        if (term !== undefined && (over || performance.now() - qaAt >= qaEvery)) await qa().catch(onFault)
-        if (over) return run
+        if (ENDED.has(run.status)) return run
+        if (term !== undefined && performance.now() - qaAt >= qaEvery) {
+          qaAt = performance.now()
+          for (const run_id of driven.keys()) await qa(run_id).catch(onFault)
+        }
       } catch (error) {
-        onFault(error)
-        vigil.failed(error)
+        told(error)
       }
       woken = new AbortController()
       const least = term === undefined ? SHORTEST_TICK_MS * 5 : SHORTEST_TICK_MS
@@ -109,12 +151,28 @@ export async function orchestrate(options: OrchestrateOptions, stop: AbortSignal
       await pauseOrAbort(term === undefined ? 1_000 : tickMs, AbortSignal.any([woken.signal, sooner]))
     }
   } finally {
-    await train?.close()
+    await Promise.all([...driven.values()].map(({ train }) => train?.close()))
     hostOver.abort()
     await working
     over.abort()
     await Promise.all([leading, listening])
   }
+}
+
+/** A run that this process drives while it leads. */
+interface Driven {
+  train: Train | undefined
+  /** When its train has stopped for a person, on `performance.now()`; undefined while it may move. */
+  halted: number | undefined
+}
+
+/** The runs of the repo that have not ended, the oldest first. */
+async function openRuns(ctx: CommandContext): Promise<readonly RunEnd[]> {
+  const rows = await ctx.db.read<{ run: RunEnd }>(
+    `select swarm.run_json(r) as run from swarm.swarm_runs r where repo_id = $1 and ended_at is null order by started_at, run_id limit 50`,
+    [ctx.repo],
+  )
+  return rows.map(({ run }) => run)
 }
 
 /** Wakes whenever something has happened in the repo. */

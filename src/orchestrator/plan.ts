@@ -38,7 +38,7 @@ export async function plan(
   return {
     run_id: options.resume ?? 'not started',
     status: 'starting' as const,
-    waves: options.waves ?? ('rolling' as const),
+    waves: options.waves ?? config.orchestrator?.waves ?? ('rolling' as const),
     landed: 0,
     started_at: new Date().toISOString(),
     plan: JSON.parse(
@@ -122,7 +122,7 @@ async function snapshotOfNew(
       status: 'running',
       pause_reason: null,
       target: target ?? null,
-      waves: waves ?? 'rolling',
+      waves: waves ?? ctx.root?.config.orchestrator?.waves ?? 'rolling',
       started_ms: Date.now(),
     },
     counts: {

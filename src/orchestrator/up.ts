@@ -11,6 +11,7 @@ import { createHost, type Host, newHostId } from './host.ts'
 import { listen, orchestrate, readRun } from './orchestrate.ts'
 import { readOverview } from './overview.ts'
 import { plan } from './plan.ts'
+import { agentsFor } from './pool.ts'
 import { type QaCycle, qaCycle } from './qa-cycle.ts'
 import { createRecorder } from './record.ts'
 import { capacityOf, landingGates, rulesOf } from './settings.ts'
@@ -28,7 +29,6 @@ export interface UpOptions {
   readonly reason?: string | undefined
 }
 
-const DEFAULT_AGENTS = { planner: 1, test_writer: 1, implementer: 2, reviewer: 2 }
 const DEFAULT_TICK_MS = 60_000
 
 /** Starts a run, or goes on with one, and drives it to its end with this process as leader and host. */
@@ -36,16 +36,16 @@ export async function up(ctx: CommandContext, options: UpOptions) {
   if (ctx.root?.distrust) throw ctx.root.distrust
   const repository = await openWork(ctx)
   await mustHaveGates(ctx, options)
-  const agents = options.agents ?? DEFAULT_AGENTS
   const before = options.resume === undefined ? undefined : await readRun(ctx, options.resume)
-  await checkRules(ctx, before?.agents ?? agents, options.adapter ?? before?.adapter)
-  if (options.dry_run)
-    return plan(ctx, { ...options, adapter: options.adapter ?? before?.adapter }, before?.agents ?? agents)
+  const agents = before?.agents ?? (await agentsFor(ctx, options.agents))
+  await checkRules(ctx, agents, options.adapter ?? before?.adapter)
+  if (options.dry_run) return plan(ctx, { ...options, adapter: options.adapter ?? before?.adapter }, agents)
   const { run_id } =
     options.resume === undefined ? await start(ctx, options, agents) : await resume(ctx, options.resume)
   const run = await readRun(ctx, run_id)
   const adapter = options.adapter ?? run.adapter
-  const rules = rulesOf(ctx.root?.config ?? {}, run.agents ?? agents, adapter)
+  const config = ctx.root?.config ?? {}
+  const rules = rulesOf(config, run.agents ?? agents, adapter)
   const vigil = createVigil(away(ctx), () => ({ cmd: 'up', resume: run_id }))
   const host = makeHost(ctx, repository, adapter, capacityOf(run.agents ?? agents), vigil)
   const stop = new AbortController()
@@ -68,7 +68,7 @@ export async function up(ctx: CommandContext, options: UpOptions) {
     {
       ctx,
       runId: run_id,
-      rules,
+      rulesOf: (run) => (run.run_id === run_id ? rules : rulesOf(config, run.agents ?? {}, run.adapter)),
       repository,
       host,
       vigil,
@@ -92,7 +92,7 @@ export async function up(ctx: CommandContext, options: UpOptions) {
 /** Makes a run that others drive, by `up` with `resume`. */
 export async function startRun(ctx: CommandContext, options: UpOptions) {
   await mustHaveGates(ctx, options)
-  const agents = options.agents ?? DEFAULT_AGENTS
+  const agents = await agentsFor(ctx, options.agents)
   await checkRules(ctx, agents, options.adapter)
   return start(ctx, options, agents)
 }
@@ -207,8 +207,13 @@ function mustFindGate(ctx: CommandContext, gate: readonly string[], workflow: st
 }
 
 function start(ctx: CommandContext, options: UpOptions, agents: Readonly<Record<string, number>>) {
-  const { target, waves, adapter, reason } = options
-  const config = { agents, ...(adapter === undefined ? {} : { adapter }) }
+  const { target, adapter, reason, continuous } = options
+  const waves = options.waves ?? ctx.root?.config.orchestrator?.waves
+  const config = {
+    agents,
+    ...(adapter === undefined ? {} : { adapter }),
+    ...(continuous === true ? { continuous } : {}),
+  }
   return write<RunRow & { readonly beads: number }>(ctx, 'run-start', {
     agents,
     config,

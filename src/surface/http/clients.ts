@@ -18,13 +18,18 @@ export function keepClients(server: Server & { closeIdleConnections?: () => void
     socket.once('close', () => open.delete(socket))
   })
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => refuse(error, socket))
+  const endIdle = () => {
+    server.closeIdleConnections?.()
+    // a connection on which nothing has come yet is none of those
+    for (const socket of open) if (socket.bytesRead === 0) socket.destroy()
+  }
   return {
     async end(ms) {
-      server.closeIdleConnections?.()
+      endIdle()
       const over = performance.now() + ms
       while (open.size > 0 && performance.now() < over) {
         await new Promise<void>((resolve) => setTimeout(resolve, 20))
-        server.closeIdleConnections?.()
+        endIdle()
       }
       for (const socket of open) socket.destroy()
     },

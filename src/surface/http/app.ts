@@ -102,7 +102,7 @@ export function createApp(parts: AppParts): Hono<Env> {
     c.env.incoming.socket.once('close', place.leave)
     return upgrade(c, next)
   })
-  app.all('/mcp', async (c) => answerMcp(c, await parts.mcp(), parts.maxBodyBytes))
+  app.all('/mcp', async (c) => answerMcp(c, await parts.mcp(), parts.streams, parts.maxBodyBytes))
   app.post('/api/rpc', (c) => answerRpc(c, parts.callers, parts.maxBodyBytes))
   for (const route of ROUTES)
     app.on(route.method, route.path, (c) => answerRest(c, route, parts.maxBodyBytes))

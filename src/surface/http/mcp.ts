@@ -7,6 +7,9 @@ import { answerJson } from './answer.ts'
 import { type Ctx, goneSignal } from './asked.ts'
 import { readBody } from './body.ts'
 import { sent, textOf } from './parts.ts'
+import { Refused } from './refused.ts'
+import { statusOfError } from './status.ts'
+import { MOST_UNREAD_BYTES, type Streams } from './stream/streams.ts'
 
 /** JSON-RPC's code for a body that is no JSON. */
 const PARSE_ERROR = -32_700
@@ -15,9 +18,15 @@ const PARSE_ERROR = -32_700
  * `/mcp`: streamable HTTP of the Model Context Protocol, without sessions. The agent that the client is comes from its token, else from
  * `?agent=N`.
  */
-export async function answerMcp(c: Ctx, endpoint: McpEndpoint, maxBytes: number): Promise<Response> {
+export async function answerMcp(
+  c: Ctx,
+  endpoint: McpEndpoint,
+  streams: Streams,
+  maxBytes: number,
+): Promise<Response> {
   const { outgoing } = c.env
-  const { dispatcher } = c.get('asked')
+  const asked = c.get('asked')
+  const agentId = await agentOf(c)
   const body = c.req.method === 'POST' ? await bodyOf(c, maxBytes) : undefined
   if (body === 'gone') return sent()
   if (body === 'broken') return answerJson(c, 400, rpcError(PARSE_ERROR, 'the body is not JSON'))
@@ -26,7 +35,12 @@ export async function answerMcp(c: Ctx, endpoint: McpEndpoint, maxBytes: number)
     headers: c.req.raw.headers,
     signal: goneSignal(outgoing),
   })
-  const response = await endpoint.answer(dispatcher, await agentOf(c), request, body?.json)
+  const isStream = endpoint.asksToListen(body?.json)
+  if (isStream) {
+    const place = await streams.enter(asked, 'sse')
+    outgoing.once('close', place.leave)
+  }
+  const response = await endpoint.answer(asked.dispatcher, agentId, request, body?.json)
   outgoing.statusCode = response.status
   response.headers.forEach((value, name) => {
     outgoing.setHeader(name, value)
@@ -38,6 +52,15 @@ export async function answerMcp(c: Ctx, endpoint: McpEndpoint, maxBytes: number)
   // a client that goes away ends the answer, and by the request's signal the call that makes it
   // safe: the same stream, by the types of Node
   const source = Readable.fromWeb(response.body as unknown as ReadableStream)
+  if (isStream) {
+    for await (const chunk of source) {
+      outgoing.write(chunk)
+      // what waits for a reader that never reads would fill the memory
+      if (outgoing.writableLength > MOST_UNREAD_BYTES) outgoing.destroy()
+    }
+    outgoing.end()
+    return sent()
+  }
   await pipeline(source, outgoing).catch(() => {})
   return sent()
 }
@@ -53,12 +76,13 @@ async function bodyOf(c: Ctx, maxBytes: number): Promise<{ json: Json } | 'broke
   }
 }
 
+/** The agent that the client is. Refuses a token that is not good, whatever is asked with it. */
 async function agentOf(c: Ctx): Promise<number | undefined> {
   const { dispatcher, token } = c.get('asked')
-  if (token !== undefined) {
-    const answer = await dispatcher.mayRun({ cmd: 'status' })
-    if ('principal' in answer && answer.principal?.agent_id !== undefined) return answer.principal.agent_id
-  }
+  const answer = await dispatcher.mayRun({ cmd: 'status' })
+  if ('refusal' in answer && answer.refusal.code === 'UNAUTHORIZED')
+    throw new Refused(statusOfError(answer.refusal, token !== undefined), answer.refusal)
+  if ('principal' in answer && answer.principal?.agent_id !== undefined) return answer.principal.agent_id
   const named = c.req.query('agent')
   return named !== undefined && /^[1-9]\d{0,8}$/.test(named) ? Number(named) : undefined
 }

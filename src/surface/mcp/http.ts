@@ -1,14 +1,21 @@
 import { randomUUID } from 'node:crypto'
-import { createMcpHandler, type McpHttpHandler } from '@modelcontextprotocol/server'
+import {
+  type CreateMcpHandlerOptions,
+  createMcpHandler,
+  type McpHttpHandler,
+} from '@modelcontextprotocol/server'
 import type { Catalog } from '../../contract/command.ts'
 import { isJsonObject, type Json } from '../../contract/json.ts'
 import { getLogger } from '../../logger.ts'
 import type { Dispatcher } from '../../runtime/dispatch.ts'
+import { type Changes, createChanges } from './changes.ts'
 import { createMcpServer } from './server.ts'
-import { createMcpSession, instructionsOf, type McpSession } from './session.ts'
+import { createMcpSession, type McpSession } from './session.ts'
 
 /** The Model Context Protocol over HTTP: each request stands alone, and what its client has is kept by its holder and agent. */
 export interface McpEndpoint {
+  /** Whether a body asks for a subscription, whose answer ends with it. */
+  asksToListen(body: Json | undefined): boolean
   /** Answers a request whose body has been read. `agentId` is the agent that the client is, where that is known. */
   answer(
     dispatcher: Dispatcher,
@@ -21,12 +28,16 @@ export interface McpEndpoint {
 /** Agents of one holder that are remembered; a client may name any number. */
 const MAX_AGENTS = 256
 /** Requests that have the instructions in their answer. */
-const OPENING = new Set(['initialize', 'server/discover'])
+const OPENING = ['initialize', 'server/discover']
+const LISTEN = ['subscriptions/listen']
 
 /** What is known of the clients of one holder that speak for one agent. */
 interface Known {
   readonly session: McpSession
   readonly handler: McpHttpHandler
+  /** Has the subscriptions alone: they can be ended, and leave what runs beside them. */
+  readonly listening: McpHttpHandler
+  readonly changes: Changes
   instructions: string
 }
 
@@ -37,13 +48,15 @@ export function createMcpEndpoint(catalog: Catalog): McpEndpoint {
 
   const make = (dispatcher: Dispatcher, agentId: number | undefined): Known => {
     const session = createMcpSession({ catalog, dispatcher, agentId, ownRids: randomUUID, onFault })
-    const known: Known = {
-      session,
-      instructions: '',
-      handler: createMcpHandler(() => createMcpServer(session, known.instructions), {
-        onerror: (err) => getLogger().debug({ err }, 'a message that cannot be used'),
-      }),
-    }
+    const changes = createChanges(session.follow, () => void listening.close())
+    const handlerOf = (more: CreateMcpHandlerOptions = {}) =>
+      createMcpHandler(
+        ({ era }) =>
+          createMcpServer(session, known.instructions, era === 'modern' ? { by: 'listen' } : undefined),
+        { onerror: (err) => getLogger().debug({ err }, 'a message that cannot be used'), ...more },
+      )
+    const listening = handlerOf({ bus: { publish() {}, subscribe: changes.listen } })
+    const known: Known = { session, changes, instructions: '', handler: handlerOf(), listening }
     return known
   }
 
@@ -58,17 +71,27 @@ export function createMcpEndpoint(catalog: Catalog): McpEndpoint {
   }
 
   return {
+    asksToListen: (body) => asksFor(body, LISTEN),
     async answer(dispatcher, agentId, request, body) {
       const known = knownOf(dispatcher, agentId)
-      if (opens(body)) known.instructions = await instructionsOf(known.session)
-      return known.handler.fetch(request, body === undefined ? {} : { parsedBody: body })
+      if (asksFor(body, OPENING)) known.instructions = await known.session.instructions()
+      const options = body === undefined ? {} : { parsedBody: body }
+      if (!asksFor(body, LISTEN)) return known.handler.fetch(request, options)
+      // what changes once the subscription is acknowledged is told
+      const release = known.changes.listen(() => {})
+      try {
+        await known.changes.ready()
+        return await known.listening.fetch(request, options)
+      } finally {
+        release()
+      }
     },
   }
 }
 
-function opens(body: Json | undefined): boolean {
+function asksFor(body: Json | undefined, methods: readonly string[]): boolean {
   const messages = Array.isArray(body) ? body : [body]
   return messages.some(
-    (one) => isJsonObject(one) && typeof one.method === 'string' && OPENING.has(one.method),
+    (one) => isJsonObject(one) && typeof one.method === 'string' && methods.includes(one.method),
   )
 }

@@ -1,3 +1,4 @@
+import type { Server } from '@modelcontextprotocol/server'
 import { serveStdio } from '@modelcontextprotocol/server/stdio'
 import { catalog } from '../../commands/registry.ts'
 import { SwarmError } from '../../contract/errors.ts'
@@ -7,9 +8,10 @@ import { createDispatcher, type Dispatcher } from '../../runtime/dispatch.ts'
 import { createPrinter } from '../cli/print.ts'
 import { endWith } from '../ending.ts'
 import { onStopSignal } from '../signals.ts'
+import { createChanges } from './changes.ts'
 import { readMcpLine, USAGE } from './options.ts'
-import { createMcpServer } from './server.ts'
-import { createMcpSession, instructionsOf } from './session.ts'
+import { createMcpServer, tell } from './server.ts'
+import { createMcpSession } from './session.ts'
 import { renderCall } from './tools.ts'
 import { createLineTransport } from './transport.ts'
 
@@ -54,6 +56,9 @@ async function serve(env: NodeJS.ProcessEnv): Promise<void> {
   const onFault = (err: unknown) => getLogger().error({ err }, 'a fault while answering a request')
   const agentId = agentOf(env) ?? (await agentOfToken(dispatcher, env))
   const session = createMcpSession({ catalog, dispatcher, agentId, onFault })
+  const changes = createChanges(session.follow)
+  let server: Server | undefined
+  let stopListening: (() => void) | undefined
   let onDrained = () => {}
   const drained = new Promise<void>((resolve) => {
     onDrained = resolve
@@ -62,6 +67,14 @@ async function serve(env: NodeJS.ProcessEnv): Promise<void> {
     input: stdin,
     output: stdout,
     onInputEnd: () => dispatcher.inputEnded(),
+    async beforeListening() {
+      stopListening ??= changes.listen((change) => server && tell(server, change))
+      await changes.ready()
+    },
+    onListeningEnd() {
+      stopListening?.()
+      stopListening = undefined
+    },
     onDrained,
     onOutputClosed: () => {
       dispatcher.shutdown()
@@ -74,11 +87,18 @@ async function serve(env: NodeJS.ProcessEnv): Promise<void> {
   })
   dispatcher.startRenewing()
   dispatcher.startRetention()
-  const instructions = instructionsOf(session)
-  const handle = serveStdio(async () => createMcpServer(session, await instructions), {
-    transport,
-    onerror: (err) => getLogger().warn({ err }, 'a message that cannot be used'),
-  })
+  const instructions = session.instructions()
+  const handle = serveStdio(
+    async ({ era }) => {
+      const hearing = era === 'modern' ? ({ by: 'listen' } as const) : ({ by: 'subscribe', changes } as const)
+      server = createMcpServer(session, await instructions, hearing)
+      return server
+    },
+    {
+      transport,
+      onerror: (err) => getLogger().warn({ err }, 'a message that cannot be used'),
+    },
+  )
   await drained
   await handle.close()
   await dispatcher.close()

@@ -39,6 +39,10 @@ export interface McpSession {
   call(tool: string, args: JsonObject, signal: AbortSignal): Promise<CallToolResult>
   /** The `d` of a request of swarm's own; undefined when it is refused. */
   ask(request: JsonObject): Promise<Json | undefined>
+  /** The loop in words, for the model at the other end; empty when it cannot be had now. */
+  instructions(): Promise<string>
+  /** Hands on what happens until `signal` aborts. `again`: it could not be read just now; `over`: it may not be, or the process ends. */
+  follow(take: (lines: readonly Json[]) => void, signal: AbortSignal): Promise<'over' | 'again'>
 }
 
 /** Makes what the servers of one client share. */
@@ -110,6 +114,22 @@ export function createMcpSession(options: McpSessionOptions): McpSession {
     catalog,
     agentId,
     ask,
+    async instructions() {
+      const d = await ask({ cmd: 'prompt', ...client })
+      return isJsonObject(d) && typeof d.prompt === 'string' ? d.prompt : ''
+    },
+    async follow(take, signal) {
+      const accepted = await accept({ cmd: 'subscribe', kinds: ['event'] })
+      const reply =
+        'ok' in accepted
+          ? accepted
+          : await dispatcher.run(
+              accepted,
+              async (lines) => take(lines.flatMap((one) => (one.ok ? [one.d] : []))),
+              signal,
+            )
+      return reply.ok || reply.error.code === 'UNAUTHORIZED' ? 'over' : 'again'
+    },
     async call(tool, args, signal) {
       try {
         return await answer(requestOf(tool, args), signal)
@@ -119,12 +139,6 @@ export function createMcpSession(options: McpSessionOptions): McpSession {
       }
     },
   }
-}
-
-/** The loop in words, for the model at the other end; empty when it cannot be had now. */
-export async function instructionsOf({ ask, agentId }: McpSession): Promise<string> {
-  const d = await ask({ cmd: 'prompt', ...(agentId ? { agent_id: agentId } : {}) })
-  return isJsonObject(d) && typeof d.prompt === 'string' ? d.prompt : ''
 }
 
 /** A longer wait is a shorter one here: its answer says that nothing has come yet, and the client asks again. */

@@ -1,5 +1,10 @@
 import type { Readable, Writable } from 'node:stream'
-import { type JSONRPCMessage, parseJSONRPCMessage, type Transport } from '@modelcontextprotocol/server'
+import {
+  type JSONRPCMessage,
+  type JSONRPCRequest,
+  parseJSONRPCMessage,
+  type Transport,
+} from '@modelcontextprotocol/server'
 import type { Json } from '../../contract/json.ts'
 import { changedInteger } from '../../wire/integers.ts'
 import type { Line } from '../../wire/lines.ts'
@@ -23,6 +28,10 @@ export interface LineTransportOptions {
   readonly input: Readable
   readonly output: Writable
   readonly maxLineBytes?: number | undefined
+  /** Called before a subscription is asked for: it is asked for once this resolves. */
+  readonly beforeListening: () => Promise<void>
+  /** Called when the last subscription has been cancelled. */
+  readonly onListeningEnd: () => void
   /** Called once when the input has ended and every request has been answered. */
   readonly onDrained: () => void
   /** Called once when the input has ended: what waits for something may still be answered. */
@@ -42,8 +51,10 @@ export interface LineTransport extends Transport {
  * says of a line that cannot be read that it cannot.
  */
 export function createLineTransport(options: LineTransportOptions): LineTransport {
-  const { output, onDrained, onInputEnd, onOutputClosed } = options
+  const { output, onDrained, onInputEnd, onOutputClosed, beforeListening, onListeningEnd } = options
   const open = new Set<Id>()
+  /** Subscriptions: they are open as long as their connection, and keep nothing from draining. */
+  const listening = new Set<Id>()
   let ended = false
   let drained = false
 
@@ -60,6 +71,19 @@ export function createLineTransport(options: LineTransportOptions): LineTranspor
   const refuse = (id: Id | null, code: number, message: string) =>
     write({ jsonrpc: '2.0', id, error: { code, message } })
 
+  const endListening = (id: Id) => {
+    if (listening.delete(id) && listening.size === 0) onListeningEnd()
+  }
+  const listen = (message: JSONRPCRequest) => {
+    listening.add(message.id)
+    beforeListening()
+      .then(() => {
+        // cancelled in the meantime
+        if (listening.has(message.id)) transport.onmessage?.(message)
+      })
+      .catch((error) => transport.onerror?.(error))
+  }
+
   const take = (line: Line) => {
     if ('problem' in line) {
       const { problem, number } = line
@@ -74,13 +98,18 @@ export function createLineTransport(options: LineTransportOptions): LineTranspor
     const message = messageOf(value)
     if (!message) return refuse(id, INVALID_REQUEST, `line ${line.number} is no message of JSON-RPC 2.0`)
     if ('method' in message && 'id' in message) {
-      if (open.has(message.id)) return refuse(null, INVALID_REQUEST, `id ${message.id} is open already`)
-      if (open.size >= MAX_OPEN) return refuse(message.id, BUSY, `${MAX_OPEN} requests are open already`)
-      // a subscription is open as long as its connection
-      if (message.method !== 'subscriptions/listen') open.add(message.id)
+      if (open.has(message.id) || listening.has(message.id))
+        return refuse(null, INVALID_REQUEST, `id ${message.id} is open already`)
+      if (open.size + listening.size >= MAX_OPEN)
+        return refuse(message.id, BUSY, `${MAX_OPEN} requests are open already`)
+      if (message.method === 'subscriptions/listen') return listen(message)
+      open.add(message.id)
     } else if ('method' in message && message.method === 'notifications/cancelled') {
       const cancelled = message.params?.requestId
-      if (typeof cancelled === 'string' || typeof cancelled === 'number') open.delete(cancelled)
+      if (typeof cancelled === 'string' || typeof cancelled === 'number') {
+        open.delete(cancelled)
+        endListening(cancelled)
+      }
     }
     transport.onmessage?.(message)
   }
@@ -111,6 +140,8 @@ export function createLineTransport(options: LineTransportOptions): LineTranspor
       write(message)
       if ('id' in message && message.id !== undefined && !('method' in message)) {
         open.delete(message.id)
+        // refused, or ended by the library
+        endListening(message.id)
         // the library may still have a word to say about this request
         setImmediate(settle)
       }

@@ -11,7 +11,7 @@ import { type Answer, readResult } from '../mcp/support.ts'
 
 const { url: database, sql } = await testDatabase()
 const scratch = mkdtempSync(join(tmpdir(), 'swarm-http-mcp-'))
-const tokens = { operator: '', agent: '', observer: '' }
+const tokens = { operator: '', agent: '', observer: '', short: '' }
 const clients: Client[] = []
 let open: Serving
 let guarded: Serving
@@ -37,6 +37,7 @@ beforeAll(async () => {
   tokens.operator = await make({ role: 'operator' })
   tokens.agent = await make({ role: 'agent', agent_id: 2 })
   tokens.observer = await make({ role: 'observer', name: 'reader' })
+  tokens.short = await make({ role: 'operator', expires_ms: 1 })
   await sql`update swarm.repos set auth = 'tokens' where repo_id = 'guarded'`
   await second.pipe.close()
   guarded = await startServe({ DATABASE_URL: database, SWARM_TOKEN: tokens.operator }, { cwd: second.cwd })
@@ -133,6 +134,15 @@ describe('with tokens', () => {
     }
     await second.call('send', { agent_id: 1, to: 3, body: 'now' })
     expect(await waiting).toMatchObject({ ok: true, d: { messages: [{ body: 'now' }] } })
+  })
+
+  test.each([
+    ['none', () => undefined],
+    ['one that is made up', () => `swarm_${'a'.repeat(43)}`],
+    ['one that has run out', () => tokens.short],
+  ])('%s is refused whatever is asked', async (_which, token) => {
+    for (const method of ['initialize', 'tools/list', 'tools/call', 'resources/read', 'subscriptions/listen'])
+      expect((await post(guarded, { ...LIST, method }, { token: token() })).status).toBe(401)
   })
 
   test('a weaker token reads and does not write', async () => {

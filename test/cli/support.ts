@@ -9,7 +9,7 @@ import type { Scenario } from '../support/stub-model/scenario.ts'
 import { type StubModel, startStubModel } from '../support/stub-model/server.ts'
 
 /** What `npm run test:cli` found. */
-function programOf(name: string): { readonly argv: readonly string[]; readonly missing?: string } {
+export function programOf(name: string): { readonly argv: readonly string[]; readonly missing?: string } {
   const all: unknown = JSON.parse(process.env.SWARM_CLI_PROGRAMS ?? '{}')
   const one = isJsonObject(all) ? all[name] : undefined
   if (!isJsonObject(one)) return { argv: [], missing: `${name} was not asked for` }

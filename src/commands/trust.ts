@@ -57,7 +57,7 @@ async function look(ctx: CommandContext, hash: string | undefined) {
   const [{ readRoot }, trust] = await Promise.all([import('../root/config.ts'), import('../root/trust.ts')])
   const root = readRoot(ctx.cwd, ctx.env)
   if (!root) throw noRoot()
-  const active = trust.activeKeys(root.config)
+  const active = trust.activeKeys(root.config, root.prompts)
   const found = active || trust.hasLost(root.path, ctx.env) ? trust.hashOf(active ?? {}) : undefined
   if (hash !== undefined && hash !== found) {
     throw new SwarmError('CONFLICT', 'the configuration has changed since it was shown: look again', {

@@ -91,6 +91,10 @@ export interface Root {
   readonly path: string
   /** Without the keys that name servers and commands, when they have not been trusted. */
   readonly config: SwarmConfig
+  /** What agents are told at a stage, by stage, instead of what swarm says: `.swarm/prompts/<stage>.md`. Only when trusted. */
+  readonly prompts?: Readonly<Record<string, string>>
+  /** Files there that cannot be used. */
+  readonly promptFaults?: readonly { readonly file: string; readonly problem: string }[]
   /** What whoever needs those keys answers; absent when they are trusted, or there are none. */
   readonly distrust?: SwarmError
 }

@@ -173,7 +173,7 @@ async function work(
   const before = workspace ? await workspaceFacts(cwd) : undefined
   const paths = await sessionPaths(sessionId)
   try {
-    const prompt = await promptFor(
+    const prompt = promptFor(
       {
         bead,
         stage,
@@ -182,7 +182,7 @@ async function work(
         branch: workspace?.branch,
         resumed: order.native_id !== null,
       },
-      join(host.root, '.swarm', 'prompts'),
+      ctx.root?.prompts && Object.hasOwn(ctx.root.prompts, stage) ? ctx.root.prompts[stage] : undefined,
       crypto.randomUUID().slice(0, 8),
     )
     const agent = await startSession(adapter, {

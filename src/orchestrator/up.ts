@@ -5,6 +5,7 @@ import type { RunRow } from '../contract/run-rows.ts'
 import { operatorPath, resolveGate } from '../process/index.ts'
 import { write } from '../runtime/write.ts'
 import { openRepository, type Repository } from '../workspaces/repository.ts'
+import { checkPrompts } from './check-prompts.ts'
 import { checkRules } from './check-rules.ts'
 import { type Collected, type CollectOptions, collect } from './gc.ts'
 import { createHost, type Host, newHostId } from './host.ts'
@@ -37,6 +38,7 @@ export async function up(ctx: CommandContext, options: UpOptions) {
   const repository = await openWork(ctx)
   await mustHaveGates(ctx, options)
   const before = options.resume === undefined ? undefined : await readRun(ctx, options.resume)
+  await checkPrompts(ctx)
   const agents = before?.agents ?? (await agentsFor(ctx, options.agents))
   await checkRules(ctx, agents, options.adapter ?? before?.adapter)
   if (options.dry_run) return plan(ctx, { ...options, adapter: options.adapter ?? before?.adapter }, agents)
@@ -105,6 +107,8 @@ export async function runWorker(
     readonly capacity: Readonly<Record<string, number>> | undefined
   },
 ) {
+  if (ctx.root?.distrust) throw ctx.root.distrust
+  await checkPrompts(ctx)
   const vigil = createVigil(away(ctx), () => ({ cmd: 'worker' }))
   const capacity = options.capacity ?? capacityOf({})
   const host = makeHost(ctx, await openWork(ctx), options.adapter, capacity, vigil)

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { parse, TomlError } from 'smol-toml'
 import { configSchema, type SwarmConfig } from '../contract/config.ts'
@@ -7,9 +6,12 @@ import { SwarmError } from '../contract/errors.ts'
 import { ruleKeysAt } from '../contract/rules-config.ts'
 import { findRoot, SWARM_DIR } from './find.ts'
 import { checkOwnership } from './ownership.ts'
+import { readPrompts } from './prompts.ts'
+import { readSmall } from './small-file.ts'
 import { activeKeys, hasLost, isTrusted, passiveConfig, untrusted } from './trust.ts'
 
 export const CONFIG_FILE = 'config.toml'
+const MOST_BYTES = 4_194_304
 
 /**
  * The root with what of its configuration may be used: without what names servers and commands, and with the reason, until the user
@@ -18,9 +20,10 @@ export const CONFIG_FILE = 'config.toml'
 export function loadRoot(cwd: string, env: Readonly<Record<string, string | undefined>>): Root | null {
   const root = readRoot(cwd, env)
   if (!root) return null
-  const active = activeKeys(root.config)
+  const active = activeKeys(root.config, root.prompts)
   if (active ? isTrusted(root.path, active, env) : !hasLost(root.path, env)) return root
-  return { ...root, config: passiveConfig(root.config), distrust: untrusted(root.path, active ?? {}) }
+  const { path, config } = root
+  return { path, config: passiveConfig(config), distrust: untrusted(path, active ?? {}) }
 }
 
 /**
@@ -31,18 +34,21 @@ export function readRoot(cwd: string, env: Readonly<Record<string, string | unde
   const path = findRoot(cwd, env)
   if (!path) return null
   checkOwnership(path, CONFIG_FILE, env)
-  return { path, config: readConfig(join(path, SWARM_DIR, CONFIG_FILE)) }
+  const { texts, faults } = readPrompts(path)
+  return {
+    path,
+    config: readConfig(join(path, SWARM_DIR, CONFIG_FILE)),
+    ...(Object.keys(texts).length > 0 ? { prompts: texts } : {}),
+    ...(faults.length > 0 ? { promptFaults: faults } : {}),
+  }
 }
 
 /** Reads `.swarm/config.toml`; an absent file is an empty configuration. */
 export function readConfig(file: string): SwarmConfig {
-  let source: string
-  try {
-    source = readFileSync(file, 'utf8')
-  } catch {
-    return {}
-  }
-  return parseConfig(source, file)
+  const read = readSmall(file, MOST_BYTES, { follow: true })
+  if ('text' in read) return parseConfig(read.text, file)
+  if (read.code !== undefined) return {}
+  throw invalid(file, read.problem, {})
 }
 
 /** Parses and checks a configuration. Unknown keys and wrong values are refused by name; values are not echoed. */

@@ -29,6 +29,8 @@ export interface ActiveKeys {
   readonly agents?: NonNullable<SwarmConfig['agents']>
   /** What decides who works on which bead, by which workflow and with which program. */
   readonly rules?: NonNullable<SwarmConfig['rules']>
+  /** The SHA-256 of what agents are told at a stage, by stage, and how many characters that are. */
+  readonly prompts?: Readonly<Record<string, string>>
   /** Where landed commits are pushed to. */
   readonly push?: string
   /** Who is told what happens, and where requests go to. */
@@ -41,8 +43,13 @@ export interface ActiveKeys {
 const MOST_SHOWN = 20
 const LONGEST = 300
 
-/** The active keys of a configuration; null when it has none, and so needs no trust. */
-export function activeKeys(config: SwarmConfig): ActiveKeys | null {
+/** The active keys of a configuration, and the prompts beside it; null when there are none, and so nothing needs trust. */
+export function activeKeys(
+  config: SwarmConfig,
+  prompts: Readonly<Record<string, string>> = {},
+): ActiveKeys | null {
+  const told = Object.entries(prompts).map(([stage, text]) => [stage, hashOfText(text)] as const)
+
   const gates = Object.entries(config.workflows ?? {}).flatMap(([workflow, { stages }]) =>
     stages.flatMap(({ name, gate }) => (gate ? [[`${workflow}.${name}`, gate] as const] : [])),
   )
@@ -52,6 +59,7 @@ export function activeKeys(config: SwarmConfig): ActiveKeys | null {
     ...(gates.length === 0 ? {} : { gates: Object.fromEntries(gates) }),
     ...(config.agents && Object.keys(config.agents).length > 0 ? { agents: config.agents } : {}),
     ...(config.rules?.length ? { rules: config.rules } : {}),
+    ...(told.length > 0 ? { prompts: Object.fromEntries(told) } : {}),
     ...(config.landing?.remote === undefined ? {} : { push: config.landing.remote }),
     ...(config.notify && Object.keys(config.notify).length > 0 ? { notify: config.notify } : {}),
     ...(config.http?.trust_proxy?.length ? { proxies: config.http.trust_proxy } : {}),
@@ -81,8 +89,12 @@ export function passiveConfig(config: SwarmConfig): SwarmConfig {
 
 /** A SHA-256 of active keys, in hex; the order in which they stand in the file does not matter. */
 export function hashOf(active: ActiveKeys): string {
+  return hashOfText(canonical(active))
+}
+
+function hashOfText(text: string): string {
   const { createHash } = process.getBuiltinModule('node:crypto')
-  return createHash('sha256').update(canonical(active)).digest('hex')
+  return createHash('sha256').update(text).digest('hex')
 }
 
 /** True when the user has trusted exactly these keys of this root, or says by `SWARM_TRUST=1` that all is trusted. */
@@ -138,6 +150,7 @@ export function showActive(active: ActiveKeys): Shown {
     gates = {},
     agents = {},
     rules = [],
+    prompts = {},
     notify = {},
     proxies = [],
   } = active
@@ -151,6 +164,10 @@ export function showActive(active: ActiveKeys): Shown {
         LONGEST,
       )
     }),
+    ...Object.entries(prompts).map(
+      ([stage, hash]) =>
+        `tell agents at the stage ${stage} what ${SWARM_DIR}/prompts/${stage}.md says (SHA-256 ${hash.slice(0, 16)}…)`,
+    ),
     ...rules.map(({ name, match: _match, ...outcome }, at) => {
       const what = Object.entries(outcome).map(([key, value]) => `${key} ${value}`)
       const own = name === undefined ? '' : ` (${name})`

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { testDatabase } from '../support/database.ts'
@@ -24,11 +24,16 @@ on_fail = "implement"
 name = "words"
 match = { type = "docs" }
 workflow = "quick"
+adapter = "command"
 [[rules]]
 match = { labels = ["deep"], priority = "p0..p2", title = "*LOCK*" }
 workflow = "careful"
 role = "senior"
 model = "large"
+[agents.shell]
+adapter = "command"
+protocol = "text"
+command = ["sh", "-c", "mkdir -p demo && cat > demo/$SWARM_BEAD_ID.txt && git add -A && git commit -qm work && echo VERDICT: passed"]
 `
 let yard: Yard | undefined
 afterAll(() => yard?.scratch.remove())
@@ -47,6 +52,10 @@ test('beads go by the first rule that matches them, and explain says which', asy
     { bead_id: 'b4', title: 'The lock', labels: ['deep'], priority: 'p3' },
   ]
   await ask('enqueue', '--json', JSON.stringify({ beads }))
+
+  const prompts = join(scratch.root, '.swarm', 'prompts')
+  mkdirSync(prompts)
+  writeFileSync(join(prompts, 'implement.md'), 'Write down {{title}} of {{bead_id}} with care.\n')
 
   const agents = ['--agents', 'implementer=2,senior=1']
   const { plan } = await ask<Plan>('up', '--dry-run', ...agents)
@@ -67,15 +76,21 @@ test('beads go by the first rule that matches them, and explain says which', asy
   expect(stderr).toBe('')
   expect(code).toBe(0)
   expect(landed()).toHaveLength(4)
+  // the prompt of the repository, filled in, is what the program was told
+  expect(scratch.git(['show', 'main:demo/b1.txt'])).toMatch(
+    /\n\nWrite down <title (\w+)>\nSay it\n<\/title \1> of b1 with care\.$/,
+  )
   const orders = await database.sql<{ bead: string; way: string }[]>`
-    select s.bead_id as bead, string_agg(concat_ws(' ', s.stage, s.role, 'model ' || (e.payload ->> 'model'), e.payload ->> 'rule'), ', ' order by e.seq) as way
+    select s.bead_id as bead, string_agg(concat_ws(' ', s.stage, s.role, s.adapter, 'model ' || (e.payload ->> 'model'), e.payload ->> 'rule'), ', ' order by e.seq) as way
     from swarm.agent_sessions s join swarm.execution_events e on e.session_id = s.session_id and e.event_type = 'session_assigned'
     where s.repo_id = 'rules' group by s.bead_id order by s.bead_id`
   expect(orders.map(({ bead, way }) => `${bead}: ${way}`)).toEqual([
-    expect.stringMatching(/^b1: sketch \w+ rule 1 \(words\), implement \w+ rule 1 \(words\)$/),
-    'b2: implement senior model large rule 2, qa senior model large rule 2',
-    'b3: implement implementer rule 1 (words)',
-    'b4: implement implementer',
+    expect.stringMatching(
+      /^b1: sketch \w+ command rule 1 \(words\), implement \w+ command rule 1 \(words\)$/,
+    ),
+    'b2: implement senior demo model large rule 2, qa senior demo model large rule 2',
+    'b3: implement implementer command rule 1 (words)',
+    'b4: implement implementer demo',
   ])
   expect(await ask('explain', 'b1')).toMatchObject({
     workflow: 'quick',
@@ -125,4 +140,14 @@ test('beads go by the first rule that matches them, and explain says which', asy
   const added = (text: string) =>
     `${text.replace('workflow = "quick"', 'workflow = "new"')}[[workflows.new.stages]]\nname = "x"\n${GATE}\n`
   expect(await refused(added, ...agents)).toMatchObject({ msg: expect.stringContaining('swarm init-db') })
+  writeFileSync(join(prompts, 'qa.md'), 'Look at it.\nThen {{tittle}}.')
+  expect(await refused((text) => text, ...agents)).toMatchObject({
+    msg: expect.stringContaining('{{tittle}} on line 2'),
+    ctx: { file: '.swarm/prompts/qa.md' },
+  })
+  renameSync(join(prompts, 'qa.md'), join(prompts, 'quality.md'))
+  writeFileSync(join(prompts, 'quality.md'), 'Look at it.')
+  expect(await refused((text) => text, ...agents)).toMatchObject({
+    msg: expect.stringContaining('no workflow has'),
+  })
 }, 240_000)

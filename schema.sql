@@ -482,6 +482,8 @@ create table if not exists swarm.hosts (
   version       text,
   -- <machine>.<pid>.<start>: another worker of the machine can tell whether it still runs
   process       text,
+  -- <machine>:<directory with the objects>: hosts with another one hand commits on through the remote
+  repository    text,
   primary key (repo_id, host_id)
 );
 

@@ -118,12 +118,12 @@ declare
   s      jsonb;
 begin
   select heartbeat_at into v_old from swarm.hosts where repo_id = p_repo and host_id = h ->> 'host_id';
-  insert into swarm.hosts (repo_id, host_id, name, capacity, adapters, heartbeat_at, draining, free_disk_mb, version, process)
+  insert into swarm.hosts (repo_id, host_id, name, capacity, adapters, heartbeat_at, draining, free_disk_mb, version, process, repository)
     values (p_repo, h ->> 'host_id', h ->> 'name', h -> 'capacity', h -> 'adapters', v_now, coalesce((h ->> 'draining')::boolean, false),
-      (h ->> 'free_disk_mb')::integer, h ->> 'version', h ->> 'process')
+      (h ->> 'free_disk_mb')::integer, h ->> 'version', h ->> 'process', h ->> 'repository')
     on conflict (repo_id, host_id) do update set name = excluded.name, capacity = excluded.capacity, adapters = excluded.adapters,
       heartbeat_at = v_now, draining = swarm.hosts.draining or excluded.draining, free_disk_mb = excluded.free_disk_mb, version = excluded.version,
-      process = excluded.process;
+      process = excluded.process, repository = excluded.repository;
   if v_old is null then
     perform swarm.emit_run(p_repo, 'host_joined', null, h ->> 'host_id', null, null, null, h - 'host_id');
   end if;
@@ -146,6 +146,8 @@ begin
   end loop;
   return jsonb_build_object(
     'draining', (select draining from swarm.hosts where repo_id = p_repo and host_id = h ->> 'host_id'),
+    'elsewhere', exists (select from swarm.hosts o where o.repo_id = p_repo and o.host_id <> h ->> 'host_id'
+      and o.repository is distinct from h ->> 'repository' and o.heartbeat_at > v_now - interval '1 day'),
     -- other workers of this machine: whether their processes still run can be looked up there
     'others', (select coalesce(jsonb_agg(jsonb_build_object('host_id', o.host_id, 'process', o.process)), '[]') from swarm.hosts o
       where o.repo_id = p_repo and o.host_id <> h ->> 'host_id' and split_part(o.process, '.', 1) = split_part(h ->> 'process', '.', 1)),

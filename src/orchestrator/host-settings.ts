@@ -11,6 +11,8 @@ export interface HostSettings {
   readonly root: string
   readonly adapter: string | undefined
   readonly path: string
+  /** Whether other hosts of the repo work in other clones: then commits are handed on through the remote. */
+  readonly elsewhere: () => boolean
   /** Knows whether the database is still there. */
   readonly vigil: Vigil
   readonly onFault: (error: unknown) => void

@@ -35,12 +35,13 @@ interface Order {
 
 interface HostAnswer {
   readonly draining: boolean
+  readonly elsewhere: boolean
   readonly orders: readonly Order[]
   /** Workers that have sessions open and that no longer tell of themselves. */
   readonly others: readonly { readonly host_id: string; readonly process: string }[]
 }
 
-export interface HostOptions extends HostSettings {
+export interface HostOptions extends Omit<HostSettings, 'elsewhere'> {
   readonly capacity: Readonly<Record<string, number>>
   readonly version: string
 }
@@ -67,6 +68,8 @@ export function createHost(options: HostOptions): Host {
   let drained = false
   let heard = performance.now()
   let woken = new AbortController()
+  let elsewhere = false
+  const settings: HostSettings = { ...options, elsewhere: () => elsewhere }
 
   const beat = async (adapters: object): Promise<void> => {
     const facts = [...running.values()].flatMap((one) => one.live()?.facts() ?? { session_id: one.sessionId })
@@ -80,6 +83,9 @@ export function createHost(options: HostOptions): Host {
       free_disk_mb: Math.min(2_000_000_000, Math.floor((bavail * bsize) / 1_048_576)),
       version: options.version,
       process: thisProcess(),
+      ...(options.repository
+        ? { repository: `${thisProcess().split('.')[0]}:${options.repository.commonDir}` }
+        : {}),
     }
     const [row] = await ctx.db.read<{ d: HostAnswer }>(
       'select swarm.host_beat($1, $2::text::jsonb, $3::text::jsonb) as d',
@@ -90,6 +96,7 @@ export function createHost(options: HostOptions): Host {
     options.vigil.heard()
     if (!row) return
     drained = row.d.draining
+    elsewhere = row.d.elsewhere
     const known = new Set(row.d.orders.map(({ session_id }) => session_id))
     for (const order of row.d.orders) await follow(order)
     for (const [id, one] of running)
@@ -101,7 +108,7 @@ export function createHost(options: HostOptions): Host {
 
   /** A worker that was killed on this machine: what it left is ended, and its beads go back at once. */
   const bury = async (gone: string): Promise<void> => {
-    await sweepLeftovers(options)
+    await sweepLeftovers(settings)
     await readFunction(ctx, 'bury_host', ctx.repo, gone, 'its process is gone')
     await sweepPaths(ctx)
   }
@@ -154,7 +161,7 @@ export function createHost(options: HostOptions): Host {
   }
 
   const start = (sessionId: string): void => {
-    const order = runOrder(options, sessionId)
+    const order = runOrder(settings, sessionId)
     running.set(sessionId, order)
     void order.done.finally(() => {
       running.delete(sessionId)
@@ -173,7 +180,7 @@ export function createHost(options: HostOptions): Host {
     wake: () => woken.abort(),
     async run(signal) {
       const adapters = await probeAdapters(options)
-      await sweepLeftovers(options)
+      await sweepLeftovers(settings)
         .then(() => sweepPaths(ctx))
         .catch(options.onFault)
       while (!signal.aborted || running.size > 0) {

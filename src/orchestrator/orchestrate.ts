@@ -10,6 +10,7 @@ import type { Host } from './host.ts'
 import { createLeadership } from './leader.ts'
 import { QA_EVERY_MS, qaCycle } from './qa-cycle.ts'
 import { type Tick, tick } from './tick.ts'
+import { withdrawDone } from './tidy.ts'
 import { createTrain, type Train } from './train.ts'
 import type { Vigil } from './vigil.ts'
 
@@ -116,6 +117,8 @@ export async function orchestrate(options: OrchestrateOptions, stop: AbortSignal
       await qa(run.run_id).catch(onFault)
       await one.train?.close()
       driven.delete(run.run_id)
+      const remote = ctx.root?.config.landing?.remote
+      if (repository && remote !== undefined) await withdrawDone(ctx, repository, remote).catch(onFault)
     }
     return done.done > 0
   }

@@ -12,13 +12,15 @@ import { STUCK_RULES, type StuckRules } from '../core/liveness.ts'
 import { newMarker, operatorPath } from '../process/index.ts'
 import { readFunction } from '../runtime/read.ts'
 import { write } from '../runtime/write.ts'
+import { followTarget, keepLate, publish, takeOver } from '../workspaces/exchange.ts'
 import { salvageRef } from '../workspaces/names.ts'
-import { identityOf, isAncestor } from '../workspaces/repository.ts'
+import { identityOf, isAncestor, type Repository } from '../workspaces/repository.ts'
 import {
   ensureWorkspace,
   refreshWorkspace,
   salvage,
   unlockWorkspace,
+  type Workspace,
   type WorkspaceFacts,
   workspaceFacts,
 } from '../workspaces/workspace.ts'
@@ -30,6 +32,7 @@ import { type Outcome, outcomeOf } from './outcome.ts'
 import { promptFor } from './prompt.ts'
 import { sessionPaths } from './session-paths.ts'
 import { gateSettings, sessionSettings } from './settings.ts'
+import { tidyLanded } from './tidy.ts'
 import { isAway } from './vigil.ts'
 
 /** Why a session is to end before its program has given a result. */
@@ -129,7 +132,12 @@ async function carryOut(host: HostSettings, sessionId: string, control: Control)
     `start/${sessionId}`,
   )
   if (!order.started) return
-  const end = (outcome: Outcome) => report(host, sessionId, outcome)
+  const end = async (outcome: Outcome) => {
+    await handOn(host, order, outcome.commit)
+    const { held } = await report(host, sessionId, outcome)
+    if (!held && outcome.commit !== undefined && host.repository)
+      await keepLate(host.repository, { beadId: order.bead.bead_id, commit: outcome.commit })
+  }
   try {
     await end(await work(host, sessionId, marker, order, control))
   } catch (error) {
@@ -142,6 +150,15 @@ async function carryOut(host: HostSettings, sessionId: string, control: Control)
         : 'not_started:fault'
     await end({ reason: known, release: told.slice(0, 500), facts: { evidence: told.slice(0, 2_000) } })
   }
+}
+
+/** Gives what a session has made to the other hosts, where they cannot see it. */
+async function handOn(host: HostSettings, order: StartAnswer, commit: string | undefined): Promise<void> {
+  const { ctx, repository, elsewhere, onFault } = host
+  const remote = ctx.root?.config.landing?.remote
+  if (commit === undefined || !repository || remote === undefined || !elsewhere()) return
+  if (await isAncestor(repository.commonDir, commit, `refs/heads/${repository.target}`)) return
+  await publish(repository, remote, { beadId: order.bead.bead_id, commit }).catch(onFault)
 }
 
 async function work(
@@ -163,11 +180,7 @@ async function work(
     )
   const adapter = adapterNamed(settings.adapter)
   await sweepLeftovers(host)
-  const workspace = repository ? await ensureWorkspace(repository, bead.bead_id) : undefined
-  if (repository && workspace) {
-    await unlockWorkspace(workspace.path)
-    await refreshWorkspace(repository, workspace)
-  }
+  const workspace = repository ? await prepareWorkspace(host, repository, order) : undefined
   const cwd = workspace?.path ?? host.root
   await readFunction(ctx, 'session_workspace', ctx.repo, sessionId, cwd)
   const before = workspace ? await workspaceFacts(cwd) : undefined
@@ -234,6 +247,24 @@ async function work(
   } finally {
     await paths.remove()
   }
+}
+
+/** The workspace of the bead, with what other hosts have landed, and have done of it, where they work in other clones. */
+async function prepareWorkspace(
+  { ctx, elsewhere }: HostSettings,
+  repository: Repository,
+  { bead, commit_hash }: StartAnswer,
+): Promise<Workspace> {
+  const remote = ctx.root?.config.landing?.remote
+  if (elsewhere()) {
+    if (remote !== undefined) await followTarget(repository, remote)
+    await tidyLanded(ctx, repository)
+  }
+  const workspace = await ensureWorkspace(repository, bead.bead_id)
+  await unlockWorkspace(workspace.path)
+  if (commit_hash !== null) await takeOver(repository, workspace, remote, commit_hash)
+  await refreshWorkspace(repository, workspace)
+  return workspace
 }
 
 /** Reads the session's events to its result, looking meanwhile whether it lives. Undefined: it was stopped before. */
@@ -477,13 +508,12 @@ async function report(
   { ctx, hostId, vigil, onFault }: HostSettings,
   sessionId: string,
   outcome: Outcome,
-): Promise<void> {
+): Promise<{ readonly held: boolean }> {
   const { facts, ...rest } = outcome
   const request = { session_id: sessionId, host_id: hostId, ...rest, ...facts }
   for (;;) {
     try {
-      await write(ctx, 'session-end', request, {}, `end/${sessionId}`)
-      return
+      return await write<{ readonly held: boolean }>(ctx, 'session-end', request, {}, `end/${sessionId}`)
     } catch (error) {
       const passes = isAway(error) || (error instanceof SwarmError && error.retryable)
       if (!passes) throw error

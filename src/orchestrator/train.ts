@@ -4,6 +4,7 @@ import { operatorPath } from '../process/index.ts'
 import { readFunction } from '../runtime/read.ts'
 import { write } from '../runtime/write.ts'
 import { type Checkout, makeCheckout, sweepCheckouts } from '../workspaces/checkout.ts'
+import { obtain } from '../workspaces/exchange.ts'
 import { fastForward, fetchTarget, push, rebaseCandidate } from '../workspaces/landing.ts'
 import { commitOf, type Repository, treeOf } from '../workspaces/repository.ts'
 import { listWorkspaces, removeWorkspace } from '../workspaces/workspace.ts'
@@ -135,6 +136,12 @@ export function createTrain(options: TrainOptions, changed: () => void): Train {
       return true
     }
     if (conflicts.get(entry.id) === onto) return false
+    if (!(await obtain(repository, landing.remote, { beadId: entry.bead_id, commit: entry.candidate }))) {
+      await options.pause(
+        `the work on ${entry.bead_id} is at ${entry.candidate}, which another host has made and which is not here: ${landing.remote === undefined ? 'set landing.remote, by which hosts hand it on' : `${landing.remote} does not have it`}`,
+      )
+      return false
+    }
     place ??= await makeCheckout(repository, onto)
     const rebased = await rebaseCandidate(place.path, entry.candidate, onto)
     if (rebased.kind === 'rebased') {

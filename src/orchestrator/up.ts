@@ -16,6 +16,7 @@ import { agentsFor } from './pool.ts'
 import { type QaCycle, qaCycle } from './qa-cycle.ts'
 import { createRecorder } from './record.ts'
 import { capacityOf, landingGates, rulesOf } from './settings.ts'
+import { tidyLanded } from './tidy.ts'
 import { createVigil, type Vigil } from './vigil.ts'
 
 export interface UpOptions {
@@ -111,7 +112,8 @@ export async function runWorker(
   await checkPrompts(ctx)
   const vigil = createVigil(away(ctx), () => ({ cmd: 'worker' }))
   const capacity = options.capacity ?? capacityOf({})
-  const host = makeHost(ctx, await openWork(ctx), options.adapter, capacity, vigil)
+  const repository = await openWork(ctx)
+  const host = makeHost(ctx, repository, options.adapter, capacity, vigil)
   const over = new AbortController()
   const listening = listen(ctx, over.signal, host.wake)
   await host.run(AbortSignal.any([ctx.signal, vigil.lost]))
@@ -119,6 +121,7 @@ export async function runWorker(
   await listening
   const lost = vigil.error()
   if (lost) throw lost
+  if (repository) await tidyLanded(ctx, repository).catch((error) => faults(ctx, error))
   return { host_id: newHostId(ctx), ended: 'shutdown' }
 }
 

@@ -45,7 +45,7 @@ export function salvageRef(beadId: string, attempt: number, sessionId: string): 
   return `refs/swarm/salvage/${pathName(beadId)}/${attempt}-${pathName(sessionId)}`
 }
 
-/** The commit that waits for landing, or that came after its fence had lapsed. */
-export function candidateRef(beadId: string, fence: number): string {
-  return `refs/swarm/candidate/${pathName(beadId)}/${fence}`
+/** A commit that hosts hand on to each other, or that came after its fence had lapsed. */
+export function candidateRef(beadId: string, commit: string): string {
+  return `refs/swarm/candidate/${pathName(beadId)}/${commit}`
 }

@@ -82,22 +82,7 @@ export async function makeYard(database: TestDatabase, options: YardOptions): Pr
     scratch,
     env,
     ask,
-    start(...args) {
-      const child = spawn(process.execPath, [BIN, ...args], { env: cleanEnv(env), cwd: scratch.root })
-      child.stdin.end()
-      let stdout = ''
-      let stderr = ''
-      child.stdout.on('data', (chunk: Buffer) => {
-        stdout += chunk.toString()
-      })
-      child.stderr.on('data', (chunk: Buffer) => {
-        stderr += chunk.toString()
-      })
-      const ended = new Promise<Awaited<Running['ended']>>((resolve) => {
-        child.once('close', (code) => resolve({ code, stdout, stderr }))
-      })
-      return { child, ended }
-    },
+    start: (...args) => startIn(scratch.root, env, ...args),
     landed: () =>
       scratch
         .git(['ls-tree', '-r', '--name-only', 'main'], scratch.remote)
@@ -121,6 +106,28 @@ export async function makeYard(database: TestDatabase, options: YardOptions): Pr
       return [...alive, ...trees.slice(1), ...branches]
     },
   }
+}
+
+/** Starts `swarm up` or another verb that stays, in a directory. */
+export function startIn(
+  cwd: string,
+  env: Readonly<Record<string, string>>,
+  ...args: readonly string[]
+): Running {
+  const child = spawn(process.execPath, [BIN, ...args], { env: cleanEnv(env), cwd })
+  child.stdin.end()
+  let stdout = ''
+  let stderr = ''
+  child.stdout.on('data', (chunk: Buffer) => {
+    stdout += chunk.toString()
+  })
+  child.stderr.on('data', (chunk: Buffer) => {
+    stderr += chunk.toString()
+  })
+  const ended = new Promise<Awaited<Running['ended']>>((resolve) => {
+    child.once('close', (code) => resolve({ code, stdout, stderr }))
+  })
+  return { child, ended }
 }
 
 /** Waits until `holds` says so; bounded by the test's own time. */

@@ -128,7 +128,7 @@ describe('removing a workspace', () => {
     const head = scratch.commit('new.txt', 'new', path)
     expect(await removeWorkspace(repository, 'api')).toBe('unreachable')
     expect(existsSync(path)).toBe(true)
-    await moveRef(repository, candidateRef('api', 1), head, null)
+    await moveRef(repository, candidateRef('api', head), head, null)
     expect(await removeWorkspace(repository, 'api')).toBeUndefined()
     expect(existsSync(path)).toBe(false)
     expect(await commitOf(scratch.root, `refs/heads/${branch}`)).toBeUndefined()

@@ -435,6 +435,17 @@ create table if not exists swarm.cursors (
   primary key (repo_id, name)
 ) with (fillfactor = 50);
 
+-- What a target of notifications knows to be open at its cursor: one row an incident, with the messages that told of it.
+create table if not exists swarm.notices (
+  repo_id   text not null,
+  target    text not null,
+  subject   text not null,
+  incident  jsonb not null,
+  messages  jsonb not null default '[]',
+  kept_at   timestamptz not null default clock_timestamp(),
+  primary key (repo_id, target, subject)
+);
+
 
 -- 8. Runs, hosts and sessions ------------------------------------------------------------------------------------------
 -- What an orchestrator drives. Status is derived from rows with times: there is no counter that a crash could leave wrong.

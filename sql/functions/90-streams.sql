@@ -102,6 +102,34 @@ begin
   return jsonb_build_object('d', jsonb_build_object('cursor', c.name, 'acked', v_at));
 end $$;
 
+-- Keeps what a target of notifications knows, together with how far it has been told (p_seq), for the reader that holds its cursor.
+-- p_open: [{subject, incident, messages}], p_closed: [subject].
+create or replace function swarm.keep_notices(p_repo text, p_name text, p_fence bigint, p_lease_ms integer, p_seq bigint, p_open jsonb, p_closed jsonb)
+returns boolean language plpgsql volatile as $$
+declare
+  v_target  text := substr(p_name, length('notify.') + 1);
+begin
+  if not swarm.advance_cursor(p_repo, p_name, p_fence, p_seq, p_lease_ms) then
+    return false;
+  end if;
+  delete from swarm.notices n where n.repo_id = p_repo and n.target = v_target
+    and (n.subject in (select jsonb_array_elements_text(p_closed)) or n.kept_at < clock_timestamp() - interval '30 days');
+  insert into swarm.notices (repo_id, target, subject, incident, messages)
+    select p_repo, v_target, o ->> 'subject', o -> 'incident', o -> 'messages' from jsonb_array_elements(p_open) o
+    on conflict (repo_id, target, subject) do update set incident = excluded.incident, messages = excluded.messages, kept_at = clock_timestamp();
+  return true;
+end $$;
+
+-- Sets the cursor of a reader of somebody else's log, whose numbers may begin anew below those that it has had.
+create or replace function swarm.set_cursor(p_repo text, p_name text, p_fence bigint, p_lease_ms integer, p_seq bigint) returns boolean
+language plpgsql volatile as $$
+begin
+  update swarm.cursors set seq = p_seq, updated_at = clock_timestamp(),
+      lease_expires_at = clock_timestamp() + make_interval(secs => p_lease_ms / 1000.0)
+    where repo_id = p_repo and name = p_name and fence = p_fence and holder is not null;
+  return found;
+end $$;
+
 -- What a reader that streams for an agent has handed over counts as delivered.
 create or replace function swarm.mark_delivered(p_agent integer, p_seqs jsonb) returns void language sql volatile as $$
   insert into swarm.message_receipts (message_id, agent_id, delivered_at)

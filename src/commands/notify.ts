@@ -3,6 +3,9 @@ import { type CommandContext, defineCommand } from '../contract/command.ts'
 import { SwarmError } from '../contract/errors.ts'
 import type { JsonObject } from '../contract/json.ts'
 import { targetName } from '../contract/notify-config.ts'
+import type { Bot } from '../notify/bot-api.ts'
+import type { Target } from '../notify/target.ts'
+import type { TelegramTarget } from '../notify/telegram-target.ts'
 
 const targetRow = z.object({
   name: z.string(),
@@ -51,14 +54,14 @@ export default defineCommand({
         ctx: { kind: 'MissingField', field: 'notify' },
       })
     }
-    const { makeTarget } = await import('../notify/target.ts')
+    const { makeTarget } = await import('../notify/make-target.ts')
     const targets = chosen.map(([name, config]) => makeTarget(name, config, ctx.env))
     const stop = new AbortController()
     const signal = AbortSignal.any([ctx.signal, ctx.inputEnd, stop.signal])
     if (action === 'test') {
       const { testNotice } = await import('../notify/test-notice.ts')
       for (const one of targets) {
-        const attempt = await one.send(ctx.repo, testNotice(ctx.key, Date.now()), ctx.signal)
+        const attempt = await one.send(ctx.repo, testNotice(ctx.key, Date.now()), [], ctx.signal)
         if (!attempt.ok)
           throw new SwarmError('DEPENDENCY', `${one.name} did not take the message: ${attempt.why}`, {
             ctx: { target: one.name },
@@ -68,14 +71,22 @@ export default defineCommand({
       return { action, sent: targets.length }
     }
     const { serveTarget } = await import('../notify/run.ts')
+    const { receiveAnswers } = await import('../notify/receive.ts')
     const tell = (line: JsonObject) => ctx.emit([line])
-    const ends = targets.map((one) =>
-      serveTarget(ctx, one, signal, tell).catch((error: unknown) => {
-        // a target that cannot be served ends all: whoever started this must see it
+    const whole = async <T>(part: Promise<T>): Promise<T> => {
+      try {
+        return await part
+      } catch (error) {
+        // a part that cannot go on ends all: whoever started this must see it
         stop.abort()
         throw error
-      }),
-    )
+      }
+    }
+    const readers = answeringBots(targets).map(([bot, own]) => receiveAnswers(ctx, bot, own, signal, tell))
+    const ends = [
+      ...targets.map((one) => whole(serveTarget(ctx, one, signal, tell))),
+      ...readers.map((one) => whole(one.then(() => 0))),
+    ]
     const settled = await Promise.allSettled(ends)
     for (const one of settled) if (one.status === 'rejected') throw one.reason
     return {
@@ -84,6 +95,17 @@ export default defineCommand({
     }
   },
 })
+
+/** The bots that are listened to, each with the targets where it is answered. */
+function answeringBots(targets: readonly (Target | TelegramTarget)[]): [Bot, TelegramTarget[]][] {
+  const bots = new Map<string, [Bot, TelegramTarget[]]>()
+  for (const target of targets) {
+    if (!('bot' in target) || target.config.answers === false) continue
+    const [, others] = bots.get(target.bot.id) ?? [target.bot, []]
+    bots.set(target.bot.id, [target.bot, [...others, target]])
+  }
+  return [...bots.values()]
+}
 
 type Chosen = [string, NonNullable<NonNullable<CommandContext['root']>['config']['notify']>[string]][]
 

@@ -40,6 +40,13 @@ const telegram = z.strictObject({
   chat_id: z.union([z.int(), z.string().regex(/^(?:-?\d{1,20}|@\w{1,64})$/)]),
   token_env: secretVariable.describe('variable with the token of the bot'),
   api_url: httpUrl.optional().describe('https://api.telegram.org by default'),
+  answers: z.boolean().optional().describe('whether questions are answered there; true by default'),
+  user_ids: z
+    .array(z.int().min(1))
+    .min(1)
+    .max(64)
+    .optional()
+    .describe('who may answer; everybody in the chat by default, nobody in a channel'),
   ...common,
 })
 

@@ -21,6 +21,11 @@ export interface NamedCursor {
   hold(): Promise<void>
   /** Acks up to a sequence number, and holds the cursor. Throws as `hold` does. */
   ack(seq: number): Promise<void>
+  /**
+   * Calls a function of the database that writes under the cursor's fence, renews its lease and answers, as `held`, whether it is ours.
+   * Its first parameters are the repo, the cursor's name, the fence and the lease in ms; `params` follow as $5 and on. Throws as `hold` does.
+   */
+  writeUnder(statement: string, params: readonly (string | number)[]): Promise<void>
   release(): Promise<void>
 }
 
@@ -157,6 +162,7 @@ function holdCursor(ctx: CommandContext, { seq, fence, name, leaseMs, asked }: T
         at,
         leaseMs,
       ]),
+    writeUnder: (statement, params) => call(statement, [ctx.repo, name, fence, leaseMs, ...params]),
     async release() {
       clearInterval(timer)
       // not released, it is free when its lease has run out

@@ -1,5 +1,6 @@
 import { type EventRow, SEVERITIES, type Severity } from '../contract/events.ts'
 import { isJsonObject } from '../contract/json.ts'
+import { after, because, cut } from './texts.ts'
 
 /** What one subject (a bead, a session, a run, a budget, a question) needs a person for. */
 export interface Incident {
@@ -15,9 +16,9 @@ export interface Incident {
   readonly event: EventRow
 }
 
-/** What is sent: news (`info`), or an incident that has begun, become worse, or ended. */
+/** What is told: news (`info`), or an incident that has begun, changed without becoming worse (`updated`), become worse, or ended. */
 export interface Notice {
-  readonly state: 'info' | 'opened' | 'escalated' | 'resolved'
+  readonly state: 'info' | 'opened' | 'updated' | 'escalated' | 'resolved'
   readonly subject: string
   readonly type: string
   readonly severity: Severity
@@ -46,7 +47,8 @@ export const NOTHING_KNOWN: Known = { open: new Map(), beads: new Map() }
 
 const ERROR_AFTER_MS = 3_600_000
 const CRITICAL_AFTER_MS = 14_400_000
-const LONGEST_REASON = 200
+/** A question is to be understood where it is answered. */
+const LONGEST_QUESTION = 1_000
 
 /** The types that are looked at. */
 export const NOTIFIED_TYPES = [
@@ -107,14 +109,17 @@ export function observe(
     }
     open.set(subject, incident)
     if (isWorse) notices.push(noticeOf(incident, 'escalated', at))
+    else if (text !== current.text) notices.push(noticeOf(incident, 'updated', at))
+  }
+  const endWith = (subject: string, how: string) => {
+    const incident = open.get(subject)
+    if (!incident) return
+    open.delete(subject)
+    const text = `resolved: ${incident.text}${how}`
+    notices.push(noticeOf({ ...incident, text, event }, 'resolved', at))
   }
   const end = (...subjects: readonly string[]) => {
-    for (const subject of subjects) {
-      const incident = open.get(subject)
-      if (!incident) continue
-      open.delete(subject)
-      notices.push(noticeOf({ ...incident, text: `resolved: ${incident.text}`, event }, 'resolved', at))
-    }
+    for (const subject of subjects) endWith(subject, '')
   }
 
   switch (type) {
@@ -224,14 +229,19 @@ export function observe(
       const options = Array.isArray(payload.options)
         ? payload.options.filter((one) => typeof one === 'string')
         : []
-      const choice = options.length === 0 ? '' : ` (${cut(options.join(' / '))})`
-      const text = `${who} asks${bead_id === undefined ? '' : ` about ${bead_id}`}: ${cut(field('question') ?? '')}${choice}`
+      const choice = options.length === 0 ? '' : ` (${cut(options.join(' / '), LONGEST_QUESTION)})`
+      const text = `${who} asks${bead_id === undefined ? '' : ` about ${bead_id}`}: ${cut(field('question') ?? '', LONGEST_QUESTION)}${choice}`
       begin(`question:${field('question_id') ?? event.entity_id}`, 'warning', text)
       break
     }
-    case 'question_answered':
-      end(`question:${field('question_id') ?? event.entity_id}`)
+    case 'question_answered': {
+      const answer = field('answer')
+      endWith(
+        `question:${field('question_id') ?? event.entity_id}`,
+        answer === undefined ? '' : ` → ${cut(answer)}`,
+      )
       break
+    }
   }
   return { known: { open, beads }, notices }
 }
@@ -278,18 +288,4 @@ function sessionOf(bead: string | undefined, session: string | undefined, event:
 
 function rank(severity: Severity): number {
   return SEVERITIES.indexOf(severity)
-}
-
-function after(iterations: number): string {
-  return iterations === 0 ? '' : ` after ${iterations} ${iterations === 1 ? 'iteration' : 'iterations'}`
-}
-
-function because(reason: string | undefined): string {
-  return reason === undefined || reason.trim() === '' ? '' : `: ${cut(reason)}`
-}
-
-/** One short line of any text. */
-function cut(text: string): string {
-  const line = text.replace(/\s+/g, ' ').trim()
-  return line.length <= LONGEST_REASON ? line : `${line.slice(0, LONGEST_REASON - 1).toWellFormed()}…`
 }

@@ -1,4 +1,4 @@
-import { lookup as resolve } from 'node:dns'
+import { type LookupAddress, type LookupAllOptions, lookup as systemResolve } from 'node:dns'
 import { request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { isIP, type LookupFunction } from 'node:net'
@@ -10,7 +10,7 @@ const LONGEST_REPLY = 65_536
 export interface Posted {
   readonly status: number
   readonly retryAfter: string | undefined
-  /** At most 64 KiB of it. */
+  /** At most `longestReply` characters of it. */
   readonly body: string
 }
 
@@ -20,8 +20,19 @@ export interface PostOptions {
   /** Private addresses and networks that may be connected to. */
   readonly allowed: readonly string[]
   readonly signal: AbortSignal
+  /** 15 s by default. */
   readonly timeoutMs?: number
+  /** 65,536 by default. */
+  readonly longestReply?: number
+  /** How names are resolved: by the system unless a test says otherwise. */
+  readonly resolve?: Resolve
 }
+
+type Resolve = (
+  name: string,
+  options: LookupAllOptions,
+  callback: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
+) => void
 
 /**
  * Posts once and answers what came back, whatever its status: no redirect is followed. The addresses are checked as they are connected
@@ -30,7 +41,15 @@ export interface PostOptions {
  */
 export function post(
   url: URL,
-  { headers, body, allowed, signal, timeoutMs = TIMEOUT_MS }: PostOptions,
+  {
+    headers,
+    body,
+    allowed,
+    signal,
+    timeoutMs = TIMEOUT_MS,
+    longestReply = LONGEST_REPLY,
+    resolve = systemResolve,
+  }: PostOptions,
 ): Promise<Posted> {
   const isPlain = url.protocol === 'http:'
   const host = url.hostname.replace(/^\[|\]$/g, '')
@@ -75,11 +94,11 @@ export function post(
         settle({
           status: response.statusCode ?? 0,
           retryAfter: response.headers['retry-after'],
-          body: reply.slice(0, LONGEST_REPLY),
+          body: reply.slice(0, longestReply),
         })
       response.on('data', (chunk: string) => {
         reply += chunk
-        if (reply.length <= LONGEST_REPLY) return
+        if (reply.length <= longestReply) return
         done()
         request.destroy()
       })

@@ -11,6 +11,23 @@ export function pauseAfter(failed: number, random: number, askedMs = 0): number 
   return Math.max(pause * (1 + JITTER * random), askedMs)
 }
 
+/** Where a receiver has said that it takes nothing any more, it is asked again so often, in ms. */
+export const CLOSED_PAUSE_MS = 3_600_000
+
+/**
+ * How long to wait after an attempt, in ms. `failed` counts those that failed in a row; one that was asked to come `later` comes exactly
+ * then, and where the receiver is `closed`, after an hour. `random` is from 0 to 1.
+ */
+export function pauseOf(
+  verdict: 'failed' | 'later' | 'closed',
+  failed: number,
+  random: number,
+  askedMs: number,
+): number {
+  if (verdict === 'later') return askedMs
+  return Math.round(verdict === 'closed' ? CLOSED_PAUSE_MS : pauseAfter(failed, random, askedMs))
+}
+
 /** `Retry-After` in ms: seconds or a date; 0 when it is neither. */
 export function retryAfterMs(header: string | undefined, now: number): number {
   if (header === undefined) return 0

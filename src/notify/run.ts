@@ -9,8 +9,10 @@ import { takeCursor } from '../events/named-cursor.ts'
 import { settledNow } from '../events/start.ts'
 import { retryWhileAway } from '../events/while-away.ts'
 import { escalate, type Known, NOTHING_KNOWN, NOTIFIED_TYPES, type Notice, observe } from './incidents.ts'
-import { pauseAfter } from './retry-times.ts'
+import { OpenIncidents, readKept } from './kept.ts'
+import { pauseOf } from './retry-times.ts'
 import type { Target } from './target.ts'
+import type { Message } from './telegram.ts'
 
 /** How often open incidents are looked at while the log is quiet. */
 const LOOK_MS = 10_000
@@ -39,7 +41,7 @@ export async function serveTarget(
     retryWhileAway(work, { signal, deadline: undefined, onAway: async () => {} })
   let lastAt = performance.now()
   const quiet = { send: async () => {}, stalled: async () => {}, lastAt: 0 }
-  const lastAlive = await aliveAt(ctx, name)
+  const lastAlive = (await patiently(() => aliveAt(ctx, name)))?.value ?? 0
   const taken = await takeCursor(ctx, {
     ...{ name, ifBusy: 'wait' as const, leaseMs: LEASE_MS, deadline: undefined, signal },
     // a new target is told of what happens from now on
@@ -52,18 +54,31 @@ export async function serveTarget(
     const log = await readLog(ctx.db)
     const from = Math.max(cursor.acked, log.floor)
     if (from > cursor.acked) await tell({ kind: 'gap', target: target.name, from: cursor.acked, to: from })
-    let known = await knownAt(ctx, formatCursor(log, log.floor), from)
-    // what had become worse before the last sign of life has been told
-    known = escalate(known, lastAlive).known
-
+    // what a version without rows had told when it moved the cursor last
+    const before = escalate(await knownAt(ctx, formatCursor(log, log.floor), from), lastAlive).known
+    const kept = await readKept(ctx, target.name)
+    const incidents = new OpenIncidents(cursor, kept)
+    const open = new Map(before.open)
+    for (const [subject, { incident }] of kept) open.set(subject, incident)
+    let known: Known = { ...before, open }
+    let acked = from
     await tell({ kind: 'ready', target: target.name, cursor: formatCursor(log, from) })
 
-    const deliver = async (notices: readonly Notice[]): Promise<boolean> => {
+    // after each notice its incident is kept, so that it is not told again where a later one is being tried when this process dies
+    const deliver = async ({ known: next, notices }: ReturnType<typeof observe>): Promise<boolean> => {
       for (const notice of notices) {
-        if (!target.wants(notice)) continue
-        if (!(await sendUntilTaken(ctx, target, notice, signal, tell))) return false
+        const earlier = incidents.messagesOf(notice.subject)
+        if (!target.wants(notice, earlier)) continue
+        const taken = await sendUntilTaken(ctx, target, notice, earlier, signal, tell)
+        if (!taken) return false
+        const incident = next.open.get(notice.subject)
+        const keep = () => incidents.keepOne(notice.subject, incident, taken.messages, acked)
+        if (!(await patiently(keep))) return false
+        if (taken.attempts === undefined) continue
         sent += 1
+        await tell({ kind: 'sent', ...saidOf(target, notice), attempt: taken.attempts })
       }
+      known = next
       return true
     }
     await follow(ctx, {
@@ -88,11 +103,11 @@ export async function serveTarget(
         async send(lines) {
           lastAt = performance.now()
           for (const line of lines) {
-            const step = observed(known, line)
-            const late = escalate(step.known, Date.now())
-            if (!(await deliver([...step.notices, ...late.notices]))) return
-            known = late.known
-            await patiently(() => cursor.ack(positionOf(line)))
+            if (!(await deliver(observed(known, line)))) return
+            const now = await patiently(() => databaseTime(ctx))
+            if (!now || !(await deliver(escalate(known, now.value)))) return
+            acked = positionOf(line)
+            if (!(await patiently(() => incidents.keep(known.open, acked)))) return
           }
         },
       },
@@ -108,29 +123,41 @@ export function cursorOf(target: string): string {
   return `notify.${target}`
 }
 
-/** Sends a notice until it is taken, at the times of `pauseAfter`; false when the signal aborts before. */
+/**
+ * Sends a notice until it is taken, and answers the messages that tell of its incident then and how many attempts it took (undefined when it
+ * will never be taken); undefined when the signal aborts before.
+ */
 async function sendUntilTaken(
   ctx: CommandContext,
   target: Target,
   notice: Notice,
+  messages: readonly Message[],
   signal: AbortSignal,
   tell: Tell,
-): Promise<boolean> {
-  const { subject, state, severity, text } = notice
-  for (let failed = 0; !signal.aborted; ) {
-    const attempt = await target.send(ctx.repo, notice, signal)
-    const said = { target: target.name, subject, state, severity, text }
-    if (attempt.ok) {
-      await tell({ kind: 'sent', ...said, attempt: failed + 1 })
-      return true
+): Promise<{ readonly messages: readonly Message[]; readonly attempts: number | undefined } | undefined> {
+  const said = saidOf(target, notice)
+  let failed = 0
+  for (let tries = 1; !signal.aborted; tries += 1) {
+    const attempt = await target.send(ctx.repo, notice, messages, signal)
+    if (attempt.ok) return { messages: attempt.messages, attempts: tries }
+    if (signal.aborted) return undefined
+    const { verdict, why, askedMs } = attempt
+    if (verdict === 'refused') {
+      // sent again it would be refused again, and hold up what comes after it
+      await tell({ kind: 'refused', ...said, why })
+      return { messages, attempts: undefined }
     }
-    if (signal.aborted) return false
-    failed += 1
-    const pauseMs = Math.round(pauseAfter(failed, Math.random(), attempt.askedMs))
-    await tell({ kind: 'failed', ...said, attempt: failed, why: attempt.why, again_in_ms: pauseMs })
+    if (verdict === 'failed') failed += 1
+    const pauseMs = pauseOf(verdict, failed, Math.random(), askedMs)
+    const kind = verdict === 'closed' ? 'closed' : 'failed'
+    await tell({ kind, ...said, attempt: tries, why, again_in_ms: pauseMs })
     await pauseOrAbort(pauseMs, signal)
   }
-  return false
+  return undefined
+}
+
+function saidOf(target: Target, { subject, state, severity, text }: Notice) {
+  return { target: target.name, subject, state, severity, text }
 }
 
 /** What was open at a position of the log, from the day before it. */
@@ -153,6 +180,15 @@ async function aliveAt(ctx: CommandContext, name: string): Promise<number> {
   const [row] = await ctx.db.read<{ at: number }>(
     `select (extract(epoch from updated_at) * 1000)::float8 as at from swarm.cursors where repo_id = $1 and name = $2`,
     [ctx.repo, name],
+  )
+  return row?.at ?? 0
+}
+
+/** The time by which events are dated, in ms of the epoch: a clock of this machine that jumps makes nothing worse. */
+async function databaseTime(ctx: CommandContext): Promise<number> {
+  const [row] = await ctx.db.read<{ at: number }>(
+    'select (extract(epoch from clock_timestamp()) * 1000)::float8 as at',
+    [],
   )
   return row?.at ?? 0
 }

@@ -70,6 +70,25 @@ test('an incident is told once, and again only when it has become worse', () => 
   ])
 })
 
+test('what changes without becoming worse is an update, and what is said again is none', () => {
+  const failed = (at: number, error: string) => event('agent_failed', { ...api, at, payload: { error } })
+  const { told, known } = tell([failed(0, 'no disk'), failed(1, 'no disk'), failed(2, 'no network')])
+  expect(told).toEqual([
+    'opened error: agent 3 failed on api at implement: no disk',
+    'updated error: agent 3 failed on api at implement: no network',
+  ])
+  expect(escalate(known, START + 4 * HOUR).notices).toMatchObject([
+    { state: 'escalated', text: 'agent 3 failed on api at implement: no network (open for 4 h)' },
+  ])
+})
+
+test('a text that would turn the direction of reading, or begin lines of its own, does not', () => {
+  const { told } = tell([
+    event('question_asked', { payload: { question_id: 'q', question: 'a\u202eb\n[x] critical: c\u0007' } }),
+  ])
+  expect(told).toEqual(['opened warning: an agent asks: ab [x] critical: c'])
+})
+
 test('what stays open becomes an error after an hour and critical after four, each told once', () => {
   let { known } = tell([event('run_paused', { run_id: 'r1', payload: { reason: 'quota' } })])
   const told: string[] = []
@@ -108,7 +127,7 @@ test('a stuck agent is told with the minutes since it began, a question with its
   expect(told.slice(1)).toEqual([
     'opened warning: agent 3 is stuck on api for 17 minutes: no bytes',
     'opened warning: agent 3 asks about api: Which? (red / blue)',
-    'resolved warning: resolved: agent 3 asks about api: Which? (red / blue)',
+    'resolved warning: resolved: agent 3 asks about api: Which? (red / blue) → red',
   ])
 })
 

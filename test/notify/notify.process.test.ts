@@ -1,21 +1,15 @@
-import { type ChildProcess, spawn } from 'node:child_process'
 import { createHmac } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { afterAll, afterEach, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { testDatabase } from '../support/database.ts'
-import { BIN, cleanEnv, runSwarm } from '../support/swarm.ts'
+import { notifyPlaces, type Place } from '../support/notify.ts'
+import { runSwarm } from '../support/swarm.ts'
 
 const { url: database } = await testDatabase()
-const scratch = mkdtempSync(join(tmpdir(), 'swarm-notify-'))
 const KEY = Buffer.alloc(32, 7)
-const TOKEN = '12345:a-token-of-a-bot'
-const SECRETS = { SWARM_NOTIFY_KEY: `whsec_${KEY.toString('base64')}`, SWARM_NOTIFY_BOT: TOKEN }
+const SECRETS = { SWARM_NOTIFY_KEY: `whsec_${KEY.toString('base64')}` }
 
 interface Got {
   readonly path: string
@@ -59,53 +53,12 @@ async function receiver(answer: (got: Got, at: number, response: ServerResponse)
 
 const ok = (_got: Got, _at: number, response: ServerResponse) => response.end('{}')
 
-let roots = 0
-const running: ChildProcess[] = []
-
-/** A root with one target `a`, in a repo of its own. */
-function rootWith(target: string) {
-  roots += 1
-  const cwd = join(scratch, `root-${roots}`)
-  mkdirSync(join(cwd, '.swarm'), { recursive: true })
-  writeFileSync(join(cwd, '.swarm', 'config.toml'), `repo = "notify-${roots}"\n[notify.a]\n${target}\n`)
-  return { cwd, env: { DATABASE_URL: database, SWARM_TRUST: '1', ...SECRETS } }
-}
-type Place = ReturnType<typeof rootWith>
+const { place, start: startNotify } = notifyPlaces(database, SECRETS)
 
 function webhookAt(port: number, more = 'allow_private = ["127.0.0.1"]') {
-  return rootWith(
-    `kind = "webhook"\nurl = "http://127.0.0.1:${port}/hidden-path"\nsecret_env = "SWARM_NOTIFY_KEY"\n${more}`,
-  )
-}
-
-/** `swarm notify run`, once its cursor is taken. */
-async function startNotify({ cwd, env }: Place) {
-  const child = spawn(process.execPath, [BIN, 'notify', 'run'], { cwd, env: cleanEnv(env), stdio: 'pipe' })
-  running.push(child)
-  const lines: string[] = []
-  const waiting: (() => void)[] = []
-  for (const stream of [child.stdout, child.stderr])
-    createInterface({ input: stream }).on('line', (line) => {
-      lines.push(line)
-      for (const wake of waiting.splice(0)) wake()
-    })
-  const said = async (pattern: RegExp): Promise<string> => {
-    for (;;) {
-      const found = lines.find((line) => pattern.test(line))
-      if (found) return found
-      await new Promise<void>((resolve) => waiting.push(resolve))
-    }
-  }
-  await said(/"ready"/)
-  return {
-    said,
-    lines,
-    async end(signal: NodeJS.Signals): Promise<number | null> {
-      child.kill(signal)
-      const [code]: (number | null)[] = await once(child, 'close')
-      return code ?? null
-    },
-  }
+  return place({
+    a: `kind = "webhook"\nurl = "http://127.0.0.1:${port}/hidden-path"\nsecret_env = "SWARM_NOTIFY_KEY"\n${more}`,
+  })
 }
 
 async function ask(place: Place, question: string): Promise<void> {
@@ -116,11 +69,6 @@ async function ask(place: Place, question: string): Promise<void> {
 function textOf({ body }: Got): string {
   return JSON.parse(body).data.text
 }
-
-afterEach(() => {
-  for (const child of running.splice(0)) if (child.exitCode === null) child.kill('SIGKILL')
-})
-afterAll(() => rmSync(scratch, { recursive: true, force: true }))
 
 test('an incident is delivered with a valid signature, and no secret is shown', {
   timeout: 60_000,
@@ -214,34 +162,6 @@ test('a private address that is not named is not connected to', { timeout: 60_00
   expect(JSON.stringify(envelopes.at(-1))).toMatch(/private address 127\.0\.0\.1/)
   expect(hook.got).toEqual([])
   await hook.close()
-})
-
-test('Telegram gets the message again after the time that its 429 asked for', {
-  timeout: 60_000,
-}, async () => {
-  const times: number[] = []
-  const bot = await receiver((_got, at, response) => {
-    times.push(performance.now())
-    if (at > 1) response.end('{"ok":true}')
-    else response.writeHead(429).end('{"ok":false,"parameters":{"retry_after":6}}')
-  })
-  const place = rootWith(
-    `kind = "telegram"\nchat_id = 42\ntoken_env = "SWARM_NOTIFY_BOT"\napi_url = "http://127.0.0.1:${bot.port}"\nallow_private = ["127.0.0.1"]`,
-  )
-  const notify = await startNotify(place)
-  await ask(place, 'Which colour?')
-  await bot.until(2)
-  await notify.said(/"sent"/)
-  const [first = 0, second = 0] = times
-  expect(second - first).toBeGreaterThanOrEqual(5_990)
-  expect(bot.got[1]?.path).toBe(`/bot${TOKEN}/sendMessage`)
-  expect(JSON.parse(bot.got[1]?.body ?? '')).toMatchObject({
-    chat_id: 42,
-    text: expect.stringContaining('Which colour?'),
-  })
-  await notify.end('SIGTERM')
-  expect(notify.lines.join('\n')).not.toContain(TOKEN)
-  await bot.close()
 })
 
 test('a secret that is not in the environment is asked for by name', { timeout: 60_000 }, async () => {

@@ -3,9 +3,8 @@ import type { AddressInfo } from 'node:net'
 import { expect, test } from 'vitest'
 import { notifySchema } from '../../src/contract/notify-config.ts'
 import { refusalOf } from '../../src/notify/address.ts'
-import { post } from '../../src/notify/post.ts'
-import { pauseAfter, retryAfterMs } from '../../src/notify/retry-times.ts'
-import { askedPauseMs, messageText, Pace } from '../../src/notify/telegram.ts'
+import { type PostOptions, post } from '../../src/notify/post.ts'
+import { pauseAfter, pauseOf, retryAfterMs } from '../../src/notify/retry-times.ts'
 import { keyOf, signedHeaders } from '../../src/notify/webhook.ts'
 
 test('a signature is that of the Standard Webhooks reference', () => {
@@ -32,6 +31,12 @@ test('a message is sent again after 5 s, 5 min, 30 min, 2 h, 5 h and 10 h, and n
   expect(retryAfterMs('7', 0)).toBe(7_000)
   expect(retryAfterMs('Thu, 01 Jan 1970 00:01:00 GMT', 0)).toBe(60_000)
   expect(retryAfterMs('soon', 0)).toBe(0)
+})
+
+test('who says when it takes the next one gets it then, and who is closed is asked again after an hour', () => {
+  expect(pauseOf('later', 3, 1, 6_000)).toBe(6_000)
+  expect(pauseOf('closed', 0, 1, 0)).toBe(3_600_000)
+  expect(pauseOf('failed', 2, 0, 0)).toBe(300_000)
 })
 
 test.each([
@@ -94,6 +99,45 @@ test('a name is refused by the address that it resolves to, and nothing is conne
   }
 })
 
+test('the address that was checked is the one that is connected to', async () => {
+  let asked = 0
+  const server = createServer((_request, response) => {
+    asked += 1
+    response.end()
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  // a server that listens has a port
+  const { port } = server.address() as AddressInfo
+  const answers = ['127.0.0.1', '127.0.0.2', '127.0.0.2']
+  const resolve: NonNullable<PostOptions['resolve']> = (_name, _options, callback) =>
+    callback(null, [{ address: answers.shift() ?? '', family: 4 }])
+  const options = {
+    headers: {},
+    body: '',
+    allowed: ['127.0.0.1'],
+    signal: new AbortController().signal,
+    resolve,
+  }
+  try {
+    // the second answer of this name is another address: it is not asked for
+    expect(await post(new URL(`http://rebound.example:${port}/`), options)).toMatchObject({ status: 200 })
+    expect(answers).toHaveLength(2)
+    await expect(post(new URL(`http://rebound.example:${port}/`), options)).rejects.toThrow(/127\.0\.0\.2/)
+    // one private address among public ones is enough
+    const both: typeof resolve = (_name, _options, callback) =>
+      callback(
+        null,
+        ['1.1.1.1', '10.0.0.1'].map((address) => ({ address, family: 4 })),
+      )
+    await expect(post(new URL('https://both.example/'), { ...options, resolve: both })).rejects.toThrow(
+      /10\.0\.0\.1/,
+    )
+    expect(asked).toBe(1)
+  } finally {
+    server.close()
+  }
+})
+
 test('a receiver that does not answer is given up after the time-out, without a word of the path', async () => {
   const server = createServer(() => {})
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -112,31 +156,13 @@ test('a receiver that does not answer is given up after the time-out, without a 
   server.close()
 })
 
-test('a text for Telegram is cut to 4,096 units, never through a character', () => {
-  expect(messageText('short')).toBe('short')
-  const cut = messageText(`${'x'.repeat(4_094)}😀😀`)
-  expect(cut).toBe(`${'x'.repeat(4_094)}…`)
-  expect(messageText('y'.repeat(9_000))).toHaveLength(4_096)
-})
-
-test('messages keep a second apart in a chat, three in a group, and a thirtieth of a second in all', () => {
-  const pace = new Pace()
-  expect(pace.take('1', 0)).toBe(0)
-  expect(pace.take('1', 0)).toBe(1_000)
-  const other = new Pace()
-  expect([other.take('-5', 0), other.take('7', 0), other.take('-5', 0)]).toEqual([0, 34, 3_000])
-})
-
-test('Telegram says how long to wait', () => {
-  expect(askedPauseMs('{"ok":false,"error_code":429,"parameters":{"retry_after":35}}')).toBe(35_000)
-  expect(askedPauseMs('<html>')).toBe(0)
-})
-
 test.each([
   { kind: 'webhook', url: 'ftp://x', secret_env: 'SWARM_NOTIFY_A' },
   { kind: 'webhook', url: 'https://x.example', secret_env: 'AWS_SECRET_ACCESS_KEY' },
   { kind: 'webhook', url: 'https://x.example', secret: 'whsec_x', secret_env: 'SWARM_NOTIFY_A' },
   { kind: 'telegram', token_env: 'SWARM_NOTIFY_B' },
+  { kind: 'telegram', chat_id: 4, token_env: 'SWARM_NOTIFY_B', user_ids: [] },
+  { kind: 'telegram', chat_id: 4, token_env: 'SWARM_NOTIFY_B', user_ids: [-5] },
 ])('%j is refused as a target', (target) => {
   expect(notifySchema.safeParse({ a: target }).success).toBe(false)
 })

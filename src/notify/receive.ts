@@ -1,0 +1,239 @@
+import type { CommandContext } from '../contract/command.ts'
+import { SwarmError } from '../contract/errors.ts'
+import type { JsonObject } from '../contract/json.ts'
+import { pauseOrAbort } from '../contract/pause.ts'
+import { type NamedCursor, takeCursor } from '../events/named-cursor.ts'
+import { retryWhileAway } from '../events/while-away.ts'
+import { answerOf, readUpdate, type Said, standingOf, updateIdOf } from './answers.ts'
+import type { Bot, BotReply } from './bot-api.ts'
+import { questionAbout } from './kept.ts'
+import { CLOSED_PAUSE_MS } from './retry-times.ts'
+import { pacedCall, type TelegramTarget } from './telegram-target.ts'
+
+/** How long Telegram holds an answer back when there is nothing, in seconds. */
+const POLL_S = 25
+const POLL_TIMEOUT_MS = (POLL_S + 15) * 1_000
+const PAGE = 25
+/** After a week without any, the numbers of updates begin anew at any number: what was had before says nothing then. */
+const NUMBERS_HOLD_MS = 6 * 86_400_000
+const SHORTEST_PAUSE_MS = 1_000
+const LONGEST_PAUSE_MS = 300_000
+/** How long the reading stays with a process that has died. */
+const LEASE_MS = 10_000
+const MOST_STRANGERS = 1_000
+
+type Tell = (line: JsonObject) => Promise<void>
+
+/**
+ * Reads what is said to a bot, until the signal aborts, and answers the questions that it is about. Of all processes one reads, by a lease;
+ * where it goes on is kept beside it, after the answer: what was being answered at a crash comes again, under the same operation key.
+ * `targets` are those of this bot.
+ */
+export async function receiveAnswers(
+  ctx: CommandContext,
+  bot: Bot,
+  targets: readonly TelegramTarget[],
+  signal: AbortSignal,
+  tell: Tell,
+): Promise<void> {
+  const name = `notify-answers.${bot.id}`
+  while (!signal.aborted) {
+    const before = await patiently(signal, () => keptAt(ctx, name))
+    if (!before) return
+    const start = async () => 0
+    const taken = await takeCursor(ctx, {
+      ...{ name, start, ifBusy: 'wait', leaseMs: LEASE_MS, deadline: undefined, signal },
+    })
+    if (typeof taken === 'number') return
+    const isFresh = taken.acked > 0 && before.value < NUMBERS_HOLD_MS
+    try {
+      await tell({ kind: 'listening', bot: bot.id })
+      await readUpdates(
+        { ctx, bot, targets, signal, tell, cursor: taken },
+        isFresh ? taken.acked + 1 : undefined,
+      )
+    } catch (error) {
+      // it was frozen for longer than the lease: whoever has taken over reads on
+      if (!(error instanceof SwarmError) || error.code !== 'CONFLICT') throw error
+    } finally {
+      await taken.release()
+    }
+  }
+}
+
+interface Reading {
+  readonly ctx: CommandContext
+  readonly bot: Bot
+  readonly targets: readonly TelegramTarget[]
+  readonly signal: AbortSignal
+  readonly tell: Tell
+  readonly cursor: NamedCursor
+}
+
+async function readUpdates(reading: Reading, from: number | undefined): Promise<void> {
+  const { bot, cursor, signal, tell } = reading
+  const strangers = new Set<number>()
+  let offset = from
+  let failed = 0
+  while (!signal.aborted) {
+    if (!(await patiently(signal, () => cursor.hold()))) return
+    const asked = performance.now()
+    const reply = await poll(bot, offset, signal)
+    if (signal.aborted) return
+    if (reply.kind !== 'ok') {
+      failed += 1
+      const pauseMs = pauseOf(reply, failed)
+      const kind = reply.kind === 'conflict' ? 'conflict' : 'failed'
+      await tell({ kind, bot: bot.id, what: 'answers', why: reply.why, again_in_ms: pauseMs })
+      await pauseOrAbort(pauseMs, signal)
+      continue
+    }
+    failed = 0
+    const updates = Array.isArray(reply.result) ? reply.result : []
+    const numbered = updates.filter((one) => updateIdOf(one) !== undefined)
+    for (const update of numbered) {
+      const id = updateIdOf(update) ?? 0
+      const said = readUpdate(update)
+      if (said && !(await patiently(signal, () => take(reading, said, strangers)))) return
+      const isKept = await patiently(signal, () =>
+        cursor.writeUnder('select swarm.set_cursor($1, $2, $3::bigint, $4::integer, $5::bigint) as held', [
+          id,
+        ]),
+      )
+      if (!isKept) return
+      offset = id + 1
+    }
+    // one that answers at once with nothing is not asked without end
+    if (numbered.length === 0 && performance.now() - asked < SHORTEST_PAUSE_MS)
+      await pauseOrAbort(SHORTEST_PAUSE_MS, signal)
+  }
+}
+
+async function poll(bot: Bot, offset: number | undefined, signal: AbortSignal): Promise<BotReply> {
+  const body = {
+    ...(offset === undefined ? {} : { offset }),
+    ...{ limit: PAGE, timeout: POLL_S, allowed_updates: ['message', 'callback_query'] },
+  }
+  try {
+    return await bot.call('getUpdates', body, { signal, timeoutMs: POLL_TIMEOUT_MS })
+  } catch (error) {
+    return { kind: 'failed', why: error instanceof Error ? error.message : 'failed' }
+  }
+}
+
+/** How long to wait after a poll that failed, the `failed`th in a row, in ms. */
+function pauseOf(reply: BotReply, failed: number): number {
+  if (reply.kind === 'later') return reply.ms
+  if (reply.kind === 'closed' || reply.kind === 'refused') return CLOSED_PAUSE_MS
+  return Math.min(SHORTEST_PAUSE_MS * 2 ** Math.min(failed, 20), LONGEST_PAUSE_MS)
+}
+
+/** Takes what was said: a question that it answers is answered, and who said it is told what came of it. */
+async function take(reading: Reading, said: Said, strangers: Set<number>): Promise<void> {
+  const { ctx, bot, targets, tell } = reading
+  const standings = targets.map((target) => ({ target, standing: standingOf(said, target.config) }))
+  const here = standings.filter(({ standing }) => standing !== 'elsewhere')
+  if (here.length === 0) {
+    // anybody can write to a bot: each chat is told of once, and nobody is answered
+    if (strangers.has(said.chat.id) || strangers.size >= MOST_STRANGERS) return
+    strangers.add(said.chat.id)
+    return tell({ kind: 'ignored', bot: bot.id, why: `chat ${said.chat.id} is no target's` })
+  }
+  const found =
+    said.about === undefined
+      ? undefined
+      : await questionAbout(
+          ctx,
+          here.map(({ target }) => target.name),
+          { chat: said.chat.id, id: said.about },
+        )
+  if (!found) {
+    const isAddressed = 'query' in said.by || said.chat.type === 'private'
+    return isAddressed
+      ? say(reading, said, 'Answer a question by replying to its message while it is open.')
+      : undefined
+  }
+  const { target, question } = found
+  if (here.find((one) => one.target.name === target)?.standing !== 'may') {
+    await tell({ kind: 'ignored', target, why: `user ${said.user.id} may not answer` })
+    return say(reading, said, 'You may not answer here.')
+  }
+  const answer = answerOf(said, question.options)
+  if (answer === undefined) return say(reading, said, 'Only words or one of the buttons can be an answer.')
+  const refusal = await record(reading, said, question.id, answer)
+  if (refusal !== undefined) return say(reading, said, refusal)
+  await tell({
+    kind: 'answered',
+    target,
+    question_id: question.id,
+    by: said.user.name,
+    update: said.updateId,
+  })
+  if ('query' in said.by) return say(reading, said, `Answered: ${answer}`)
+  await aside(reading, 'setMessageReaction', {
+    ...{ chat_id: said.chat.id, message_id: said.by.message, reaction: [{ type: 'emoji', emoji: '👍' }] },
+  })
+}
+
+/** Sends the verb `answer`, once for an update however often that comes. Why it was refused, if so; throws what may pass. */
+async function record(
+  { ctx, bot }: Reading,
+  { updateId, user }: Said,
+  question: string,
+  answer: string,
+): Promise<string | undefined> {
+  try {
+    await ctx.execute({
+      ...{ cmd: 'answer', question_id: question, answer, by: `telegram:${user.name}`.slice(0, 64) },
+      idem: `telegram:${bot.id}:${updateId}`,
+    })
+    return undefined
+  } catch (error) {
+    if (!(error instanceof SwarmError) || error.retryable) throw error
+    const { answer: earlier } = error.ctx
+    return typeof earlier === 'string' ? `It was answered already: ${earlier}` : `Not taken: ${error.message}`
+  }
+}
+
+/** Tells who said something what came of it: beside the button, or in a reply. */
+async function say(reading: Reading, said: Said, text: string): Promise<void> {
+  if ('query' in said.by) {
+    const short = text.length > 200 ? `${text.slice(0, 199).toWellFormed()}…` : text
+    return aside(reading, 'answerCallbackQuery', { callback_query_id: said.by.query, text: short })
+  }
+  const body = {
+    ...{ chat_id: said.chat.id, text: text.slice(0, 1_000).toWellFormed() },
+    reply_parameters: { message_id: said.by.message, allow_sending_without_reply: true },
+  }
+  await tellFailure(
+    reading,
+    'sendMessage',
+    await pacedCall(reading.bot, said.chat.id, 'sendMessage', body, reading.signal),
+  )
+}
+
+/** What is nice to have: sent once. */
+async function aside(reading: Reading, method: string, body: JsonObject): Promise<void> {
+  const failed = (error: unknown): BotReply => ({
+    ...{ kind: 'failed', why: error instanceof Error ? error.message : 'failed' },
+  })
+  const reply = await reading.bot.call(method, body, { signal: reading.signal }).catch(failed)
+  await tellFailure(reading, method, reply)
+}
+
+async function tellFailure({ bot, tell }: Reading, what: string, reply: BotReply): Promise<void> {
+  if (reply.kind !== 'ok') await tell({ kind: 'failed', bot: bot.id, what, why: reply.why })
+}
+
+/** How long ago the cursor was moved, in ms, by the clock of the database. */
+async function keptAt(ctx: CommandContext, name: string): Promise<number> {
+  const [row] = await ctx.db.read<{ ms: number }>(
+    `select (extract(epoch from clock_timestamp() - updated_at) * 1000)::float8 as ms from swarm.cursors where repo_id = $1 and name = $2`,
+    [ctx.repo, name],
+  )
+  return row?.ms ?? 0
+}
+
+function patiently<T>(signal: AbortSignal, work: () => Promise<T>) {
+  return retryWhileAway(work, { signal, deadline: undefined, onAway: async () => {} })
+}

@@ -189,7 +189,15 @@ export function createTrain(options: TrainOptions, changed: () => void): Train {
         return remote !== undefined
       }
     }
+    // a frozen process that wakes leads no more
+    if (term() === undefined) return false
     const moved = await fastForward(repository, target, head)
+    if (moved === 'locked') {
+      await options.pause(
+        `another git command holds a lock in ${repository.root}, or was killed and left it: end it, remove the .lock file that git names, and unpause`,
+      )
+      return false
+    }
     if (moved === 'dirty') {
       await options.pause(
         `files of ${repository.target} were changed by hand in its working copy: commit or stash them`,

@@ -69,7 +69,9 @@ export async function followTarget(repository: Repository, remote: string): Prom
     'DEPENDENCY',
     moved === 'dirty'
       ? `files of ${repository.target} were changed by hand in ${repository.root}: commit or stash them`
-      : `${remote}/${repository.target} and the ${repository.target} of ${repository.root} have parted`,
+      : moved === 'locked'
+        ? `another git command holds a lock in ${repository.root}`
+        : `${remote}/${repository.target} and the ${repository.target} of ${repository.root} have parted`,
     { ctx: { dependency: 'git', remote }, retryable: false },
   )
 }

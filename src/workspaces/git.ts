@@ -1,5 +1,5 @@
 import { SwarmError } from '../contract/errors.ts'
-import { type CommandResult, runCommand } from '../process/index.ts'
+import { type CommandResult, MARKER_NAME, runCommand } from '../process/index.ts'
 
 /** How a git command runs. */
 export interface GitOptions {
@@ -19,6 +19,8 @@ export interface GitOptions {
   readonly maxOutputBytes?: number
   /** Reads what is in the repository as it is: fetches nothing that is missing, and follows no refs/replace. */
   readonly sealed?: boolean
+  /** By which it is found when this process is gone. */
+  readonly marker?: string
 }
 
 const DEFAULT_TIMEOUT_MS = 60_000
@@ -88,6 +90,7 @@ export async function tryGit(args: readonly string[], options: GitOptions): Prom
     indexFile,
     signal,
     sealed = false,
+    marker,
   } = options
   const result = await runCommand({
     argv: ['git', ...[...SETTINGS, ...settings].flatMap((setting) => ['-c', setting]), ...args],
@@ -102,6 +105,7 @@ export async function tryGit(args: readonly string[], options: GitOptions): Prom
       LC_ALL: 'C',
       ...(indexFile === undefined ? {} : { GIT_INDEX_FILE: indexFile }),
       ...(sealed ? SEALED : {}),
+      ...(marker === undefined ? {} : { [MARKER_NAME]: marker }),
     },
     ...(input === undefined ? {} : { input }),
     timeoutMs,

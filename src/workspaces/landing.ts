@@ -1,6 +1,7 @@
 import { SwarmError } from '../contract/errors.ts'
 import { git, gitFailed, tryGit } from './git.ts'
-import { commitOf, isAncestor, moveRef, type Repository, treeOf } from './repository.ts'
+import { commitOf, isAncestor, type Repository, treeOf } from './repository.ts'
+import { lockedBy, moveWorkingCopy, patient } from './working-copy.ts'
 
 /** A candidate on top of what lands before it. */
 export type Rebased =
@@ -49,24 +50,34 @@ async function conflictEvidence(
   return `conflicting files:\n${files}\n\n${messages}\n\n${marked.stdout}`.slice(0, EVIDENCE_CHARS)
 }
 
-/** How a fast-forward ended. `moved`: the branch is not where it was when the tree was tested. */
-export type FastForward = 'landed' | 'moved' | 'dirty'
+/**
+ * How a fast-forward ended. `moved`: the branch is not where it was when the tree was tested. `dirty`: changes of a person are in the way.
+ * `locked`: another git command holds a lock, or one that was killed has left it.
+ */
+export type FastForward = 'landed' | 'moved' | 'dirty' | 'locked'
 
 /**
  * Moves the target branch from `from` to the tested commit `to`, as a compare-and-set. Where the branch is checked out, its files follow;
- * changes of a person that would be overwritten stop it (`dirty`). Done twice it is done once.
+ * changes of a person that would be overwritten stop it. Done twice it is done once, and what was killed half-way is finished.
  */
 export function fastForward(repository: Repository, from: string, to: string): Promise<FastForward> {
   return repository.exclusive(async () => {
+    const { commonDir } = repository
     const ref = `refs/heads/${repository.target}`
-    const now = await commitOf(repository.commonDir, ref)
+    const now = await commitOf(commonDir, ref)
     if (now === to) return 'landed'
-    if (now !== from || !(await isAncestor(repository.commonDir, from, to))) return 'moved'
+    if (now !== from || !(await isAncestor(commonDir, from, to))) return 'moved'
     const checkedOut = await worktreeOn(repository, ref)
-    if (checkedOut === undefined) return (await moveRef(repository, ref, to, from)) ? 'landed' : 'moved'
-    const merge = await tryGit(['merge', '--ff-only', '--quiet', to], { cwd: checkedOut })
-    if ((await commitOf(repository.commonDir, ref)) === to) return 'landed'
-    return merge.exitCode !== 0 && (await commitOf(repository.commonDir, ref)) === from ? 'dirty' : 'moved'
+    const answer =
+      checkedOut === undefined
+        ? await patient(() => tryGit(['update-ref', '--no-deref', ref, to, from], { cwd: commonDir }))
+        : await moveWorkingCopy(checkedOut, ref, from, to)
+    const then = await commitOf(commonDir, ref)
+    if (then === to) return 'landed'
+    if (then !== from) return 'moved'
+    if (lockedBy(answer) !== undefined) return 'locked'
+    if (answer.exitCode > 0 && checkedOut !== undefined) return 'dirty'
+    throw gitFailed(['fast-forward', repository.target], checkedOut ?? commonDir, answer)
   })
 }
 
@@ -88,7 +99,10 @@ export type Pushed =
   | { readonly kind: 'pushed' | 'moved' }
   | { readonly kind: 'refused'; readonly output: string }
 
-/** Pushes one tested commit to the target branch of a remote, never by force. */
+/**
+ * Pushes one tested commit to the target branch of a remote, never by force. A push that a killed leader had begun may end beside it: then
+ * this one is refused, and the branch is where it should be.
+ */
 export async function push(
   repository: Repository,
   remote: string,
@@ -96,23 +110,33 @@ export async function push(
   timeoutMs = 120_000,
 ): Promise<Pushed> {
   const ref = `refs/heads/${repository.target}`
-  const answer = await tryGit(['push', '--porcelain', '--no-verify', '--', remote, `${commit}:${ref}`], {
-    // a remote that is a relative path is meant from there
-    cwd: repository.root,
-    timeoutMs,
-  })
+  const answer = await patient(() =>
+    tryGit(['push', '--porcelain', '--no-verify', '--', remote, `${commit}:${ref}`], {
+      // a remote that is a relative path is meant from there
+      cwd: repository.root,
+      timeoutMs,
+    }),
+  )
   if (answer.exitCode === 0) return { kind: 'pushed' }
-  return /\[rejected\].*(fetch first|non-fast-forward)/.test(answer.output)
+  if (/\[rejected\].*(fetch first|non-fast-forward)/.test(answer.output)) return { kind: 'moved' }
+  const there = await headThere(repository, remote).catch(() => undefined)
+  if (there === commit) return { kind: 'pushed' }
+  return /is at [0-9a-f]+ but expected/.test(answer.output)
     ? { kind: 'moved' }
     : { kind: 'refused', output: answer.output.slice(-2_000) }
+}
+
+/** Where the target branch stands on a remote; undefined when it has none. */
+async function headThere({ root, target }: Repository, remote: string): Promise<string | undefined> {
+  const listed = await git(['ls-remote', '--', remote, `refs/heads/${target}`], { cwd: root })
+  return listed.split(/\s/)[0] || undefined
 }
 
 /** The commit at which the target branch stands on a remote, fetched; undefined when the remote does not have the branch. */
 export async function fetchTarget(repository: Repository, remote: string): Promise<string | undefined> {
   const ref = `refs/heads/${repository.target}`
-  const listed = await git(['ls-remote', '--', remote, ref], { cwd: repository.root })
-  const commit = listed.split(/\s/)[0]
-  if (!commit) return undefined
+  const commit = await headThere(repository, remote)
+  if (commit === undefined) return undefined
   await git(['fetch', '--quiet', '--no-tags', '--no-write-fetch-head', '--', remote, ref], {
     cwd: repository.root,
   })

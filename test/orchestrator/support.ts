@@ -34,6 +34,8 @@ export interface YardOptions {
   readonly more?: string
   /** Without a stage `qa` after `implement`. */
   readonly oneStage?: boolean
+  /** More variables for every process. */
+  readonly env?: Readonly<Record<string, string>>
 }
 
 /** The demo agent's script is the one argument of its program. */
@@ -45,6 +47,7 @@ export async function makeYard(database: TestDatabase, options: YardOptions): Pr
     GIT_CONFIG_GLOBAL: '/dev/null',
     DATABASE_URL: database.url,
     SWARM_REPO: repo,
+    ...options.env,
   }
   mkdirSync(join(scratch.root, '.swarm'))
   writeFileSync(join(scratch.root, '.swarm', '.gitignore'), '*\n')

@@ -1,6 +1,7 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { newMarker } from '../../src/process/index.ts'
 import { type Checkout, makeCheckout } from '../../src/workspaces/checkout.ts'
 import { fastForward, fetchTarget, push, rebaseCandidate } from '../../src/workspaces/landing.ts'
 import { openRepository, type Repository } from '../../src/workspaces/repository.ts'
@@ -76,6 +77,53 @@ describe('the target branch', () => {
     expect(readFileSync(join(scratch.root, 'README.md'), 'utf8')).toBe('changed by a person\n')
   })
 
+  test('moves when a program that holds the lock of the index for a moment has ended', async () => {
+    const a = await candidate('a', 'a.txt', 'a')
+    const lock = join(scratch.root, '.git', 'index.lock')
+    writeFileSync(lock, '')
+    const moving = fastForward(repository, main, a)
+    setTimeout(() => rmSync(lock), 300)
+    expect(await moving).toBe('landed')
+    expect(scratch.git(['status', '--porcelain'])).toBe('')
+  })
+
+  test('moves to its end when the git command that moved it was killed half-way', async () => {
+    writeFileSync(join(scratch.root, 'gone.txt'), 'to be removed\n')
+    writeFileSync(join(scratch.root, 'kept.txt'), 'as it was\n')
+    scratch.git(['add', '--all'])
+    const from = scratch.commit('README.md', 'before\n')
+    const { path } = await ensureWorkspace(repository, 'a')
+    scratch.git(['rm', '--quiet', 'gone.txt'], path)
+    writeFileSync(join(path, 'a "quoted"\tname'), 'odd\n')
+    writeFileSync(join(path, 'README.md'), 'after\n')
+    writeFileSync(join(path, 'kept.txt'), 'changed by the bead\n')
+    scratch.git(['add', '--all'], path)
+    const to = scratch.commit('new.txt', 'new\n', path)
+    // one is written, one removed, one made, one not yet touched; nothing of the command runs any more
+    const dir = join(scratch.root, '.git')
+    writeFileSync(join(dir, 'swarm-moving'), newMarker())
+    writeFileSync(join(dir, 'index.lock'), 'half of an index')
+    writeFileSync(join(scratch.root, 'README.md'), 'after\n')
+    for (const [name, text] of [
+      ['new.txt', 'new\n'],
+      ['a "quoted"\tname', 'odd\n'],
+    ] as const)
+      writeFileSync(join(scratch.root, name), text)
+    rmSync(join(scratch.root, 'gone.txt'))
+    expect(await fastForward(repository, from, to)).toBe('landed')
+    expect(scratch.git(['status', '--porcelain'])).toBe('')
+    expect(readFileSync(join(scratch.root, 'kept.txt'), 'utf8')).toBe('changed by the bead\n')
+    expect(readdirSync(dir).filter((name) => /swarm|lock/.test(name))).toEqual([])
+  })
+
+  test('is left alone after a killed command, too, where a person has changed a file', async () => {
+    const a = await candidate('a', 'README.md', 'changed by the bead\n')
+    writeFileSync(join(scratch.root, '.git', 'swarm-moving'), newMarker())
+    writeFileSync(join(scratch.root, 'README.md'), 'changed by a person\n')
+    expect(await fastForward(repository, main, a)).toBe('dirty')
+    expect(readFileSync(join(scratch.root, 'README.md'), 'utf8')).toBe('changed by a person\n')
+  })
+
   test('moves where nobody has it checked out', async () => {
     scratch.git(['checkout', '--quiet', '-b', 'elsewhere'])
     const a = await candidate('a', 'a.txt', 'a')
@@ -89,6 +137,18 @@ describe('the remote', () => {
     const a = await candidate('a', 'a.txt', 'a')
     expect(await push(repository, 'origin', a)).toEqual({ kind: 'pushed' })
     expect(await fetchTarget(repository, 'origin')).toBe(a)
+  })
+
+  test('has it when a push of a leader that was killed has ended first', async () => {
+    const a = await candidate('a', 'a.txt', 'a')
+    scratch.git(['push', '--quiet', 'origin', `${a}:refs/heads/other`])
+    const hook = join(scratch.remote ?? '', 'hooks', 'pre-receive')
+    // as that push does, between this one's look at the branch and its write
+    writeFileSync(hook, `#!/bin/sh\nenv -u GIT_QUARANTINE_PATH git update-ref refs/heads/main ${a}\n`, {
+      mode: 0o755,
+    })
+    expect(await push(repository, 'origin', a)).toEqual({ kind: 'pushed' })
+    expect(scratch.git(['rev-parse', 'main'], scratch.remote)).toBe(a)
   })
 
   test('that has moved is never overwritten', async () => {

@@ -20,13 +20,22 @@ export function serverCpuMs(postmaster: number): number | null {
   return null
 }
 
+/** The CPU time, in ms, of a process alone, its children left out. Throws when it has ended. */
+export function ownCpuMs(pid: number): number {
+  return fieldsOf(pid, 2) * TICK_MS
+}
+
 /** Of a process and of those of its children that it has reaped. Throws when it has ended. */
 function ticksOf(pid: number): number {
+  return fieldsOf(pid, 4)
+}
+
+/** The sum of the first of utime, stime, cutime and cstime: the fields 14 to 17, of which two stand before the name's end. */
+function fieldsOf(pid: number, count: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-  // utime, stime, cutime and cstime: the fields 14 to 17, of which two stand before the name's end
   return stat
     .slice(stat.lastIndexOf(')') + 2)
     .split(' ')
-    .slice(11, 15)
+    .slice(11, 11 + count)
     .reduce((sum, field) => sum + Number(field), 0)
 }

@@ -11,7 +11,10 @@ import { benchPeers } from './peers.ts'
 import { type BenchServer, withServer } from './server.ts'
 import { benchStart } from './start.ts'
 import { benchLatency, benchReplay, benchSubscribers } from './streams.ts'
+import { benchStuck } from './stuck.ts'
 import { benchTick } from './tick.ts'
+import { benchTrain } from './train.ts'
+import { benchUp } from './up.ts'
 
 const BENCHES: Readonly<Record<string, (fresh: () => Promise<BenchServer>) => Promise<Section>>> = {
   a: async (fresh) => benchStart(await fresh()),
@@ -21,6 +24,9 @@ const BENCHES: Readonly<Record<string, (fresh: () => Promise<BenchServer>) => Pr
   e: async (fresh) => benchSubscribers(await fresh()),
   f: benchReplay,
   tick: benchTick,
+  stuck: benchStuck,
+  train: benchTrain,
+  up: async (fresh) => benchUp(await fresh()),
   http: async (fresh) => benchHttp(await fresh()),
   pairs: async (fresh) => benchPairs(await fresh(), pairsOptions(process.argv)),
   peers: async (fresh) => benchPeers(await fresh()),

@@ -101,6 +101,8 @@ export interface Adapter {
   readonly name: AdapterName
   /** False: a prompt can only be given at the start. */
   readonly steers: boolean
+  /** False: the program says nothing when a tool begins, so one may be open whenever it is silent. True unless said. */
+  tellsTools?(settings: AgentSettings): boolean
   probe(orders: ProbeOrders): Promise<Probe>
   launch(orders: SessionOrders): Launch | Promise<Launch>
   converse(orders: SessionOrders, wires: Wires, launch: Launch): Conversation

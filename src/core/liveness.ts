@@ -35,8 +35,8 @@ export interface LivenessFacts {
   /** When a tool last began or ended. */
   readonly lastTool: number
   readonly openTool: { readonly name: string; readonly since: number } | undefined
-  /** CPU, bytes or processes besides the program itself since the last look. */
-  readonly busy: boolean
+  /** When CPU, bytes or processes besides the program itself were last seen. */
+  readonly lastBusy: number
   /** It waits for a person. */
   readonly asking: boolean
   /** Its account has no quota until then. */
@@ -87,12 +87,13 @@ function timeOf(
   facts: LivenessFacts,
   rules: StuckRules,
 ): { readonly rule: string; readonly evidence: string } | undefined {
-  const { now, openTool, busy, lastOutput, lastTool } = facts
+  const { now, openTool, lastBusy, lastOutput, lastTool } = facts
   if (openTool) {
     const open = now - openTool.since
     if (open > rules.open_tool_ms)
       return { rule: 'open_tool', evidence: `${openTool.name} has been open for ${minutes(open)}` }
-    if (busy) return undefined
+    // a tool may compute for a moment, wait, and compute again: the time runs from when it last did
+    if (now - lastBusy <= rules.no_output_ms) return undefined
   }
   if (now - lastOutput > rules.no_output_ms)
     return { rule: 'no_output', evidence: `nothing was said for ${minutes(now - lastOutput)}` }

@@ -122,7 +122,7 @@ export function auditOpen(facts: OpenFacts, now: number, rules: StuckRules): Jud
       lastOutput: output_ms ?? started_ms,
       lastTool: tool_ms ?? started_ms,
       openTool: open_tool === null ? undefined : { name: open_tool, since: tool_ms ?? started_ms },
-      busy: heartbeat_ms !== null && now - heartbeat_ms < HEARD_MS,
+      lastBusy: heartbeat_ms !== null && now - heartbeat_ms < HEARD_MS ? now : Number.NEGATIVE_INFINITY,
       asking: status === 'asking',
       limitedUntil: status === 'held' ? Number.POSITIVE_INFINITY : undefined,
       done: status === 'ending' || status === 'ended',

@@ -91,6 +91,11 @@ export function planTrain(state: TrainState): readonly TrainAction[] {
   return actions
 }
 
+/** Entries at once before anything has landed. */
+export function firstWindow(max: number): number {
+  return Math.min(2, max)
+}
+
 /** Entries at once after a landing (one more, up to `max`) or an ejection (half, at least one). */
 export function nextWindow(window: number, what: 'landed' | 'ejected', max: number): number {
   return what === 'landed' ? Math.min(max, window + 1) : Math.max(1, Math.floor(window / 2))

@@ -36,11 +36,26 @@ export interface Asked {
   readonly options: readonly string[]
 }
 
+/** Where a session's times and measurements come from. */
+export interface Clocks {
+  /** Ms of a clock that does not jump. */
+  now(): number
+  /** Ms since 1970, as the machine believes. */
+  wall(): number
+  /** What the processes of a session have used so far. */
+  sample(marker: string, at: number): LivenessSample | undefined
+}
+
+const REAL: Clocks = { now: () => performance.now(), wall: () => Date.now(), sample: sampleLiveness }
+
+/** Between two looks. What is longer was no look at all: this process was stopped, or the machine was. */
+const BLIND_MS = 60_000
+
 /** What the events of one session add up to for its host: log, iterations, usage, what it waits for, whether it lives. */
 export class LiveSession {
   readonly agent: AgentSession
   readonly sessionId: string
-  readonly started = performance.now()
+  readonly started: number
   readonly usage = { input: 0, output: 0, cache_read: 0, cache_write: 0, cost_usd: 0 }
   /** Texts for the host's own file, beyond what the database keeps. */
   readonly overflow: string[] = []
@@ -57,37 +72,72 @@ export class LiveSession {
   #logged = 0
   #asked: Asked[] = []
   #actions: { action: string; result: string; ok: boolean }[] = []
-  readonly #open = new Map<string, string>()
-  #lastOutput = performance.now()
-  #lastTool = performance.now()
+  readonly #open = new Map<string, { readonly action: string; readonly since: number }>()
+  #lastOutput: number
+  #lastTool: number
+  #lastBusy: number
+  #lastSeen: number
+  /** Ms in which nobody looked, or in which it waited for others: they count for no rule. */
+  #blind = 0
   #sample: LivenessSample | undefined
   #steered: { readonly at: number } | undefined
   #turnsWithoutChange = 0
   #extendedUntil: number | undefined
+  /** Until when its account has no quota, by the clock of `#lastSeen`. */
+  #heldUntil: number | undefined
   readonly #canSteer: boolean
+  readonly #tellsTools: boolean
+  readonly #clocks: Clocks
 
-  constructor(sessionId: string, agent: AgentSession, canSteer: boolean) {
+  constructor(
+    sessionId: string,
+    agent: AgentSession,
+    canSteer: boolean,
+    tellsTools = true,
+    clocks: Clocks = REAL,
+  ) {
     this.sessionId = sessionId
     this.agent = agent
     this.#canSteer = canSteer
+    this.#tellsTools = tellsTools
+    this.#clocks = clocks
+    this.started = clocks.now()
+    this.#lastOutput = this.started
+    this.#lastTool = this.started
+    this.#lastBusy = this.started
+    this.#lastSeen = this.started
+  }
+
+  /** Ms of the clock that stands still while nobody looks or the session waits for others. */
+  #time(): number {
+    return this.#clocks.now() - this.#blind
+  }
+
+  /** The same, after what has passed since it was last asked for: all of it counts, unless nobody looked or the session waits. */
+  #advance(waits = false): number {
+    const at = this.#clocks.now()
+    const passed = at - this.#lastSeen
+    this.#lastSeen = at
+    this.#blind += waits ? passed : Math.max(0, passed - BLIND_MS)
+    return at - this.#blind
   }
 
   take(event: AgentEvent): void {
-    this.#lastOutput = performance.now()
+    this.#lastOutput = this.#advance()
     if (this.#between && event.kind !== 'result') this.#begin()
     switch (event.kind) {
       case 'output':
         this.#log(event.from === 'answer' ? event.text : `[${event.from}] ${event.text}`)
         return
       case 'tool_started':
-        this.#lastTool = performance.now()
+        this.#lastTool = this.#time()
         this.#calls += 1
-        this.#open.set(event.id, `${event.name} ${event.input}`)
+        this.#open.set(event.id, { action: `${event.name} ${event.input}`, since: this.#lastTool })
         this.#log(`[tool] ${event.name} ${event.input}`)
         return
       case 'tool_ended': {
-        this.#lastTool = performance.now()
-        const action = this.#open.get(event.id) ?? event.id
+        this.#lastTool = this.#time()
+        const action = this.#open.get(event.id)?.action ?? event.id
         this.#open.delete(event.id)
         this.#actions = [...this.#actions, { action, result: event.output, ok: event.ok }].slice(
           -KEPT_ACTIONS,
@@ -118,6 +168,10 @@ export class LiveSession {
         if (!this.#between) this.#finish(event.ok ? 'completed' : 'failed')
         return
       case 'rate_limited':
+        // how long it is from now on: the wall clock may jump until then
+        if (event.state === 'reached' && event.until !== undefined)
+          this.#heldUntil = this.#lastSeen + event.until - this.#clocks.wall()
+        return
       case 'retrying':
       case 'initialised':
       case 'activity':
@@ -215,8 +269,8 @@ export class LiveSession {
   /** What the heartbeat tells. */
   facts() {
     const track = this.agent.track()
-    const now = performance.now()
-    const held = track.limitedUntil !== undefined && track.limitedUntil > Date.now()
+    const now = this.#time()
+    const held = this.#heldUntil !== undefined && this.#heldUntil > this.#clocks.now()
     return {
       session_id: this.sessionId,
       status: track.asking.length > 0 ? 'asking' : held ? 'held' : track.initialised ? 'running' : 'starting',
@@ -231,25 +285,33 @@ export class LiveSession {
     }
   }
 
-  /** Measures whether it lives and says what is to be done. `changed`: its tree or head has moved since the last look. */
+  /** Turns since its tree or head was last seen to have moved. */
+  get turnsWithoutChange(): number {
+    return this.#turnsWithoutChange
+  }
+
+  /** Measures whether it lives and says what is to be done. `changed`: its tree or head has moved since that was last looked at. */
   look(rules: StuckRules, changed: boolean): Judgement {
-    const now = performance.now()
-    const sample = sampleLiveness(this.agent.marker, now)
+    const track = this.agent.track()
+    // who waits for a person or for a quota need not say anything, and gets the usual time once that is over
+    const held = this.#heldUntil !== undefined && this.#heldUntil > this.#clocks.now()
+    const waits = held || track.asking.length > 0
+    const now = this.#advance(waits)
+    const sample = this.#clocks.sample(this.agent.marker, this.#lastSeen)
     const delta = sample && this.#sample ? livenessDelta(this.#sample, sample) : undefined
     this.#sample = sample
+    if (delta === undefined || delta.cpuMs > 0 || delta.ioBytes > 0 || delta.processes > 1)
+      this.#lastBusy = now
     if (changed) this.#turnsWithoutChange = 0
-    const track = this.agent.track()
-    const [tool] = track.openTools
-    const offset = now - Date.now()
     const facts: LivenessFacts = {
       now,
       started: this.started,
       lastOutput: this.#lastOutput,
       lastTool: this.#lastTool,
-      openTool: tool ? { name: tool.name, since: tool.since + offset } : undefined,
-      busy: delta === undefined || delta.cpuMs > 0 || delta.ioBytes > 0 || delta.processes > 1,
+      openTool: this.#openTool(now),
+      lastBusy: this.#lastBusy,
       asking: track.asking.length > 0,
-      limitedUntil: track.limitedUntil === undefined ? undefined : track.limitedUntil + offset,
+      limitedUntil: held ? Number.POSITIVE_INFINITY : undefined,
       done: track.result !== undefined,
       actions: this.#actions,
       turnsWithoutChange: this.#turnsWithoutChange,
@@ -262,14 +324,22 @@ export class LiveSession {
     return judgement
   }
 
+  /** The tool that has been open for the longest time; where the program does not tell, one may have begun with its last word. */
+  #openTool(now: number): LivenessFacts['openTool'] {
+    const [tool] = this.agent.track().openTools
+    // one whose beginning was not read here yet has just begun
+    if (tool) return { name: tool.name, since: this.#open.get(tool.id)?.since ?? now }
+    return this.#tellsTools ? undefined : { name: 'what it does', since: this.#lastOutput }
+  }
+
   /** From now on it has so many ms in which no rule of time ends it. */
   extend(ms: number): void {
-    this.#extendedUntil = performance.now() + ms
+    this.#extendedUntil = this.#time() + ms
   }
 
   /** Speaks to it because it is stuck. False when that cannot be done. */
   steer(text: string): boolean {
-    this.#steered = { at: performance.now() }
+    this.#steered = { at: this.#time() }
     return this.agent.send(text)
   }
 }

@@ -23,6 +23,7 @@ import {
   type Workspace,
   type WorkspaceFacts,
   workspaceFacts,
+  workspaceState,
 } from '../workspaces/workspace.ts'
 import { runGates } from './gate.ts'
 import type { HostSettings } from './host-settings.ts'
@@ -221,7 +222,7 @@ async function work(
       ...(order.native_id === null ? {} : { resume: order.native_id }),
       marker,
     })
-    const live = new LiveSession(sessionId, agent, adapter.steers)
+    const live = new LiveSession(sessionId, agent, adapter.steers, adapter.tellsTools?.(settings) ?? true)
     control.onLive(live)
     const result = await follow(host, order, live, control, cwd, workspace ? before : undefined)
     const ending = await agent.end({ lingerMs: result ? LINGER_MS : 0 })
@@ -277,7 +278,7 @@ async function follow(
   before: WorkspaceFacts | undefined,
 ): Promise<ResultEvent | undefined> {
   const over = new AbortController()
-  const looking = look(host, live, control, over.signal, before ? cwd : undefined)
+  const looking = look(host, live, control, over.signal, before ? cwd : undefined, order.stage)
   try {
     const events = live.agent.events[Symbol.asyncIterator]()
     const aborted = new Promise<'stopped'>((resolve) => {
@@ -332,16 +333,16 @@ async function look(
   control: Control,
   over: AbortSignal,
   worktree: string | undefined,
+  stage: string,
 ): Promise<void> {
-  const rules: StuckRules = { ...STUCK_RULES, ...defined(host.ctx.root?.config.orchestrator?.stuck ?? {}) }
-  let last = worktree ? await stateOf(worktree) : ''
+  const rules = stuckRulesOf(host, worktree, stage)
+  const tree = worktree === undefined ? undefined : treeWatch(worktree, await workspaceState(worktree))
   while (!over.aborted) {
     await delay(LOOK_MS, undefined, { signal: over }).catch(() => {})
     try {
       await flush(host, live)
-      const now = worktree ? await stateOf(worktree) : last
-      const judgement = live.look(rules, now !== last)
-      last = now
+      const changed = (await tree?.(live.turnsWithoutChange)) ?? false
+      const judgement = live.look(rules, changed)
       if (judgement.act === 'end')
         control.stop({
           reason: `stuck:${judgement.rule}`,
@@ -365,9 +366,38 @@ async function look(
   }
 }
 
-async function stateOf(worktree: string): Promise<string> {
-  const { head, dirty } = await workspaceFacts(worktree).catch(() => ({ head: '', dirty: false }))
-  return `${head} ${dirty}`
+/** Turns for one look at the tree: each is several commands of git, and there may be hundreds of sessions. */
+const TURNS_A_LOOK = 5
+
+/** Says, asked with the number of turns in which no change was seen, whether the tree has changed since it was last looked at. */
+function treeWatch(worktree: string, first: string): (turns: number) => Promise<boolean> {
+  let last = first
+  let looked = 0
+  return async (turns) => {
+    if (turns - looked < TURNS_A_LOOK) return false
+    const now = await workspaceState(worktree)
+    const changed = now !== last
+    last = now
+    looked = changed ? 0 : turns
+    return changed
+  }
+}
+
+/** Who only checks may read for long; of work that is not in a worktree nobody sees whether it changes. */
+const CHECKERS_TIMES = 5
+
+function stuckRulesOf(host: HostSettings, worktree: string | undefined, stage: string): StuckRules {
+  const { turns_without_change: turns } = STUCK_RULES
+  return {
+    ...STUCK_RULES,
+    turns_without_change:
+      worktree === undefined
+        ? Number.POSITIVE_INFINITY
+        : stage === 'implement'
+          ? turns
+          : turns * CHECKERS_TIMES,
+    ...defined(host.ctx.root?.config.orchestrator?.stuck ?? {}),
+  }
 }
 
 function defined<T extends object>(value: T): Partial<{ [K in keyof T]: Exclude<T[K], undefined> }> {

@@ -1,12 +1,12 @@
 import type { CommandContext } from '../contract/command.ts'
-import { nextWindow, planTrain, type TrainAction, type TrainEntry } from '../core/train.ts'
+import { firstWindow, nextWindow, planTrain, type TrainAction, type TrainEntry } from '../core/train.ts'
 import { operatorPath } from '../process/index.ts'
 import { readFunction } from '../runtime/read.ts'
 import { write } from '../runtime/write.ts'
 import { type Checkout, makeCheckout, sweepCheckouts } from '../workspaces/checkout.ts'
 import { obtain } from '../workspaces/exchange.ts'
 import { fastForward, fetchTarget, push, rebaseCandidate } from '../workspaces/landing.ts'
-import { commitOf, type Repository, treeOf } from '../workspaces/repository.ts'
+import { commitOf, hurried, type Repository, treeOf } from '../workspaces/repository.ts'
 import { listWorkspaces, removeWorkspace } from '../workspaces/workspace.ts'
 import { runGates } from './gate.ts'
 import { landingGates } from './settings.ts'
@@ -25,7 +25,6 @@ interface TrainFacts {
   readonly entries: readonly (TrainEntry & { readonly workflow: string })[]
 }
 
-const FIRST_WINDOW = 2
 const DEFAULT_WINDOW = 8
 
 export interface Train {
@@ -42,13 +41,16 @@ export interface Train {
  * a second test. Killed anywhere, another leader goes on from the rows.
  */
 export function createTrain(options: TrainOptions, changed: () => void): Train {
-  const { ctx, repository, runId, term, onFault } = options
+  const { ctx, runId, term, onFault } = options
+  // what is finished does not wait for what begins
+  const repository = hurried(options.repository)
   const landing = ctx.root?.config.landing ?? {}
   const verdicts = new Map<string, 'green' | 'red'>()
   const outputs = new Map<string, { feedback: string | undefined; evidence: readonly object[] }>()
   const busy = new Set<number>()
   const tests = new Map<number, AbortController>()
-  let window = FIRST_WINDOW
+  const widest = landing.window ?? DEFAULT_WINDOW
+  let window = firstWindow(widest)
   let place: Checkout | undefined
   let testingBase = false
   let moving: Promise<void> | undefined
@@ -167,7 +169,7 @@ export function createTrain(options: TrainOptions, changed: () => void): Train {
       feedback: `it conflicts with what has landed since; rebase on ${repository.target}\n${rebased.evidence}`,
       reason: 'conflict',
     })
-    window = nextWindow(window, 'ejected', landing.window ?? DEFAULT_WINDOW)
+    window = nextWindow(window, 'ejected', widest)
     return true
   }
 
@@ -207,7 +209,7 @@ export function createTrain(options: TrainOptions, changed: () => void): Train {
     if (moved === 'moved') return true
     await set(entry, 'landed', { head, tree, ...evidenceOf(tree) })
     verdicts.set(tree, 'green')
-    window = nextWindow(window, 'landed', landing.window ?? DEFAULT_WINDOW)
+    window = nextWindow(window, 'landed', widest)
     await tidy(entry)
     return true
   }
@@ -266,7 +268,7 @@ export function createTrain(options: TrainOptions, changed: () => void): Train {
           ...evidenceOf(action.entry.tree),
           reason: 'red',
         })
-        window = nextWindow(window, 'ejected', landing.window ?? DEFAULT_WINDOW)
+        window = nextWindow(window, 'ejected', widest)
         return true
       }
       case 'pause':

@@ -13,8 +13,8 @@ export interface Repository {
   readonly target: string
   /** Where worktrees of beads are made. */
   readonly worktrees: string
-  /** Runs one change of worktrees or refs at a time within this process. */
-  readonly exclusive: <T>(change: () => Promise<T>) => Promise<T>
+  /** Runs one change of worktrees or refs at a time within this process; `hurried` ones before all others that wait. */
+  readonly exclusive: <T>(change: () => Promise<T>, hurried?: boolean) => Promise<T>
 }
 
 /** Looks at a working copy. INVALID when it is no git repository or lacks the target branch, with what to do about it. */
@@ -61,13 +61,26 @@ function invalid(message: string, got: string, field: string): SwarmError {
   })
 }
 
+/** The same repository, whose changes do not wait behind those of others: for landing, beside hundreds of sessions. */
+export function hurried(repository: Repository): Repository {
+  return { ...repository, exclusive: (change) => repository.exclusive(change, true) }
+}
+
 /** A queue of its own for each repository. */
 function oneAtATime(): Repository['exclusive'] {
-  let last: Promise<unknown> = Promise.resolve()
-  return (change) => {
-    const next = last.then(change, change)
-    last = next.catch(() => {})
-    return next
+  const [first, rest]: [(() => void)[], (() => void)[]] = [[], []]
+  let busy = false
+  return async (change, isFirst = false) => {
+    // whoever goes hands over without letting go
+    if (busy) await new Promise<void>((resolve) => (isFirst ? first : rest).push(resolve))
+    busy = true
+    try {
+      return await change()
+    } finally {
+      const next = first.shift() ?? rest.shift()
+      if (next) next()
+      else busy = false
+    }
   }
 }
 

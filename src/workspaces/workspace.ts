@@ -84,6 +84,33 @@ export async function workspaceFacts(path: string): Promise<WorkspaceFacts> {
   return { head, tree, dirty: changes !== '' }
 }
 
+/** Files that are looked at one by one, at most: a directory that nobody ignores may hold any number. */
+const MOST_FILES = 2_000
+
+/**
+ * A text that differs when anything in a workspace has changed, also in files that are not committed: by their names, sizes and times. Empty
+ * when it cannot be looked at.
+ */
+export async function workspaceState(path: string): Promise<string> {
+  const answer = await tryGit(
+    ['status', '--porcelain=v2', '--branch', '-z', '--untracked-files=all', '--no-renames'],
+    { cwd: path },
+  ).catch(() => undefined)
+  if (answer?.exitCode !== 0) return ''
+  const { createHash } = process.getBuiltinModule('node:crypto')
+  const hash = createHash('sha256').update(answer.stdout)
+  // `1 XY sub mH mI mW hH hI path` and `? path`
+  const files = answer.stdout
+    // null bytes arrive as this character
+    .split('\u2400')
+    .flatMap((line) => /^(?:1 (?:\S+ ){7}|\? )(.+)$/s.exec(line)?.[1] ?? [])
+  for (const file of files.slice(0, MOST_FILES)) {
+    const found = await lstat(join(path, file)).catch(() => undefined)
+    hash.update(found ? `${found.size} ${found.mtimeMs}` : '-')
+  }
+  return hash.digest('hex')
+}
+
 /**
  * Commits everything in a workspace, new files too, and keeps the commit under `ref`; branch, index and files stay as they are. Answers
  * the commit, or undefined when there is nothing that the target branch does not have. Ignored files are not kept.

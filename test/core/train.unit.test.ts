@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
+  firstWindow,
   nextWindow,
   planTrain,
   TESTS_PER_TREE,
@@ -79,7 +80,8 @@ describe('the train', () => {
     ).toEqual([])
   })
 
-  test('grows by one with every landing and halves with every ejection', () => {
+  test('grows by one with every landing and halves with every ejection, and is never wider than it may be', () => {
+    expect([firstWindow(8), firstWindow(1)]).toEqual([2, 1])
     expect(nextWindow(2, 'landed', 8)).toBe(3)
     expect(nextWindow(8, 'landed', 8)).toBe(8)
     expect(nextWindow(7, 'ejected', 8)).toBe(3)

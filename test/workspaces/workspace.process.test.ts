@@ -11,6 +11,7 @@ import {
   salvage,
   workspaceFacts,
   workspaceOf,
+  workspaceState,
 } from '../../src/workspaces/workspace.ts'
 import { type ScratchRepository, scratchRepository } from '../support/git.ts'
 
@@ -44,6 +45,27 @@ describe('a workspace', () => {
     writeFileSync(join(path, 'draft'), 'not committed')
     expect((await ensureWorkspace(repository, 'api')).path).toBe(path)
     expect(await workspaceFacts(path)).toMatchObject({ dirty: true })
+  })
+
+  test('is in another state after every change, also of files that are not committed', async () => {
+    const { path } = await ensureWorkspace(repository, 'api')
+    const states = [await workspaceState(path)]
+    const then = async () => states.push(await workspaceState(path))
+    await then()
+    expect(states[0]).toBe(states[1])
+    mkdirSync(join(path, 'new dir'))
+    writeFileSync(join(path, 'new dir', 'a'), 'one')
+    await then()
+    writeFileSync(join(path, 'new dir', 'a'), 'two words')
+    await then()
+    writeFileSync(join(path, 'README.md'), 'changed')
+    await then()
+    writeFileSync(join(path, 'README.md'), 'changed again')
+    await then()
+    scratch.commit('README.md', 'changed again', path)
+    await then()
+    expect(new Set(states).size).toBe(6)
+    expect(await workspaceState('/')).toBe('')
   })
 
   test('of eight beads at once, all are made', async () => {

@@ -8,6 +8,7 @@ import { plainDialogue } from './plain.ts'
 export const commandAdapter: Adapter = {
   name: 'command',
   steers: true,
+  tellsTools: ({ protocol }) => protocol !== 'text',
   async probe({ settings, path }: ProbeOrders): Promise<Probe> {
     const name = settings.command?.[0]
     if (name === undefined)

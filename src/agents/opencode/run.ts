@@ -67,6 +67,7 @@ export function opencodeRunDialogue({ prompt }: SessionOrders): Dialogue {
 export const opencodeRunAdapter: Adapter = {
   name: 'opencode-run',
   steers: false,
+  tellsTools: () => false,
   probe: probeOpencode,
   launch(orders: SessionOrders): Launch {
     const { settings, resume } = orders

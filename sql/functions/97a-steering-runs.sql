@@ -55,6 +55,12 @@ begin
     update swarm.agent_sessions set wanted = 'shutdown', wanted_reason = coalesce(a ->> 'reason', 'the run was ended at once')
       where repo_id = p_repo and run_id = r.run_id and ended_at is null and wanted is distinct from 'killed' and wanted is distinct from 'shutdown';
   end if;
+  if v_to in ('stopping', 'running') then
+    -- agents finish their turn
+    update swarm.agent_sessions set wanted = case v_to when 'stopping' then 'turn' end,
+        wanted_reason = case v_to when 'stopping' then coalesce(a ->> 'reason', 'the run was ended') end
+      where repo_id = p_repo and run_id = r.run_id and ended_at is null and wanted is not distinct from case v_to when 'running' then 'turn' end;
+  end if;
   if v_to = 'stopping' and not swarm.is_led(p_repo) then
     -- hosts are heard every two seconds
     perform swarm.stop_unled(p_repo, r.run_id, case when (a ->> 'now')::boolean then 6 else 15 end);

@@ -6,7 +6,8 @@ import { write } from '../runtime/write.ts'
 export default defineCommand({
   name: 'down',
   group: 'run',
-  summary: 'end a run: agents finish their work, or with now are ended at once and their work is kept',
+  summary:
+    'end a run: agents finish their turn, or with now are ended at once; either way their work is kept',
   input: z.strictObject({
     run_id: runId.optional(),
     now: z.boolean().optional().describe('end the sessions too'),

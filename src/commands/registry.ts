@@ -119,7 +119,7 @@ export const verbs: Catalog['verbs'] = [
   { name: 'describe', summary: 'what can be sent: verbs in short, or one in full', group: 'other', aliases: [] },
   { name: 'diff', summary: 'what a bead changes: its landed commit, else what is committed in its worktree or was by its last session', group: 'run', aliases: [] },
   { name: 'doctor', summary: 'check node, root, configuration, database and the invariants; says what mends each fault', group: 'set up', aliases: [] },
-  { name: 'down', summary: 'end a run: agents finish their work, or with now are ended at once and their work is kept', group: 'run', aliases: [] },
+  { name: 'down', summary: 'end a run: agents finish their turn, or with now are ended at once; either way their work is kept', group: 'run', aliases: [] },
   { name: 'drain', summary: 'a host takes no new sessions and finishes its own; with off it takes new ones again', group: 'run', aliases: [] },
   { name: 'enqueue', summary: 'add beads to the backlog; one that is there unchanged is left alone', group: 'loop', aliases: [] },
   { name: 'events', summary: 'what happened since a cursor, in order and without gaps', group: 'loop', aliases: [] },

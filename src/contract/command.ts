@@ -180,6 +180,8 @@ export interface CommandContext {
   emit(lines: readonly Json[]): Promise<void>
   /** True once the process was told to stop; `signal` may also mean that only this request was ended. */
   readonly stopping: boolean
+  /** Aborted when the process was told to stop a second time. Whoever reads it promises to be over soon then. */
+  readonly hurried: AbortSignal
   /** Aborted when the pipe's input has ended; never in a one-shot call. */
   readonly inputEnd: AbortSignal
   /** The last fences of the named cursors that this process has held, by `<repo>/<name>`. They go with its acks. */

@@ -30,7 +30,7 @@ function verdictOf(facts: Facts, needs: readonly Need[]): Overview['verdict'] {
   if (needs.length > 0) return { level: 'warning', text: needed(needs.length) }
   if (held) return { level: 'warning', text: `waits for quota of ${held.account} until ${held.until}` }
   if (run?.status === 'completed') return { level: 'good', text: `done: ${run.landed} landed` }
-  if (run?.status === 'stopping') return { level: 'good', text: 'stopping: agents finish their work' }
+  if (run?.status === 'stopping') return { level: 'good', text: 'stopping: agents finish their turn' }
   if (run && run.ended_at === undefined) return { level: 'good', text: 'healthy' }
   const open = (facts.beads.pending ?? 0) + (facts.beads.in_progress ?? 0)
   if (open === 0) return { level: 'good', text: facts.beads.completed ? 'all done' : 'no beads yet' }

@@ -47,7 +47,7 @@ export interface HostOptions extends Omit<HostSettings, 'elsewhere'> {
 }
 
 export interface Host {
-  /** Beats until `signal` aborts; then ends its sessions (`now`), or lets them finish, and says farewell. */
+  /** Beats until `signal` aborts; then lets its sessions finish their turn, and says farewell. */
   run(signal: AbortSignal): Promise<void>
   /** Takes no more orders. */
   drain(): void
@@ -113,30 +113,34 @@ export function createHost(options: HostOptions): Host {
     await sweepPaths(ctx)
   }
 
+  /** Ends a session that this host does not run; its bead goes back. */
+  const giveUp = async (session_id: string, reason: string, release: string): Promise<void> => {
+    const request = { session_id, host_id: hostId, reason, release, evidence: release }
+    await write(ctx, 'session-end', request, {}, `end/${session_id}/given-up`)
+  }
+
+  /** Ends at the next turn's boundary; who waits for a person or for a quota ends at once. */
+  const atTurn = (order: RunningOrder, why: Stop): void => {
+    const status = order.live()?.facts().status
+    if (status === 'asking' || status === 'held') order.stop(why)
+    else order.stopAtTurn(why)
+  }
+
   const follow = async (order: Order): Promise<void> => {
     const own = running.get(order.session_id)
     if (!own) {
-      if (order.status !== 'assigned') return
+      // an order that was taken and that nobody carries out any more: its end could not be written
+      if (order.status !== 'assigned')
+        return giveUp(order.session_id, 'not_started:fault', 'its host does not run it any more')
       if (!leaving && !drained) start(order.session_id)
-      else
-        await write(
-          ctx,
-          'session-end',
-          {
-            session_id: order.session_id,
-            host_id: hostId,
-            reason: 'shutdown',
-            release: 'its host takes no more work',
-          },
-          {},
-          `end/${order.session_id}`,
-        )
+      else await giveUp(order.session_id, 'shutdown', 'its host takes no more work')
       return
     }
     if (own.live() && !order.held)
       own.stop({ reason: 'superseded', evidence: 'the bead was given to somebody else' })
     const why = order.reason ?? order.wanted ?? ''
-    if (order.wanted === 'budget') own.stopAtTurn({ reason: 'budget', evidence: why })
+    if (order.wanted === 'budget') atTurn(own, { reason: 'budget', evidence: why })
+    else if (order.wanted === 'turn') atTurn(own, { reason: 'shutdown', evidence: why })
     else if (order.wanted === 'budget_now') own.stop({ reason: 'budget', evidence: why })
     else if (order.wanted !== undefined) own.stop({ reason: order.wanted, evidence: why })
     const live = own.live()
@@ -193,7 +197,11 @@ export function createHost(options: HostOptions): Host {
             for (const one of running.values())
               one.stop({ reason: 'superseded', evidence: 'the database was away for longer than the lease' })
         }
-        if (signal.aborted) leaving = true
+        if (signal.aborted) {
+          leaving = true
+          for (const one of running.values())
+            atTurn(one, { reason: 'shutdown', evidence: 'its host was told to stop' })
+        }
         woken = new AbortController()
         await pauseOrAbort(
           BEAT_MS,

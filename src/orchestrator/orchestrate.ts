@@ -155,10 +155,11 @@ export async function orchestrate(options: OrchestrateOptions, stop: AbortSignal
     }
   } finally {
     await Promise.all([...driven.values()].map(({ train }) => train?.close()))
-    hostOver.abort()
-    await working
+    // another process may lead while sessions of this one finish their turn
     over.abort()
     await Promise.all([leading, listening])
+    hostOver.abort()
+    await working
   }
 }
 

@@ -14,7 +14,8 @@ import { readFunction } from '../runtime/read.ts'
 import { write } from '../runtime/write.ts'
 import { followTarget, keepLate, publish, takeOver } from '../workspaces/exchange.ts'
 import { salvageRef } from '../workspaces/names.ts'
-import { identityOf, isAncestor, type Repository } from '../workspaces/repository.ts'
+import { removeRef } from '../workspaces/refs.ts'
+import { identityOf, isAncestor, type Repository, treeOf } from '../workspaces/repository.ts'
 import {
   ensureWorkspace,
   refreshWorkspace,
@@ -224,8 +225,17 @@ async function work(
     })
     const live = new LiveSession(sessionId, agent, adapter.steers, adapter.tellsTools?.(settings) ?? true)
     control.onLive(live)
-    const result = await follow(host, order, live, control, cwd, workspace ? before : undefined)
-    const ending = await agent.end({ lingerMs: result ? LINGER_MS : 0 })
+    const heard = await follow(host, order, live, control, cwd, workspace ? before : undefined)
+    // what ends it may change what it has done
+    const early =
+      heard === undefined && repository && before
+        ? await keepWork(repository, sessionId, order, cwd).catch(host.onFault)
+        : undefined
+    const ending = await agent.end({ lingerMs: heard ? LINGER_MS : 0 })
+    // one that was to end with its turn may just have finished
+    const last = agent.track().result
+    const finished = control.stopped() === control.atTurn() && last?.ok === true
+    const result = finished ? last : heard
     await flushAll(host, live)
     const facts = {
       exit_code: ending.exitCode,
@@ -242,7 +252,15 @@ async function work(
       host,
       sessionId,
       order,
-      { result, stop: control.stopped(), cwd, before, facts, live },
+      {
+        result,
+        stop: finished ? undefined : control.stopped(),
+        cwd,
+        before,
+        facts,
+        live,
+        early: early ?? undefined,
+      },
       config,
     )
   } finally {
@@ -459,6 +477,38 @@ interface Ended {
   readonly before: WorkspaceFacts | undefined
   readonly facts: JsonObject
   readonly live: LiveSession
+  /** What was kept before its end. */
+  readonly early: string | undefined
+}
+
+/** Keeps what is in a session's workspace, under a name of its own. */
+function keepWork(
+  repository: Repository,
+  sessionId: string,
+  { bead, attempt }: StartAnswer,
+  cwd: string,
+  when = '',
+): Promise<string | undefined> {
+  return salvage(
+    repository,
+    cwd,
+    salvageRef(bead.bead_id, attempt, `${sessionId}${when}`),
+    `what session ${sessionId} left of ${bead.bead_id}`,
+  )
+}
+
+/** What a session has left after its end, besides what was kept before it. */
+async function keepRest(
+  repository: Repository,
+  sessionId: string,
+  order: StartAnswer,
+  { cwd, early }: Ended,
+): Promise<string | undefined> {
+  if (early === undefined) return keepWork(repository, sessionId, order, cwd)
+  const rest = await keepWork(repository, sessionId, order, cwd, '-after')
+  if (rest === undefined || (await treeOf(cwd, rest)) !== (await treeOf(cwd, early))) return early
+  await removeRef(repository, salvageRef(order.bead.bead_id, order.attempt, `${sessionId}-after`), rest)
+  return early
 }
 
 /** Salvages, looks at what was made, runs the gate, and says what becomes of session and bead. */
@@ -470,18 +520,11 @@ async function conclude(
   config: NonNullable<CommandContext['root']>['config'],
 ): Promise<Outcome> {
   const { repository, ctx } = host
-  const { bead, stage, attempt } = order
+  const { bead, stage } = order
   const after = ended.before ? await workspaceFacts(ended.cwd) : undefined
   const clean = ended.result?.ok === true && ended.stop === undefined && after?.dirty !== true
   const kept =
-    repository && ended.before && !clean
-      ? await salvage(
-          repository,
-          ended.cwd,
-          salvageRef(bead.bead_id, attempt, sessionId),
-          `what session ${sessionId} left of ${bead.bead_id}`,
-        )
-      : undefined
+    repository && ended.before && !clean ? await keepRest(repository, sessionId, order, ended) : undefined
   const facts: JsonObject = {
     ...ended.facts,
     ...(ended.before ? { head_before: ended.before.head } : {}),

@@ -52,15 +52,13 @@ export async function up(ctx: CommandContext, options: UpOptions) {
   const vigil = createVigil(away(ctx), () => ({ cmd: 'up', resume: run_id }))
   const host = makeHost(ctx, repository, adapter, capacityOf(run.agents ?? agents), vigil)
   const stop = new AbortController()
-  const tell = () => stop.abort()
+  const tell = () => {
+    stop.abort()
+    sayLeaving(ctx, host)
+  }
   ctx.signal.addEventListener('abort', tell, { once: true })
   if (ctx.signal.aborted) tell()
-  // told to stop: sessions end at once, their work is kept and their beads go back
-  stop.signal.addEventListener(
-    'abort',
-    () => host.endAll({ reason: 'shutdown', evidence: 'swarm up was told to stop' }),
-    { once: true },
-  )
+  endWhenHurried(ctx, host)
   const recorder =
     options.record === undefined
       ? undefined
@@ -89,6 +87,7 @@ export async function up(ctx: CommandContext, options: UpOptions) {
       keepLogsMs: Number.POSITIVE_INFINITY,
       knownOnly: true,
     }).catch((error) => faults(ctx, error))
+  else ctx.next({ cmd: 'up', resume: run_id })
   return { ...end, overview: await readOverview(ctx, run_id) }
 }
 
@@ -100,7 +99,7 @@ export async function startRun(ctx: CommandContext, options: UpOptions) {
   return start(ctx, options, agents)
 }
 
-/** Runs sessions for whoever leads, until this process is told to stop; then its sessions finish. */
+/** Runs sessions for whoever leads, until this process is told to stop; then its sessions finish their turn. */
 export async function runWorker(
   ctx: CommandContext,
   options: {
@@ -114,6 +113,8 @@ export async function runWorker(
   const capacity = options.capacity ?? capacityOf({})
   const repository = await openWork(ctx)
   const host = makeHost(ctx, repository, options.adapter, capacity, vigil)
+  endWhenHurried(ctx, host)
+  ctx.signal.addEventListener('abort', () => sayLeaving(ctx, host), { once: true })
   const over = new AbortController()
   const listening = listen(ctx, over.signal, host.wake)
   await host.run(AbortSignal.any([ctx.signal, vigil.lost]))
@@ -165,6 +166,21 @@ function makeHost(
     { once: true },
   )
   return host
+}
+
+/** Told to stop twice: sessions end at once, their work is kept and their beads go back. */
+function endWhenHurried(ctx: CommandContext, host: Host): void {
+  const now = () => host.endAll({ reason: 'shutdown', evidence: 'swarm was told twice to stop' })
+  ctx.hurried.addEventListener('abort', now, { once: true })
+  if (ctx.hurried.aborted) now()
+}
+
+function sayLeaving(ctx: CommandContext, host: Host): void {
+  const open = host.sessions()
+  if (open > 0)
+    ctx.echo?.write(
+      `swarm: ${open === 1 ? '1 session finishes its turn' : `${open} sessions finish their turn`}; told to stop again, they are ended at once\n`,
+    )
 }
 
 /** How long the database may be away. */

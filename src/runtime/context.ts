@@ -41,6 +41,10 @@ export function contextOf(
     },
     signal: scope.signal,
     inputEnd: state.inputEnd.signal,
+    get hurried() {
+      state.finishes = true
+      return state.hurry.signal
+    },
     get stopping() {
       return state.stop.signal.aborted
     },

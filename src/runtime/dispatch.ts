@@ -45,6 +45,8 @@ export interface Dispatcher {
   ): Promise<{ readonly principal: Principal | null } | { readonly refusal: SwarmError }>
   /** Makes every open wait answer `shutdown`. */
   shutdown(): void
+  /** Told to stop once more: ends what finishes its work. False when no request that is open does. */
+  hurry(): boolean
   close(): Promise<void>
 }
 
@@ -196,6 +198,10 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       }
     },
     shutdown: () => state.stop.abort(),
+    hurry() {
+      state.hurry.abort()
+      return state.finishes
+    },
     async close() {
       stopRenewing()
       stopRetention()

@@ -47,6 +47,7 @@ export function createProcessState(options: ProcessOptions) {
   const connections = shared ? withOwnHoldings(shared) : createConnections(holder)
   const stop = new AbortController()
   const inputEnd = new AbortController()
+  const hurry = new AbortController()
   /** Requests that wait, by their rid. */
   const waiting = new Map<Rid, AbortController>()
   let root: Root | null = null
@@ -116,6 +117,9 @@ export function createProcessState(options: ProcessOptions) {
     connect,
     stop,
     inputEnd,
+    hurry,
+    /** A request is open that finishes work after `stop`, and ends it at `hurry`. */
+    finishes: false,
     waiting,
     /** Ends a request that is still open; false when there is none with that `rid`. */
     cancel(rid: Rid): boolean {

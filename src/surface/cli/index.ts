@@ -53,10 +53,13 @@ async function run(request: FixRequest, format: Format, started: number): Promis
   })
   const handler = guard(dispatcher, (err) => getLogger().error({ err }, 'a fault while answering a request'))
   const printer = createPrinter(format, () => dispatcher.shutdown())
-  const release = onStopSignal(() => {
-    dispatcher.shutdown()
-    printer.hurry()
-  })
+  const release = onStopSignal(
+    () => {
+      dispatcher.shutdown()
+      printer.hurry()
+    },
+    () => dispatcher.hurry(),
+  )
   dispatcher.startRetention()
   let stopResident = async () => {}
   try {

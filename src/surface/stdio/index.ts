@@ -17,10 +17,13 @@ export async function runStdio(): Promise<void> {
     surface: 'pipe',
   })
   const stop = new AbortController()
-  const release = onStopSignal(() => {
-    stop.abort()
-    dispatcher.shutdown()
-  })
+  const release = onStopSignal(
+    () => {
+      stop.abort()
+      dispatcher.shutdown()
+    },
+    () => dispatcher.hurry(),
+  )
   // the log is the last thing a process may die of
   stderr.on('error', () => {})
   dispatcher.startRenewing()

@@ -212,7 +212,7 @@ begin
   update swarm.session_iterations set status = case p_reason when 'completed' then 'completed' else 'failed' end, ended_at = clock_timestamp()
     where repo_id = p_repo and session_id = x.session_id and status = 'running';
   perform swarm.emit_run(p_repo, 'session_ended', x.run_id, x.session_id, x.bead_id, x.agent_id, x.stage, jsonb_build_object('reason', p_reason,
-    'rule', f ->> 'rule', 'evidence', left(f ->> 'evidence', 500), 'exit_code', f -> 'exit_code', 'left', f -> 'left', 'salvage', f ->> 'salvage'));
+    'rule', f ->> 'rule', 'evidence', left(f ->> 'evidence', 500), 'exit_code', f -> 'exit_code', 'left', f -> 'left', 'salvage', f ->> 'salvage', 'files', f -> 'files'));
   if p_reason in ('failed', 'crashed') or p_reason like 'stuck:%' or p_reason like 'not\_started:%' then
     perform swarm.emit_run(p_repo, case when p_reason like 'stuck:%' then 'agent_stuck' else 'agent_failed' end, x.run_id, x.session_id, x.bead_id,
       x.agent_id, x.stage, jsonb_build_object('agent_id', x.agent_id, 'agent_type', x.adapter, 'bead_id', x.bead_id,

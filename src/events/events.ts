@@ -15,6 +15,8 @@ export interface EventQuery {
   readonly bead_id?: string | undefined
   readonly agent_id?: number | undefined
   readonly event_type?: string | undefined
+  /** One of these. */
+  readonly event_types?: readonly string[] | undefined
   readonly stage?: string | undefined
   readonly session_id?: string | undefined
   readonly run_id?: string | undefined
@@ -55,6 +57,10 @@ export async function readEvents(db: Database, query: EventQuery): Promise<Event
     params.push(value)
     return [`and e.${column} = $${params.length}${column === 'agent_id' ? '::integer' : ''}`]
   })
+  if (query.event_types !== undefined) {
+    params.push(JSON.stringify(query.event_types))
+    where.push(`and e.event_type in (select json_array_elements_text($${params.length}::text::json))`)
+  }
   if (query.from_time !== undefined) {
     params.push(query.from_time)
     where.push(`and e.created_at >= $${params.length}::text::timestamptz`)

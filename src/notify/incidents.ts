@@ -52,7 +52,15 @@ const LONGEST_QUESTION = 1_000
 
 /** The types that are looked at. */
 export const NOTIFIED_TYPES = [
-  ...['bead_claimed', 'bead_updated', 'stage_started', 'stage_completed', 'session_started', 'state_change'],
+  ...[
+    'bead_claimed',
+    'bead_updated',
+    'stage_started',
+    'stage_completed',
+    'session_started',
+    'session_ended',
+    'state_change',
+  ],
   ...['transition_advance', 'transition_retry', 'transition_finalize', 'transition_blocked'],
   ...['agent_failed', 'agent_stuck', 'meltdown', 'budget_warning', 'budget_exceeded'],
   ...['run_paused', 'run_resumed', 'run_failed', 'run_completed', 'run_stopped'],
@@ -136,6 +144,11 @@ export function observe(
         if (incident) open.set(subject, { ...incident, attended: true })
       }
       break
+    case 'session_ended': {
+      const files = Number(field('files') ?? 0)
+      if (files > 0) info(`${who} modified ${files} ${files === 1 ? 'file' : 'files'} for ${bead}${where}`)
+      break
+    }
     case 'stage_completed':
       beads.set(bead, { ...before, iterations: before.iterations + 1, feedback: field('feedback') })
       break

@@ -2,12 +2,12 @@ import type { CommandContext } from '../contract/command.ts'
 import { SwarmError } from '../contract/errors.ts'
 import type { JsonObject } from '../contract/json.ts'
 import { pauseOrAbort } from '../contract/pause.ts'
-import { type NamedCursor, takeCursor } from '../events/named-cursor.ts'
-import { retryWhileAway } from '../events/while-away.ts'
+import type { NamedCursor } from '../events/named-cursor.ts'
 import { answerOf, readUpdate, type Said, standingOf, updateIdOf } from './answers.ts'
 import type { Bot, BotReply } from './bot-api.ts'
+import { patiently, whileHeld } from './held.ts'
 import { questionAbout } from './kept.ts'
-import { CLOSED_PAUSE_MS } from './retry-times.ts'
+import { pauseOf as pauseAfterReply } from './retry-times.ts'
 import { pacedCall, type TelegramTarget } from './telegram-target.ts'
 
 /** How long Telegram holds an answer back when there is nothing, in seconds. */
@@ -17,9 +17,7 @@ const PAGE = 25
 /** After a week without any, the numbers of updates begin anew at any number: what was had before says nothing then. */
 const NUMBERS_HOLD_MS = 6 * 86_400_000
 const SHORTEST_PAUSE_MS = 1_000
-const LONGEST_PAUSE_MS = 300_000
-/** How long the reading stays with a process that has died. */
-const LEASE_MS = 10_000
+/** Chats of strangers that are told of. */
 const MOST_STRANGERS = 1_000
 
 type Tell = (line: JsonObject) => Promise<void>
@@ -36,29 +34,17 @@ export async function receiveAnswers(
   signal: AbortSignal,
   tell: Tell,
 ): Promise<void> {
-  const name = `notify-answers.${bot.id}`
-  while (!signal.aborted) {
-    const before = await patiently(signal, () => keptAt(ctx, name))
-    if (!before) return
-    const start = async () => 0
-    const taken = await takeCursor(ctx, {
-      ...{ name, start, ifBusy: 'wait', leaseMs: LEASE_MS, deadline: undefined, signal },
-    })
-    if (typeof taken === 'number') return
-    const isFresh = taken.acked > 0 && before.value < NUMBERS_HOLD_MS
-    try {
+  await whileHeld(ctx, {
+    name: `notify-answers.${bot.id}`,
+    signal,
+    start: async () => 0,
+    onLost: () => tell({ kind: 'lost', bot: bot.id }),
+    work: async ({ cursor, restedMs }) => {
+      const isFresh = cursor.acked > 0 && restedMs < NUMBERS_HOLD_MS
       await tell({ kind: 'listening', bot: bot.id })
-      await readUpdates(
-        { ctx, bot, targets, signal, tell, cursor: taken },
-        isFresh ? taken.acked + 1 : undefined,
-      )
-    } catch (error) {
-      // it was frozen for longer than the lease: whoever has taken over reads on
-      if (!(error instanceof SwarmError) || error.code !== 'CONFLICT') throw error
-    } finally {
-      await taken.release()
-    }
-  }
+      await readUpdates({ ctx, bot, targets, signal, tell, cursor }, isFresh ? cursor.acked + 1 : undefined)
+    },
+  })
 }
 
 interface Reading {
@@ -122,10 +108,10 @@ async function poll(bot: Bot, offset: number | undefined, signal: AbortSignal): 
 }
 
 /** How long to wait after a poll that failed, the `failed`th in a row, in ms. */
-function pauseOf(reply: BotReply, failed: number): number {
-  if (reply.kind === 'later') return reply.ms
-  if (reply.kind === 'closed' || reply.kind === 'refused') return CLOSED_PAUSE_MS
-  return Math.min(SHORTEST_PAUSE_MS * 2 ** Math.min(failed, 20), LONGEST_PAUSE_MS)
+function pauseOf(reply: Exclude<BotReply, { kind: 'ok' }>, failed: number): number {
+  if (reply.kind === 'later') return pauseAfterReply('later', failed, 0, reply.ms)
+  const isClosed = reply.kind === 'closed' || reply.kind === 'refused'
+  return pauseAfterReply(isClosed ? 'closed' : 'away', failed, 0, 0)
 }
 
 /** Takes what was said: a question that it answers is answered, and who said it is told what came of it. */
@@ -223,17 +209,4 @@ async function aside(reading: Reading, method: string, body: JsonObject): Promis
 
 async function tellFailure({ bot, tell }: Reading, what: string, reply: BotReply): Promise<void> {
   if (reply.kind !== 'ok') await tell({ kind: 'failed', bot: bot.id, what, why: reply.why })
-}
-
-/** How long ago the cursor was moved, in ms, by the clock of the database. */
-async function keptAt(ctx: CommandContext, name: string): Promise<number> {
-  const [row] = await ctx.db.read<{ ms: number }>(
-    `select (extract(epoch from clock_timestamp() - updated_at) * 1000)::float8 as ms from swarm.cursors where repo_id = $1 and name = $2`,
-    [ctx.repo, name],
-  )
-  return row?.ms ?? 0
-}
-
-function patiently<T>(signal: AbortSignal, work: () => Promise<T>) {
-  return retryWhileAway(work, { signal, deadline: undefined, onAway: async () => {} })
 }

@@ -14,17 +14,25 @@ export function pauseAfter(failed: number, random: number, askedMs = 0): number 
 /** Where a receiver has said that it takes nothing any more, it is asked again so often, in ms. */
 export const CLOSED_PAUSE_MS = 3_600_000
 
+/** While Telegram is away: from 2 s, doubled up to 5 min, as people wait there for an answer. */
+const FIRST_AWAY_MS = 2_000
+const LONGEST_AWAY_MS = 300_000
+
 /**
  * How long to wait after an attempt, in ms. `failed` counts those that failed in a row; one that was asked to come `later` comes exactly
  * then, and where the receiver is `closed`, after an hour. `random` is from 0 to 1.
  */
 export function pauseOf(
-  verdict: 'failed' | 'later' | 'closed',
+  verdict: 'failed' | 'away' | 'later' | 'closed',
   failed: number,
   random: number,
   askedMs: number,
 ): number {
   if (verdict === 'later') return askedMs
+  if (verdict === 'away') {
+    const pause = Math.min(FIRST_AWAY_MS * 2 ** Math.min(failed - 1, 20), LONGEST_AWAY_MS)
+    return Math.round(pause * (1 + JITTER * random))
+  }
   return Math.round(verdict === 'closed' ? CLOSED_PAUSE_MS : pauseAfter(failed, random, askedMs))
 }
 

@@ -4,14 +4,14 @@ import type { Message } from './telegram.ts'
 
 /**
  * What one attempt came to; `messages` are those that tell of the incident now. Where it failed, `verdict` says how it is gone on with:
- * `failed` is sent again at the times of `pauseAfter` and not before `askedMs`; `later` after exactly `askedMs`; `closed` takes nothing until
+ * `failed` is sent again at the times of `pauseAfter` and not before `askedMs`; `away` sooner; `later` after exactly `askedMs`; `closed` takes nothing until
  * somebody changes that; `refused` will never be taken. `why` holds no secret.
  */
 export type Attempt =
   | { readonly ok: true; readonly messages: readonly Message[] }
   | {
       readonly ok: false
-      readonly verdict: 'failed' | 'later' | 'closed' | 'refused'
+      readonly verdict: 'failed' | 'away' | 'later' | 'closed' | 'refused'
       readonly why: string
       readonly askedMs: number
     }

@@ -79,7 +79,8 @@ function failureOf(reply: BotReply): Extract<Attempt, { ok: false }> | undefined
     case 'later':
       return { ok: false, verdict: 'later', why: reply.why, askedMs: reply.ms }
     case 'conflict':
-      return { ok: false, verdict: 'failed', why: reply.why, askedMs: 0 }
+    case 'failed':
+      return { ok: false, verdict: 'away', why: reply.why, askedMs: 0 }
     default:
       return { ok: false, verdict: reply.kind, why: reply.why, askedMs: 0 }
   }

@@ -4,7 +4,7 @@ const LONGEST_REASON = 200
 export function cut(text: string, longest = LONGEST_REASON): string {
   const line = text
     .replace(/\s+/g, ' ')
-    .replace(/[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, '')
+    .replace(/[\p{Cc}\p{Bidi_Control}]/gu, '')
     .trim()
     .toWellFormed()
   return line.length <= longest ? line : `${line.slice(0, longest - 1).toWellFormed()}…`

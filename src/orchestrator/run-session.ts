@@ -12,6 +12,7 @@ import { STUCK_RULES, type StuckRules } from '../core/liveness.ts'
 import { newMarker, operatorPath } from '../process/index.ts'
 import { readFunction } from '../runtime/read.ts'
 import { write } from '../runtime/write.ts'
+import { countChangedFiles } from '../workspaces/diff.ts'
 import { followTarget, keepLate, publish, takeOver } from '../workspaces/exchange.ts'
 import { salvageRef } from '../workspaces/names.ts'
 import { removeRef } from '../workspaces/refs.ts'
@@ -525,8 +526,13 @@ async function conclude(
   const clean = ended.result?.ok === true && ended.stop === undefined && after?.dirty !== true
   const kept =
     repository && ended.before && !clean ? await keepRest(repository, sessionId, order, ended) : undefined
+  const files =
+    ended.before && after && ended.before.head !== after.head
+      ? await countChangedFiles(ended.cwd, ended.before.head, after.head).catch(() => undefined)
+      : undefined
   const facts: JsonObject = {
     ...ended.facts,
+    ...(files === undefined ? {} : { files }),
     ...(ended.before ? { head_before: ended.before.head } : {}),
     ...(after ? { head_after: after.head, tree: after.tree } : {}),
     ...(kept === undefined ? {} : { salvage: kept }),

@@ -77,6 +77,15 @@ export function diffOf(cwd: string, base: string, commit: string, maxBytes: numb
   })
 }
 
+/** How many files `commit` changes since `base`. */
+export async function countChangedFiles(cwd: string, base: string, commit: string): Promise<number> {
+  const names = await git([...COMPARE, '--name-only', base, commit], {
+    ...{ cwd, timeoutMs: TIMEOUT_MS, settings: SETTINGS, sealed: true },
+  })
+  // a name with a line break in it is quoted
+  return names === '' ? 0 : names.split('\n').length
+}
+
 /** Characters that would change how others are shown are told by their number: what is read must be what is there. */
 function visible(text: string): string {
   return text.replace(

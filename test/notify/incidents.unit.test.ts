@@ -46,12 +46,15 @@ test('the life of a bead is told in short texts', () => {
     event('bead_claimed', api),
     event('stage_completed', { ...api, payload: { outcome: 'failed', feedback: 'two tests\nfail' } }),
     event('transition_retry', api),
+    event('session_ended', { ...api, payload: { reason: 'completed', files: 4 } }),
+    event('session_ended', { ...api, payload: { reason: 'completed' } }),
     event('stage_completed', { ...api, payload: { outcome: 'passed' } }),
     event('transition_finalize', api),
   ])
   expect(told).toEqual([
     'info info: agent 3 starts api at implement',
     'opened warning: api failed at implement: two tests fail',
+    'info info: agent 3 modified 4 files for api at implement',
     'resolved warning: resolved: api failed at implement: two tests fail',
     'info info: agent 3 finished api after 2 iterations',
   ])
@@ -108,7 +111,7 @@ test('what stays open becomes an error after an hour and critical after four, ea
 
 test('what an agent works on again becomes no worse by time', () => {
   const { known } = tell([event('agent_failed', api), event('session_started', api)])
-  expect(escalate(known, START + 2 * HOUR).notices).toEqual([])
+  expect(escalate(known, START + 5 * HOUR).notices).toEqual([])
   const again = tell([event('agent_failed', { ...api, at: 2 * HOUR })], known)
   expect(again.told).toEqual([])
   expect(escalate(again.known, START + 5 * HOUR).notices).toMatchObject([{ severity: 'critical' }])

@@ -37,6 +37,8 @@ test('who says when it takes the next one gets it then, and who is closed is ask
   expect(pauseOf('later', 3, 1, 6_000)).toBe(6_000)
   expect(pauseOf('closed', 0, 1, 0)).toBe(3_600_000)
   expect(pauseOf('failed', 2, 0, 0)).toBe(300_000)
+  expect([1, 2, 3, 9, 90].map((failed) => pauseOf('away', failed, 0, 0) / 1_000)).toEqual([2, 4, 8, 300, 300])
+  expect(pauseOf('away', 1, 1, 0)).toBe(2_200)
 })
 
 test.each([

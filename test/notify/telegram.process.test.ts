@@ -191,28 +191,44 @@ test('an answer counts once though its reader is killed in the middle, and a mes
   const events =
     await sql`select 1 from swarm.execution_events where repo_id = ${where.repo} and event_type = 'question_answered'`
   expect(events).toHaveLength(2)
+  const keys = await sql`select key from swarm.operations where repo_id = ${where.repo} and cmd = 'answer'`
+  expect(keys).toMatchObject([
+    { key: expect.stringMatching(new RegExp(`telegram:12345:${update}$`)) },
+    { key: expect.stringMatching(new RegExp(`telegram:12345:${update + 1}$`)) },
+  ])
   // nothing was sent a second time
   expect(phone.messages).toEqual([colour, many])
   await after.end('SIGTERM')
 })
 
-test('of two processes one listens; who listens elsewhere is told of and given way to', async () => {
+test('of two processes one tells and listens, also when the other was frozen; who listens elsewhere is given way to', async () => {
   const phone = await telegram()
   const where = place({ ann: chat(phone, ANN.id) })
   const first = await start(where, UP)
   const second = await start(where, [])
   await phone.until(() => phone.polling())
   const elsewhere = await fetch(`http://127.0.0.1:${phone.port}/bot${TOKEN}/getUpdates`, {
-    method: 'POST',
-    body: '{}',
+    ...{ method: 'POST', body: '{}' },
   })
   expect(await elsewhere.json()).toEqual({ ok: true, result: [] })
   expect(await first.said(/"conflict"/)).toMatch(/other getUpdates request.*"again_in_ms":2000/)
   await phone.until(() => phone.polling())
   expect(phone.conflicts()).toBe(1)
-  await first.end('SIGTERM')
-  await second.said(/"listening"/)
-  await phone.until(() => phone.polling())
-  expect(phone.conflicts()).toBe(1)
+
+  first.signal('SIGSTOP')
+  for (const up of UP) await second.said(up)
+  await ask(where, 'Which colour?', ['red', 'blue'])
+  const colour = await phone.until(() => shows(phone, 'Which colour?'))
+  await second.said(/"sent"/)
+  first.signal('SIGCONT')
+  await first.said(/"lost","target":"ann"/)
+  await first.said(/"lost","bot"/)
+  phone.press(colour, 'red', ANN)
+  await second.said(/"answered"/)
+  await second.said(/"sent".*resolved/)
   await second.end('SIGTERM')
+  await ask(where, 'And now?')
+  await phone.until(() => shows(phone, 'And now?'))
+  expect(phone.messages).toHaveLength(2)
+  expect(await first.end('SIGTERM')).toBe(0)
 })

@@ -67,6 +67,10 @@ describe('swarm up', () => {
     const { stdout } = await start('up', '--agents', AGENTS, '--target', '2').ended
     expect(answer(stdout).d).toMatchObject({ status: 'completed', landed: 2 })
     expect(landed()).toHaveLength(2)
+    // the demo agent writes one file a bead
+    const files = await database.sql`select distinct payload ->> 'files' as files from swarm.execution_events
+      where repo_id = 'target' and event_type = 'session_ended' and stage = 'implement' and payload ->> 'reason' = 'completed'`
+    expect(files).toEqual([{ files: '1' }])
   }, 240_000)
 
   test('survives agents that crash, lie, leave a mess, ask too much of their quota and fork', async () => {

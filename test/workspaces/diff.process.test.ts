@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { diffOf, forkOf } from '../../src/workspaces/diff.ts'
+import { countChangedFiles, diffOf, forkOf } from '../../src/workspaces/diff.ts'
 import { commitOf } from '../../src/workspaces/repository.ts'
 import { type ScratchRepository, scratchRepository } from '../support/git.ts'
 
@@ -28,6 +28,8 @@ describe('what a commit changes', () => {
       patch: expect.stringContaining('+three'),
       cut: false,
     })
+    expect(await countChangedFiles(gitDir, base, commit)).toBe(2)
+    expect(await countChangedFiles(gitDir, commit, commit)).toBe(0)
   })
 
   test('is bounded: a long patch ends at a line, a large file is no text', async () => {

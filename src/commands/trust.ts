@@ -28,18 +28,18 @@ export default defineCommand({
   examples: [],
   async run(ctx, { hash }) {
     if (ctx.env.SWARM_FENCE) throw notForAgents()
-    const { root, active, trust } = await look(ctx, hash)
+    const { root, active, trust, showActive } = await look(ctx, hash)
     if (!active) {
       const changed = trust.hasLost(root, ctx.env) && trust.rememberTrust(root, {}, ctx.env)
       return { root, would: [], changed }
     }
     const changed = trust.rememberTrust(root, active, ctx.env)
-    const { does, more } = trust.showActive(active)
+    const { does, more } = showActive(active)
     return { root, would: [...does], ...(more > 0 ? { more } : {}), hash: trust.hashOf(active), changed }
   },
   async dry(ctx, { hash }) {
-    const { active, trust } = await look(ctx, hash)
-    return active ? trust.showActive(active).does.map((what) => `let it ${what}`) : []
+    const { active, showActive } = await look(ctx, hash)
+    return active ? showActive(active).does.map((what) => `let it ${what}`) : []
   },
 })
 
@@ -54,7 +54,11 @@ function notForAgents(): SwarmError {
 
 /** What there is to trust, read once: what is shown is what is remembered. */
 async function look(ctx: CommandContext, hash: string | undefined) {
-  const [{ readRoot }, trust] = await Promise.all([import('../root/config.ts'), import('../root/trust.ts')])
+  const [{ readRoot }, trust, { showActive }] = await Promise.all([
+    import('../root/config.ts'),
+    import('../root/trust.ts'),
+    import('../root/show-active.ts'),
+  ])
   const root = readRoot(ctx.cwd, ctx.env)
   if (!root) throw noRoot()
   const active = trust.activeKeys(root.config, root.prompts)
@@ -65,5 +69,5 @@ async function look(ctx: CommandContext, hash: string | undefined) {
       ctx: { field: 'hash', ...(found ? { hash: found } : {}) },
     })
   }
-  return { root: root.path, active, trust }
+  return { root: root.path, active, trust, showActive }
 }

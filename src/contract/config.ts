@@ -3,7 +3,7 @@ import { agentsConfigSchema } from './agents-config.ts'
 import { stageName, text } from './fields.ts'
 import { httpSchema } from './http-config.ts'
 import { notifySchema } from './notify-config.ts'
-import { landingSchema, orchestratorSchema } from './orchestrator-config.ts'
+import { checkWorkspace, landingSchema, orchestratorSchema } from './orchestrator-config.ts'
 import { rulesSchema } from './rules-config.ts'
 
 const makeStage = () =>
@@ -88,7 +88,7 @@ export const configSchema = z.strictObject({
   workflows: z.lazy(() => z.record(text(64), makeWorkflow())).optional(),
   agents: z.lazy(() => agentsConfigSchema).optional(),
   rules: z.lazy(() => rulesSchema).optional(),
-  orchestrator: z.lazy(() => orchestratorSchema).optional(),
+  orchestrator: z.lazy(() => orchestratorSchema.superRefine(checkWorkspace)).optional(),
   landing: z.lazy(() => landingSchema).optional(),
   http: z.lazy(() => httpSchema).optional(),
   notify: z.lazy(() => notifySchema).optional(),

@@ -4,7 +4,9 @@ import { text } from './fields.ts'
 const ms = (most: number) => z.int().min(100).max(most)
 const counts = z.record(text(64), z.int().min(0).max(10_000))
 
-/** `[orchestrator]` of `.swarm/config.toml`: how a run is driven. Nothing here decides what is executed. */
+const words = z.array(z.string().min(1).max(4_096)).min(1).max(64)
+
+/** `[orchestrator]` of `.swarm/config.toml`: how a run is driven. Only `workspace_command` decides what is executed: it is an active key. */
 export const orchestratorSchema = z.strictObject({
   tick_ms: ms(3_600_000)
     .optional()
@@ -20,9 +22,16 @@ export const orchestratorSchema = z.strictObject({
   waves: z.enum(['rolling', 'strict']).optional(),
   allow_ungated: z.boolean().optional().describe('land work of workflows that have no gate'),
   workspace: z
-    .enum(['worktree', 'none'])
+    .enum(['worktree', 'none', 'command'])
     .optional()
-    .describe('a git worktree for each bead (by default), or the root itself'),
+    .describe('a git worktree for each bead (by default), the root itself, or what workspace_command makes'),
+  workspace_command: z
+    .strictObject({
+      create: words.describe('makes the worktree or clone at SWARM_WORKSPACE'),
+      remove: words.optional().describe('removes it again; git and rm do when absent'),
+      timeout_ms: ms(3_600_000).optional().describe('of each; 120,000 by default'),
+    })
+    .optional(),
   min_free_disk_mb: z.int().min(0).optional().describe('with less, nothing new is started; 512 by default'),
   attempts_per_bead: z
     .int()
@@ -60,6 +69,21 @@ export const orchestratorSchema = z.strictObject({
     })
     .optional(),
 })
+
+/** The command is needed by its kind of workspace, and would do nothing with another. */
+export function checkWorkspace(
+  { workspace, workspace_command }: z.output<typeof orchestratorSchema>,
+  ctx: z.RefinementCtx,
+): void {
+  if ((workspace === 'command') === (workspace_command !== undefined)) return
+  ctx.addIssue({
+    code: 'custom',
+    path: ['workspace_command'],
+    message: workspace_command
+      ? 'it is used with workspace = "command" only'
+      : 'workspace = "command" needs it, like { create = ["./make-workspace"] }',
+  })
+}
 
 /** `[landing]` of `.swarm/config.toml`: where finished work goes. */
 export const landingSchema = z.strictObject({

@@ -12,6 +12,7 @@ import { STUCK_RULES, type StuckRules } from '../core/liveness.ts'
 import { newMarker, operatorPath } from '../process/index.ts'
 import { readFunction } from '../runtime/read.ts'
 import { write } from '../runtime/write.ts'
+import { bringWork } from '../workspaces/clone.ts'
 import { countChangedFiles } from '../workspaces/diff.ts'
 import { followTarget, keepLate, publish, takeOver } from '../workspaces/exchange.ts'
 import { salvageRef } from '../workspaces/names.ts'
@@ -25,6 +26,7 @@ import {
   type Workspace,
   type WorkspaceFacts,
   workspaceFacts,
+  workspaceOf,
   workspaceState,
 } from '../workspaces/workspace.ts'
 import { runGates } from './gate.ts'
@@ -183,7 +185,7 @@ async function work(
     )
   const adapter = adapterNamed(settings.adapter)
   await sweepLeftovers(host)
-  const workspace = repository ? await prepareWorkspace(host, repository, order) : undefined
+  const workspace = repository ? await prepareWorkspace(host, repository, order, control.signal) : undefined
   const cwd = workspace?.path ?? host.root
   await readFunction(ctx, 'session_workspace', ctx.repo, sessionId, cwd)
   const before = workspace ? await workspaceFacts(cwd) : undefined
@@ -274,13 +276,14 @@ async function prepareWorkspace(
   { ctx, elsewhere }: HostSettings,
   repository: Repository,
   { bead, commit_hash }: StartAnswer,
+  signal: AbortSignal,
 ): Promise<Workspace> {
   const remote = ctx.root?.config.landing?.remote
   if (elsewhere()) {
     if (remote !== undefined) await followTarget(repository, remote)
     await tidyLanded(ctx, repository)
   }
-  const workspace = await ensureWorkspace(repository, bead.bead_id)
+  const workspace = await ensureWorkspace(repository, bead.bead_id, signal)
   await unlockWorkspace(workspace.path)
   if (commit_hash !== null) await takeOver(repository, workspace, remote, commit_hash)
   await refreshWorkspace(repository, workspace)
@@ -523,6 +526,7 @@ async function conclude(
   const { repository, ctx } = host
   const { bead, stage } = order
   const after = ended.before ? await workspaceFacts(ended.cwd) : undefined
+  if (repository && ended.before) await bringWork(repository, workspaceOf(repository, bead.bead_id))
   const clean = ended.result?.ok === true && ended.stop === undefined && after?.dirty !== true
   const kept =
     repository && ended.before && !clean ? await keepRest(repository, sessionId, order, ended) : undefined
@@ -541,7 +545,7 @@ async function conclude(
   const hasWork =
     after === undefined ||
     !repository ||
-    !(await isAncestor(ended.cwd, after.head, `refs/heads/${repository.target}`))
+    !(await isAncestor(repository.commonDir, after.head, `refs/heads/${repository.target}`))
   const claimed = outcomeOf({
     stage,
     result: ended.result,

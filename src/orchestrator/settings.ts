@@ -6,6 +6,7 @@ import { priorityRange, type RuleConfig } from '../contract/rules-config.ts'
 import { DEFAULT_RULES, type RoleRule, type Rules, type Translation } from '../core/rules.ts'
 import type { BeadTraits } from '../core/snapshot.ts'
 import { translationOf } from '../core/translate.ts'
+import type { WorkspaceMaker } from '../workspaces/maker.ts'
 
 /** The settings of a role's sessions: its own, else those of `default`, else the adapter that was asked for. */
 export function settingsOf(config: SwarmConfig, role: string, adapter: string | undefined): AgentSettings {
@@ -159,4 +160,20 @@ export function landingGates(config: SwarmConfig, workflow: string): readonly Ga
   if (own) return [own]
   const stages = config.workflows?.[workflow]?.stages ?? []
   return stages.flatMap(({ name }) => gateSettings(config, workflow, name) ?? [])
+}
+
+const DEFAULT_MAKER_MS = 120_000
+
+/** What makes workspaces instead of `git worktree`; undefined where git does. `path`: the operator's. */
+export function makerOf({ orchestrator }: SwarmConfig, path: string): WorkspaceMaker | undefined {
+  const command = orchestrator?.workspace_command
+  if (!command) return undefined
+  const [create = '', ...args] = command.create
+  const [remove, ...rest] = command.remove ?? []
+  return {
+    create: [create, ...args],
+    remove: remove === undefined ? undefined : [remove, ...rest],
+    timeoutMs: command.timeout_ms ?? DEFAULT_MAKER_MS,
+    path,
+  }
 }

@@ -4,6 +4,7 @@ import { SwarmError } from '../contract/errors.ts'
 import type { RunRow } from '../contract/run-rows.ts'
 import { operatorPath, resolveGate } from '../process/index.ts'
 import { write } from '../runtime/write.ts'
+import { mustFindMaker } from '../workspaces/maker.ts'
 import { openRepository, type Repository } from '../workspaces/repository.ts'
 import { checkPrompts } from './check-prompts.ts'
 import { checkRules } from './check-rules.ts'
@@ -15,7 +16,7 @@ import { plan } from './plan.ts'
 import { agentsFor } from './pool.ts'
 import { type QaCycle, qaCycle } from './qa-cycle.ts'
 import { createRecorder } from './record.ts'
-import { capacityOf, landingGates, rulesOf } from './settings.ts'
+import { capacityOf, landingGates, makerOf, rulesOf } from './settings.ts'
 import { tidyLanded } from './tidy.ts'
 import { createVigil, type Vigil } from './vigil.ts'
 
@@ -193,7 +194,10 @@ function faults(ctx: CommandContext, error: unknown): void {
 async function openWork(ctx: CommandContext): Promise<Repository | undefined> {
   const { root } = ctx
   if (!root || root.config.orchestrator?.workspace === 'none') return undefined
-  return openRepository(root.path, root.config.landing?.target)
+  const maker = makerOf(root.config, operatorPath(ctx.env))
+  const repository = await openRepository(root.path, root.config.landing?.target, maker)
+  if (maker) mustFindMaker(maker, repository.root)
+  return repository
 }
 
 /**

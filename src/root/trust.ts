@@ -13,35 +13,12 @@ import { dirname, join } from 'node:path'
 import type { SwarmConfig } from '../contract/config.ts'
 import { SwarmError } from '../contract/errors.ts'
 import { isJsonObject, type JsonObject } from '../contract/json.ts'
-import { maskUrl, maskWords } from '../contract/secrets.ts'
+import type { ActiveKeys } from './active-keys.ts'
 import { SWARM_DIR } from './find.ts'
+import { showActive } from './show-active.ts'
 import { userConfigDir } from './user-config.ts'
 
 type Env = Readonly<Record<string, string | undefined>>
-
-/** What of a configuration names a server or a command. It does nothing until the user has trusted it. */
-export interface ActiveKeys {
-  readonly database_url?: string
-  readonly listen_url?: string
-  /** The words of each gate, by `<workflow>.<stage>`. */
-  readonly gates?: Readonly<Record<string, readonly string[]>>
-  /** How the sessions of each role are run: all of it decides what is run. */
-  readonly agents?: NonNullable<SwarmConfig['agents']>
-  /** What decides who works on which bead, by which workflow and with which program. */
-  readonly rules?: NonNullable<SwarmConfig['rules']>
-  /** The SHA-256 of what agents are told at a stage, by stage, and how many characters that are. */
-  readonly prompts?: Readonly<Record<string, string>>
-  /** Where landed commits are pushed to. */
-  readonly push?: string
-  /** Who is told what happens, and where requests go to. */
-  readonly notify?: NonNullable<SwarmConfig['notify']>
-  /** Whose word `swarm serve` takes for where a request comes from and was meant for. */
-  readonly proxies?: readonly string[]
-}
-
-/** Commands that a refusal shows, and characters of each: it is read by people. */
-const MOST_SHOWN = 20
-const LONGEST = 300
 
 /** The active keys of a configuration, and the prompts beside it; null when there are none, and so nothing needs trust. */
 export function activeKeys(
@@ -60,6 +37,7 @@ export function activeKeys(
     ...(config.agents && Object.keys(config.agents).length > 0 ? { agents: config.agents } : {}),
     ...(config.rules?.length ? { rules: config.rules } : {}),
     ...(told.length > 0 ? { prompts: Object.fromEntries(told) } : {}),
+    ...(config.orchestrator?.workspace_command ? { workspace: config.orchestrator.workspace_command } : {}),
     ...(config.landing?.remote === undefined ? {} : { push: config.landing.remote }),
     ...(config.notify && Object.keys(config.notify).length > 0 ? { notify: config.notify } : {}),
     ...(config.http?.trust_proxy?.length ? { proxies: config.http.trust_proxy } : {}),
@@ -75,14 +53,21 @@ export function passiveConfig(config: SwarmConfig): SwarmConfig {
     agents: _agents,
     rules: _rules,
     notify: _notify,
+    orchestrator,
     landing,
     http,
     workflows,
     ...rest
   } = config
   const { remote: _remote, ...landed } = landing ?? {}
+  const { workspace_command: _workspace, ...driven } = orchestrator ?? {}
   const { trust_proxy: _proxies, ...served } = http ?? {}
-  const passive = { ...rest, ...(landing ? { landing: landed } : {}), ...(http ? { http: served } : {}) }
+  const passive = {
+    ...rest,
+    ...(orchestrator ? { orchestrator: driven } : {}),
+    ...(landing ? { landing: landed } : {}),
+    ...(http ? { http: served } : {}),
+  }
   const hasGates = Object.values(workflows ?? {}).some(({ stages }) => stages.some(({ gate }) => gate))
   return workflows && !hasGates ? { ...passive, workflows } : passive
 }
@@ -131,72 +116,6 @@ export function rememberTrust(root: string, active: ActiveKeys, env: Env): boole
     rmSync(draft, { force: true })
   }
   return true
-}
-
-/** What active keys would do, as it may be shown: passwords masked, long ones cut. */
-export interface Shown {
-  /** In words, each without an object: "connect to …", "run …". */
-  readonly does: readonly string[]
-  /** How many more commands there are than are shown. */
-  readonly more: number
-}
-
-/** What active keys would do, in words. */
-export function showActive(active: ActiveKeys): Shown {
-  const {
-    database_url,
-    listen_url,
-    push,
-    gates = {},
-    agents = {},
-    rules = [],
-    prompts = {},
-    notify = {},
-    proxies = [],
-  } = active
-  const runs = [
-    ...Object.entries(gates).map(([stage, words]) => `run ${shownWords(words)} as the gate of ${stage}`),
-    ...Object.entries(agents).map(([role, { adapter, command = [], args = [], env = {} }]) => {
-      const names = Object.keys(env).join(' ')
-      const words = command.length + args.length > 0 ? ` ${shownWords([...command, ...args])}` : ''
-      return `run ${adapter}${words} for the role ${role}${names ? `, with ${names} set` : ''}`.slice(
-        0,
-        LONGEST,
-      )
-    }),
-    ...Object.entries(prompts).map(
-      ([stage, hash]) =>
-        `tell agents at the stage ${stage} what ${SWARM_DIR}/prompts/${stage}.md says (SHA-256 ${hash.slice(0, 16)}…)`,
-    ),
-    ...rules.map(({ name, match: _match, ...outcome }, at) => {
-      const what = Object.entries(outcome).map(([key, value]) => `${key} ${value}`)
-      const own = name === undefined ? '' : ` (${name})`
-      return `give beads of rule ${at + 1}${own} ${what.length > 0 ? what.join(', ') : 'nothing of their own'}`.slice(
-        0,
-        LONGEST,
-      )
-    }),
-  ]
-  const servers = [
-    ...(database_url === undefined ? [] : [`connect to ${maskUrl(database_url).slice(0, LONGEST)}`]),
-    ...(listen_url === undefined ? [] : [`listen at ${maskUrl(listen_url).slice(0, LONGEST)}`]),
-    ...(push === undefined ? [] : [`push to ${maskUrl(push).slice(0, LONGEST)}`]),
-    ...Object.entries(notify).map(([name, target]) => {
-      // only the host: paths of such URLs are secrets
-      const url = target.kind === 'webhook' ? target.url : (target.api_url ?? 'https://api.telegram.org')
-      const secret = target.kind === 'webhook' ? target.secret_env : target.token_env
-      return `tell ${new URL(url).host} what happens, as ${name}, with the secret in ${secret}`
-    }),
-    ...(proxies.length === 0
-      ? []
-      : [`believe what ${proxies.join(', ').slice(0, LONGEST)} says of where requests come from`]),
-  ]
-  return { does: [...servers, ...runs.slice(0, MOST_SHOWN)], more: Math.max(0, runs.length - MOST_SHOWN) }
-}
-
-function shownWords(words: readonly string[]): string {
-  const text = JSON.stringify(maskWords(words))
-  return text.length > LONGEST ? `${text.slice(0, LONGEST)}… (${text.length} characters)` : text
 }
 
 /**

@@ -1,4 +1,5 @@
 import { SwarmError } from '../contract/errors.ts'
+import { giveWork } from './clone.ts'
 import { git, gitFailed, tryGit } from './git.ts'
 import { fastForward, fetchTarget } from './landing.ts'
 import { beadIdOf, candidateRef, salvageRef } from './names.ts'
@@ -95,10 +96,12 @@ export async function takeOver(
     )
   const { head } = await workspaceFacts(path)
   if (await isAncestor(path, commit, head)) return
-  const isOwn = !(await isAncestor(path, head, `refs/heads/${repository.target}`))
+  // a clone may know an older target, or none
+  const isOwn = !(await isAncestor(repository.commonDir, head, `refs/heads/${repository.target}`))
   if (known && isOwn) return
-  if (await isAncestor(path, commit, `refs/heads/${repository.target}`)) return
+  if (await isAncestor(repository.commonDir, commit, `refs/heads/${repository.target}`)) return
   await salvage(repository, path, salvageRef(beadId, 0, head.slice(0, 12)), `what stood before ${commit}`)
+  await giveWork(repository, path, commit)
   await git(['reset', '--hard', '--quiet', commit], { cwd: path })
 }
 

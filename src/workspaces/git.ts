@@ -52,7 +52,7 @@ const IDENTITY = {
 } as const
 
 /** Variables that would lead git to another repository, index or configuration than that of `cwd`. */
-const REMOVED = [
+export const REMOVED = [
   'GIT_DIR',
   'GIT_WORK_TREE',
   'GIT_INDEX_FILE',

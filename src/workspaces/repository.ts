@@ -2,6 +2,7 @@ import { realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SwarmError } from '../contract/errors.ts'
 import { git, tryGit } from './git.ts'
+import type { WorkspaceMaker } from './maker.ts'
 
 /** A git repository in which beads are worked on. */
 export interface Repository {
@@ -13,12 +14,20 @@ export interface Repository {
   readonly target: string
   /** Where worktrees of beads are made. */
   readonly worktrees: string
+  /** Makes and removes workspaces instead of `git worktree`; what it makes may be a clone. */
+  readonly maker?: WorkspaceMaker
   /** Runs one change of worktrees or refs at a time within this process; `hurried` ones before all others that wait. */
   readonly exclusive: <T>(change: () => Promise<T>, hurried?: boolean) => Promise<T>
+  /** The same for the commands of a maker, which may take long: refs change beside them. */
+  readonly making: Repository['exclusive']
 }
 
 /** Looks at a working copy. INVALID when it is no git repository or lacks the target branch, with what to do about it. */
-export async function openRepository(root: string, target: string | undefined): Promise<Repository> {
+export async function openRepository(
+  root: string,
+  target: string | undefined,
+  maker?: WorkspaceMaker,
+): Promise<Repository> {
   const real = await realpath(root)
   const inside = await tryGit(['rev-parse', '--git-common-dir'], { cwd: real })
   if (inside.exitCode !== 0) {
@@ -40,7 +49,9 @@ export async function openRepository(root: string, target: string | undefined): 
     commonDir: await realpath(join(real, inside.stdout)).catch(() => realpath(inside.stdout)),
     target: branch,
     worktrees: join(real, '.swarm', 'worktrees'),
+    ...(maker ? { maker } : {}),
     exclusive: oneAtATime(),
+    making: oneAtATime(),
   }
 }
 

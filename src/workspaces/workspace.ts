@@ -1,8 +1,10 @@
-import { lstat, mkdir, readdir, realpath, rm } from 'node:fs/promises'
+import { lstat, mkdir, readdir, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { SwarmError } from '../contract/errors.ts'
 import { CHECKOUT_PREFIX } from './checkout.ts'
+import { giveWork, keepOfClone, kindOf } from './clone.ts'
 import { git, tryGit } from './git.ts'
+import { type MakerOrder, makeByCommand, removeByCommand } from './maker.ts'
 import { BRANCHES, beadIdOf, branchOf, pathName } from './names.ts'
 import { commitOf, isAncestor, moveRef, type Repository, treeOf } from './repository.ts'
 
@@ -32,9 +34,13 @@ export function workspaceOf(repository: Repository, beadId: string): Workspace {
  * Makes the workspace of a bead, or finds the one of an earlier attempt as it was left. A new one starts at the target branch. CONFLICT
  * when something else is in its place: it is never removed to make room.
  */
-export function ensureWorkspace(repository: Repository, beadId: string): Promise<Workspace> {
+export function ensureWorkspace(
+  repository: Repository,
+  beadId: string,
+  signal?: AbortSignal,
+): Promise<Workspace> {
   const workspace = workspaceOf(repository, beadId)
-  return repository.exclusive(async () => {
+  return inTurn(repository)(async () => {
     if (await isWorkspace(repository, workspace)) return workspace
     if (await lstat(workspace.path).catch(() => undefined)) {
       throw new SwarmError(
@@ -46,30 +52,55 @@ export function ensureWorkspace(repository: Repository, beadId: string): Promise
       )
     }
     await mkdir(dirname(workspace.path), { recursive: true })
-    const ref = `refs/heads/${workspace.branch}`
-    const has = await commitOf(repository.commonDir, ref)
+    const { commonDir, target, maker } = repository
+    const has = await commitOf(commonDir, `refs/heads/${workspace.branch}`)
     // a worktree that was removed by hand is still on git's list and holds its branch
-    await git(['worktree', 'prune', '--expire=now'], { cwd: repository.commonDir })
-    const from = has ? [workspace.branch] : ['-b', workspace.branch, `refs/heads/${repository.target}`]
+    await git(['worktree', 'prune', '--expire=now'], { cwd: commonDir })
+    if (maker) {
+      const commit = has ?? (await commitOf(commonDir, `refs/heads/${target}`)) ?? ''
+      await makeByCommand(
+        maker,
+        orderOf(repository, workspace, commit),
+        () => whyNotMade(repository, workspace, commit),
+        signal,
+      )
+      return workspace
+    }
+    const from = has ? [workspace.branch] : ['-b', workspace.branch, `refs/heads/${target}`]
     const args = has ? [workspace.path, ...from] : [...from.slice(0, 2), workspace.path, ...from.slice(2)]
-    await git(['worktree', 'add', '--quiet', ...args], { cwd: repository.commonDir })
+    await git(['worktree', 'add', '--quiet', ...args], { cwd: commonDir })
     return workspace
   })
 }
 
-/** True when the place of a workspace is a worktree of this repository on its branch. */
-async function isWorkspace(repository: Repository, { path, branch }: Workspace): Promise<boolean> {
+function inTurn({ maker, making, exclusive }: Repository): Repository['exclusive'] {
+  return maker ? making : exclusive
+}
+
+function orderOf(repository: Repository, workspace: Workspace, commit: string): MakerOrder {
+  const { root, commonDir, target } = repository
+  return { root, commonDir, target, ...workspace, commit }
+}
+
+/** What is wrong with a workspace that a command has just made; undefined when it is as it was ordered. */
+async function whyNotMade(
+  repository: Repository,
+  workspace: Workspace,
+  commit: string,
+): Promise<string | undefined> {
+  const { path, branch } = workspace
   const there = await lstat(path).catch(() => undefined)
-  if (!there?.isDirectory()) return false
-  const common = await tryGit(
-    ['rev-parse', '--path-format=absolute', '--git-common-dir', '--show-toplevel'],
-    { cwd: path },
-  )
-  const [commonDir, top] = common.stdout.split('\n')
-  if (common.exitCode !== 0 || commonDir === undefined || top === undefined) return false
-  // a directory inside of the main worktree answers too
-  if ((await realpath(top)) !== (await realpath(path))) return false
-  if ((await realpath(commonDir)) !== repository.commonDir) return false
+  if (!there?.isDirectory()) return there ? 'it is no directory' : 'nothing is there'
+  if (!(await isWorkspace(repository, workspace)))
+    return `it is neither a worktree of this repository nor a clone with its own .git, on the branch ${branch}`
+  const { head, dirty } = await workspaceFacts(path)
+  if (head !== commit) return `it stands at ${head} instead of ${commit}`
+  return dirty ? 'it has changes that are not committed' : undefined
+}
+
+/** True when the place of a workspace is a worktree of this repository, or a clone that a command made, on its branch. */
+async function isWorkspace(repository: Repository, { path, branch }: Workspace): Promise<boolean> {
+  if ((await kindOf(repository, path)) === undefined) return false
   const head = await tryGit(['symbolic-ref', '--quiet', 'HEAD'], { cwd: path })
   return head.stdout === `refs/heads/${branch}`
 }
@@ -129,11 +160,14 @@ export async function salvage(
     await git(['add', '--all', '--ignore-errors', '.'], { cwd: path, indexFile, timeoutMs: 120_000 })
     const tree = await git(['write-tree'], { cwd: path, indexFile })
     const unchanged = tree === (await treeOf(path, head))
-    if (unchanged && (await isAncestor(path, head, `refs/heads/${repository.target}`))) return undefined
+    // a clone may know an older target, or none
+    if (unchanged && (await isAncestor(repository.commonDir, head, `refs/heads/${repository.target}`)))
+      return undefined
     const commit = unchanged
       ? head
       : await git(['commit-tree', tree, '-p', head, '-m', message], { cwd: path })
-    await moveRef(repository, ref, commit, (await commitOf(path, ref)) ?? null)
+    if ((await kindOf(repository, path)) === 'clone') await keepOfClone(repository, path, commit, ref)
+    else await moveRef(repository, ref, commit, (await commitOf(path, ref)) ?? null)
     return commit
   } finally {
     await rm(indexFile, { force: true })
@@ -174,16 +208,30 @@ export function removeWorkspace(
   beadId: string,
   landed?: string,
 ): Promise<Kept | undefined> {
-  return repository.exclusive(async () => {
+  return inTurn(repository)(async () => {
     const why = await whyKept(repository, beadId, landed)
     if (why) return why
     const { workspace, head, there } = await lookAt(repository, beadId)
     if (head === undefined) return 'missing'
-    if (there) await git(['worktree', 'remove', workspace.path], { cwd: repository.commonDir })
+    const ref = `refs/heads/${workspace.branch}`
+    const tip = await commitOf(repository.commonDir, ref)
+    // of a clone the repository may have an older state, and never one that the clone lacks
+    if (tip !== undefined && tip !== head && !(await isAncestor(repository.commonDir, tip, head)))
+      return 'unreachable'
+    if (there) await removePlace(repository, workspace, head)
     else await git(['worktree', 'prune', '--expire=now'], { cwd: repository.commonDir })
-    await git(['update-ref', '-d', `refs/heads/${workspace.branch}`, head], { cwd: repository.commonDir })
+    if (tip !== undefined) await git(['update-ref', '-d', ref, tip], { cwd: repository.commonDir })
     return undefined
   })
+}
+
+async function removePlace(repository: Repository, workspace: Workspace, head: string): Promise<void> {
+  const { maker, commonDir } = repository
+  const { path } = workspace
+  if (maker?.remove)
+    await removeByCommand({ ...maker, remove: maker.remove }, orderOf(repository, workspace, head))
+  else if ((await kindOf(repository, path)) === 'clone') await rm(path, { recursive: true })
+  else await git(['worktree', 'remove', path], { cwd: commonDir })
 }
 
 /** The head of a workspace, or of its branch when only that is left; no head: neither is there, or something else is in its place. */
@@ -213,6 +261,8 @@ export async function listWorkspaces(repository: Repository): Promise<readonly s
 
 /** True when a commit is part of the target branch, or of what swarm keeps under refs/swarm/. */
 async function isKept(repository: Repository, commit: string): Promise<boolean> {
+  // a commit of a clone that was never brought here
+  if ((await commitOf(repository.commonDir, commit)) === undefined) return false
   if (await isAncestor(repository.commonDir, commit, `refs/heads/${repository.target}`)) return true
   const refs = await git(
     ['for-each-ref', '--count=1', `--contains=${commit}`, '--format=%(refname)', 'refs/swarm/'],
@@ -226,7 +276,9 @@ async function isKept(repository: Repository, commit: string): Promise<boolean> 
 /** Brings a workspace that has nothing of its own up to the target branch, so that an attempt starts at the newest state. */
 export async function refreshWorkspace(repository: Repository, { path }: Workspace): Promise<void> {
   const { head, dirty } = await workspaceFacts(path)
-  const target = `refs/heads/${repository.target}`
-  if (dirty || !(await isAncestor(path, head, target))) return
-  await git(['merge', '--ff-only', '--quiet', target], { cwd: path })
+  const { commonDir } = repository
+  const newest = await commitOf(commonDir, `refs/heads/${repository.target}`)
+  if (dirty || newest === undefined || !(await isAncestor(commonDir, head, newest))) return
+  await giveWork(repository, path, newest)
+  await git(['merge', '--ff-only', '--quiet', newest], { cwd: path })
 }

@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { loadRoot } from '../../src/root/config.ts'
 import { readPrompts } from '../../src/root/prompts.ts'
-import { activeKeys, rememberTrust, showActive } from '../../src/root/trust.ts'
+import { showActive } from '../../src/root/show-active.ts'
+import { activeKeys, rememberTrust } from '../../src/root/trust.ts'
 
 const scratch = mkdtempSync(join(realpathSync(tmpdir()), 'swarm-prompts-'))
 afterAll(() => rmSync(scratch, { recursive: true, force: true }))

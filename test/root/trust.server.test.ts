@@ -15,7 +15,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { loadRoot, parseConfig } from '../../src/root/config.ts'
-import { activeKeys, hashOf, passiveConfig, showActive } from '../../src/root/trust.ts'
+import { showActive } from '../../src/root/show-active.ts'
+import { activeKeys, hashOf, passiveConfig } from '../../src/root/trust.ts'
 import { openAt } from '../commands/setup-support.ts'
 import { testDatabase } from '../support/database.ts'
 
@@ -76,6 +77,9 @@ env = { KEY = "hunter2" }
 kind = "webhook"
 url = "https://hooks.example/hunter2"
 secret_env = "SWARM_NOTIFY_OPS"
+[orchestrator]
+workspace = "command"
+workspace_command = { create = ["./clone"] }
 [[rules]]
 name = "words"
 match = { type = "docs" }
@@ -93,6 +97,7 @@ trust_proxy = ["192.0.2.1"]
     repo: 'r',
     retention: '1d',
     landing: { target: 'main' },
+    orchestrator: { workspace: 'command' },
     http: { streams: 7 },
   })
   expect(showActive(active)).toEqual({
@@ -104,13 +109,14 @@ trust_proxy = ["192.0.2.1"]
       'believe what 192.0.2.1 says of where requests come from',
       'run ["curl","evil.example"] as the gate of w.a',
       'run command ["sh","-c","evil"] for the role default, with KEY set',
+      'run ["./clone"] to make the workspace of each bead',
       'give beads of rule 1 (words) model large, adapter codex',
     ],
     more: 0,
   })
   // each of them counts
   const hashes = Object.keys(active).map((key) => hashOf({ ...active, [key]: undefined }))
-  expect(new Set([hashOf(active), ...hashes]).size).toBe(9)
+  expect(new Set([hashOf(active), ...hashes]).size).toBe(10)
 })
 
 describe('a configuration that nobody has trusted', () => {

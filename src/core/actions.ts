@@ -54,6 +54,7 @@ export type Why =
   | 'no_adapter'
   | 'disk'
   | 'quota'
+  | 'login'
   | 'throttled'
   | 'rule'
   | 'backoff'

@@ -3,7 +3,7 @@ import { chooseHost, openSessions, overloadLimit, quotaHold } from './admit.ts'
 import { budgetActions, overBudget } from './budget.ts'
 import type { RoleRule, Rules, Translation } from './rules.ts'
 import type { AgentFacts, ReadyBead, Snapshot, StageFacts } from './snapshot.ts'
-import { meltdown, standingOf } from './supervise.ts'
+import { meltdown, refusedUntil, standingOf } from './supervise.ts'
 import { ruleName, type Translated, translate } from './translate.ts'
 
 /**
@@ -303,10 +303,16 @@ function chooseAccount(
   snapshot: Snapshot,
   rules: Rules,
   taken: Taken,
-): string | { readonly why: 'quota'; readonly detail: string } {
+): string | { readonly why: 'quota' | 'login'; readonly detail: string } {
   let held: number | undefined
+  let refused: { readonly account: string; readonly until: number } | undefined
   for (const label of rule.accounts) {
     const account = `${rule.adapter}/${label}`
+    const wrong = refusedUntil(account, snapshot, rules)
+    if (wrong !== undefined) {
+      refused = { account, until: wrong }
+      continue
+    }
     const until = quotaHold(account, snapshot)
     if (until !== undefined) {
       held = Math.min(held ?? until, until)
@@ -316,6 +322,11 @@ function chooseAccount(
     if (limit !== undefined && (taken.counts.get(`account ${account}`) ?? 0) >= limit) continue
     return account
   }
+  if (refused && held === undefined)
+    return {
+      why: 'login',
+      detail: `${refused.account} is not logged in, or its key is not taken: nothing is tried before ${new Date(refused.until).toISOString()}`,
+    }
   return {
     why: 'quota',
     detail:

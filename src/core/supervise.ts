@@ -16,8 +16,25 @@ function isNotStarted(reason: string | null): boolean {
   return reason?.startsWith('not_started:') ?? false
 }
 
-/** Reasons of `not_started:` that trying again does not mend: the program is missing, not logged in or wrongly configured. */
-const FINAL = ['not_started:not_installed', 'not_started:not_logged_in', 'not_started:configuration']
+/** Reasons of `not_started:` that trying again does not mend: the program is missing or wrongly configured. */
+const FINAL = ['not_started:not_installed', 'not_started:configuration']
+
+/** The account's login or key is not taken. That holds for every agent, and other accounts may do. */
+const REFUSED = 'not_started:not_logged_in'
+
+/** Until when nothing is tried with an account, as the last session of it was not let in; undefined: it may be tried. */
+export function refusedUntil(
+  account: string,
+  { sessions, now_ms: now }: Snapshot,
+  { supervision }: Rules,
+): number | undefined {
+  const [last] = sessions
+    .filter((one) => one.account === account && one.ended_ms !== null)
+    .sort((a, b) => (b.ended_ms ?? 0) - (a.ended_ms ?? 0))
+  if (last?.reason !== REFUSED) return undefined
+  const until = (last.ended_ms ?? now) + supervision.period_ms
+  return until > now ? until : undefined
+}
 
 /**
  * Restart after a failure: at once the first time, then after 10 s, doubled up to 5 minutes with a quarter of jitter; forgotten after a

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { chooseHost } from '../../src/core/admit.ts'
+import { decide } from '../../src/core/decide.ts'
 import { DEFAULT_RULES } from '../../src/core/rules.ts'
-import type { HostFacts, ReadyBead, Snapshot } from '../../src/core/snapshot.ts'
+import type { HostFacts, ReadyBead, SessionFacts, Snapshot } from '../../src/core/snapshot.ts'
 
 const host = (host_id: string, more: Partial<HostFacts> = {}): HostFacts => ({
   host_id,
@@ -61,5 +62,49 @@ describe('the choice of a host', () => {
     })
     const silent = host('a', { draining: true, silent_ms: 60_000 })
     expect(choose([silent])).toEqual({ why: 'no_host', detail: 'no host is there' })
+  })
+})
+
+describe('an account that was not let in', () => {
+  const agents = [1, 2].map((agent_id) => ({ agent_id, role: 'implementer', busy: false }))
+  const ended = (session_id: string, reason: string, ended_ms: number): SessionFacts => ({
+    session_id,
+    run_id: 'r',
+    host_id: 'a',
+    agent_id: 1,
+    role: 'implementer',
+    adapter: 'demo',
+    account: 'demo/one',
+    bead_id: 'b',
+    stage: 'implement',
+    status: 'ended',
+    reason,
+    wanted: null,
+    queued_ms: 0,
+    started_ms: 0,
+    ended_ms,
+    deadline_ms: null,
+  })
+  const decided = (accounts: readonly string[], sessions: readonly SessionFacts[]) =>
+    decide(
+      { ...snapshot([host('a')]), now_ms: 100_000, agents, sessions, ready: [bead()] },
+      { ...DEFAULT_RULES, roles: { implementer: { adapter: 'demo', accounts } } },
+    )
+  const refused = ended('s1', 'not_started:not_logged_in', 50_000)
+
+  test('is not tried by the next agent either, and what waits says why', () => {
+    const { actions, waiting } = decided(['one'], [refused])
+    expect(actions.filter(({ kind }) => kind === 'assign')).toEqual([])
+    expect(waiting).toMatchObject([
+      { why: 'login', detail: expect.stringContaining('demo/one is not logged in') },
+    ])
+  })
+
+  test('leaves the work to another one, and is tried again once it has worked', () => {
+    expect(decided(['one', 'two'], [refused]).actions).toMatchObject([
+      { kind: 'assign', account: 'demo/two' },
+    ])
+    const mended = [refused, ended('s2', 'completed', 60_000)]
+    expect(decided(['one'], mended).actions).toMatchObject([{ kind: 'assign' }])
   })
 })

@@ -38,3 +38,20 @@ const WORDS: readonly (readonly [RegExp, ResultReason])[] = [
 export function reasonOfWords(text: string): ResultReason {
   return WORDS.find(([pattern]) => pattern.test(text))?.[1] ?? 'failed'
 }
+
+const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
+
+/**
+ * How long to wait before the next try, in ms, where a service says it in words (`retry in 12.5s`, `reset after 1h2m3s`); undefined where
+ * it does not.
+ */
+export function waitOfWords(text: string): number | undefined {
+  const found = /\b(?:retry|try again|resets?) (?:in|after) ((?:\d+(?:\.\d+)?(?:ms|h|m|s) ?)+)/i.exec(
+    text,
+  )?.[1]
+  if (found === undefined) return undefined
+  return [...found.matchAll(/([\d.]+)(ms|h|m|s)/gi)].reduce(
+    (sum, [, count, unit = '']) => sum + Number(count) * (UNITS[unit.toLowerCase()] ?? 0),
+    0,
+  )
+}

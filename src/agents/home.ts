@@ -1,4 +1,4 @@
-import { lstat, mkdir, symlink, writeFile } from 'node:fs/promises'
+import { lstat, mkdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Launch, SessionOrders } from './adapter.ts'
 
@@ -37,19 +37,33 @@ export async function makeHome(
   await mkdir(home, { recursive: true, mode: 0o700 })
   await mkdir(tmp, { recursive: true, mode: 0o700 })
   for (const { path, text } of launch.files ?? []) {
-    const file = join(home, path)
-    await mkdir(dirname(file), { recursive: true, mode: 0o700 })
-    await writeFile(file, text, { mode: 0o600 })
+    const file = await placeIn(home, path)
+    await rm(file, { recursive: true, force: true })
+    await writeFile(file, text, { mode: 0o600, flag: 'wx' })
   }
   const owner = operatorEnv?.HOME
   if (owner === undefined || owner === home || settings.login === 'none') return
-  for (const path of launch.loginFiles ?? []) await linkLogin(join(owner, path), join(home, path))
+  for (const path of launch.loginFiles ?? []) {
+    const from = join(owner, path)
+    if (!(await exists(from))) continue
+    const to = await placeIn(home, path)
+    if (!(await exists(to))) await symlink(from, to)
+  }
 }
 
-async function linkLogin(from: string, to: string): Promise<void> {
-  if (!(await exists(from)) || (await exists(to))) return
-  await mkdir(dirname(to), { recursive: true, mode: 0o700 })
-  await symlink(from, to)
+/**
+ * Where a file of a HOME is, after its directories were made. An earlier session may have written to this HOME: a link that it has left
+ * would lead out of it, where the agent itself may have no right to write.
+ */
+async function placeIn(home: string, path: string): Promise<string> {
+  let at = home
+  for (const part of dirname(path).split('/')) {
+    at = join(at, part)
+    const found = await lstat(at).catch(() => undefined)
+    if (found && !found.isDirectory()) await rm(at)
+    await mkdir(at, { recursive: true, mode: 0o700 })
+  }
+  return join(home, path)
 }
 
 const exists = (path: string): Promise<boolean> =>

@@ -22,6 +22,9 @@ export interface SessionTrack {
   readonly result?: ResultEvent
 }
 
+/** A program that waits so long before it tries again is held, not at work; in ms. */
+export const LONG_WAIT_MS = 30_000
+
 export const NEW_TRACK: SessionTrack = {
   initialised: false,
   turns: 0,
@@ -56,6 +59,10 @@ export function track(before: SessionTrack, event: AgentEvent, at: number): Sess
     case 'rate_limited':
       return event.state === 'reached' && event.until !== undefined
         ? { ...now, limitedUntil: event.until }
+        : now
+    case 'retrying':
+      return event.at !== undefined && event.at - at >= LONG_WAIT_MS
+        ? { ...now, limitedUntil: event.at }
         : now
     case 'turn_ended':
       return { ...now, turns: now.turns + 1 }

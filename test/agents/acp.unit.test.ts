@@ -87,13 +87,29 @@ describe('the updates of an ACP agent', () => {
     expect(new AcpUpdates().over({ stopReason }).at(-1)).toMatchObject({ ok: false, reason })
   })
 
-  it('tell failures in words, of which a quota is one', () => {
-    expect(
-      new AcpUpdates().failed('Internal error', '{"details":"exceeded your current quota"}'),
-    ).toMatchObject([
+  it('take tokens from where Gemini CLI tells them', () => {
+    const _meta = { quota: { token_count: { input_tokens: 900, output_tokens: 20 } } }
+    expect(new AcpUpdates().over({ stopReason: 'end_turn', _meta })).toContainEqual({
+      kind: 'usage',
+      of: 'total',
+      usage: { input: 900, output: 20 },
+    })
+  })
+
+  it('tell failures in words, of which a quota is one, else by the status of the service', () => {
+    const failed = (message: string, data = '', code?: number) =>
+      new AcpUpdates().failed(message, data, code, 1_000)
+    expect(failed('Internal error', '{"details":"exceeded your current quota"}')).toMatchObject([
       { kind: 'rate_limited', state: 'reached' },
       { kind: 'result', ok: false, reason: 'quota' },
     ])
+    expect(failed('exceeded your current quota. Please retry in 1h0.5s')[0]).toEqual({
+      kind: 'rate_limited',
+      state: 'reached',
+      until: 3_601_500,
+    })
+    expect(failed('no', '', 401)).toMatchObject([{ kind: 'result', reason: 'auth' }])
+    expect(failed('no', '', 500)).toMatchObject([{ kind: 'result', reason: 'failed' }])
   })
 
   it('say what was denied, for the prompt in which it was', () => {

@@ -1,11 +1,19 @@
-import { mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { faultsFor } from '../../src/agents/demo/faults.ts'
 import { EventQueue } from '../../src/agents/event-queue.ts'
 import type { AgentEvent } from '../../src/agents/events.ts'
-import { reasonOfStatus, reasonOfWords } from '../../src/agents/failures.ts'
+import { reasonOfStatus, reasonOfWords, waitOfWords } from '../../src/agents/failures.ts'
 import { makeHome, sessionEnvironment } from '../../src/agents/home.ts'
 import { createLineReader } from '../../src/agents/line-reader.ts'
 import { decidePermission } from '../../src/agents/permissions.ts'
@@ -153,6 +161,25 @@ describe('the environment of a session', () => {
     rmSync(dir, { recursive: true })
   })
 
+  it('writes nothing through links that an earlier session has left in the HOME', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'swarm-home-'))
+    const outside = join(dir, 'outside')
+    mkdirSync(outside)
+    writeFileSync(join(outside, 'config'), 'theirs')
+    const place = (name: string) => ({ home: join(dir, name), tmp: join(dir, name, 'tmp') })
+    for (const name of ['a', 'b']) mkdirSync(join(dir, name, '.deep'), { recursive: true })
+    symlinkSync(outside, join(dir, 'a', '.deep', 'tool'))
+    mkdirSync(join(dir, 'b', '.deep', 'tool'))
+    symlinkSync(join(outside, 'config'), join(dir, 'b', '.deep', 'tool', 'config'))
+    const launch = { argv: [], env: {}, files: [{ path: '.deep/tool/config', text: 'ours' }] }
+    for (const name of ['a', 'b']) {
+      await makeHome(ordersFor({}, place(name)), launch)
+      expect(readFileSync(join(dir, name, '.deep', 'tool', 'config'), 'utf8')).toBe('ours')
+    }
+    expect(readFileSync(join(outside, 'config'), 'utf8')).toBe('theirs')
+    rmSync(dir, { recursive: true })
+  })
+
   it.each(['HOME', 'SWARM_SESSION_MARKER', 'DATABASE_URL', 'PGPASSWORD', 'not a name'])(
     'cannot be given %s by a configuration',
     (name) => {
@@ -184,6 +211,23 @@ describe('why something failed', () => {
     ['No previous sessions found for this project.', 'configuration'],
     ['I give up', 'failed'],
   ])('%s', (words, reason) => expect(reasonOfWords(words)).toBe(reason))
+})
+
+describe('how long to wait', () => {
+  it.each([
+    ['Please retry in 12.5s.', 12_500],
+    ['your quota will reset after 1h2m3s', 3_723_000],
+    ['try again in 250ms', 250],
+    ['try again at 5:24 PM', undefined],
+    ['I tried in 3 ways', undefined],
+  ])('%s', (words, ms) => expect(waitOfWords(words)).toBe(ms))
+
+  it('is held by a quota only when it is long', () => {
+    const retrying = { kind: 'retrying', cause: 'quota', detail: '' } as const
+    expect(track(NEW_TRACK, { ...retrying, at: 100_000 }, 1_000).limitedUntil).toBe(100_000)
+    expect(track(NEW_TRACK, { ...retrying, at: 5_000 }, 1_000).limitedUntil).toBeUndefined()
+    expect(track(NEW_TRACK, retrying, 1_000).limitedUntil).toBeUndefined()
+  })
 })
 
 describe('versions', () => {

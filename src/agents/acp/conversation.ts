@@ -176,7 +176,8 @@ export class AcpConversation implements Conversation {
       this.#wires.emit({ kind: 'result', ok: false, reason: 'auth', detail: cutText(message) })
       return
     }
-    for (const event of this.#updates.failed(message, data)) this.#wires.emit(event)
+    const events = this.#updates.failed(message, data, codeOf(error), Date.now())
+    for (const event of events) this.#wires.emit(event)
   }
 
   /** Updates are taken as they are, so that kinds the library does not know yet are no faults; the rest is for the library. */

@@ -1,6 +1,6 @@
 import type { JsonObject } from '../../contract/json.ts'
 import type { AgentEvent, ResultEvent, ResultReason } from '../events.ts'
-import { reasonOfWords } from '../failures.ts'
+import { reasonOfStatus, reasonOfWords, waitOfWords } from '../failures.ts'
 import { listOf, numberOf, objectOf, present, textOf } from '../fields.ts'
 import { cutText, MAX_EVENT_TEXT, valueText } from '../text.ts'
 
@@ -40,9 +40,11 @@ export class AcpUpdates {
     const stop = String(response.stopReason)
     const reason = STOPS[stop] ?? 'failed'
     const usage = objectOf(response.usage)
+    // Gemini CLI has its own place for them
+    const own = objectOf(objectOf(objectOf(response._meta).quota).token_count)
     const told = present({
-      input: numberOf(usage.inputTokens),
-      output: numberOf(usage.outputTokens),
+      input: numberOf(usage.inputTokens ?? own.input_tokens),
+      output: numberOf(usage.outputTokens ?? own.output_tokens),
       cacheRead: numberOf(usage.cachedReadTokens),
       cacheWrite: numberOf(usage.cachedWriteTokens),
     })
@@ -62,14 +64,22 @@ export class AcpUpdates {
     return [...last, { kind: 'turn_ended' }, ...tokens, verdict]
   }
 
-  /** The prompt has ended with an error: of quotas and the like the protocol knows words only. */
-  failed(message: string, data: string): readonly AgentEvent[] {
+  /**
+   * The prompt has ended with an error. Of quotas and the like the protocol knows words only; some agents put the status of the model's
+   * service where the protocol has its code.
+   */
+  failed(message: string, data: string, code: unknown, now: number): readonly AgentEvent[] {
     const detail = cutText(data === '' ? message : `${message}: ${data}`)
     const last = this.#whole()
     this.#reset()
-    const reason = reasonOfWords(detail)
+    const words = reasonOfWords(detail)
+    // 500 stands for anything that has no status
+    const status = typeof code === 'number' && code !== 500 ? code : undefined
+    const reason = words === 'failed' ? (reasonOfStatus(status) ?? words) : words
+    const wait = waitOfWords(detail)
+    const until = wait === undefined ? {} : { until: now + wait }
     const quota: readonly AgentEvent[] =
-      reason === 'quota' ? [{ kind: 'rate_limited', state: 'reached' }] : []
+      reason === 'quota' ? [{ kind: 'rate_limited', state: 'reached', ...until }] : []
     return [...last, ...quota, { kind: 'result', ok: false, reason, detail }]
   }
 

@@ -43,12 +43,15 @@ create or replace function swarm.marked_sessions(p_repo text, a jsonb) returns j
   from swarm.agent_sessions where repo_id = p_repo and marker in (select jsonb_array_elements_text(a -> 'markers'))
 $$;
 
--- Which of these sessions are over, with the marker that their processes carried.
+-- Which of these sessions are over, with the marker that their processes carried. One whose conversation another session goes on with, or
+-- will, is not.
 create or replace function swarm.ended_sessions(p_repo text, a jsonb) returns jsonb language sql stable as $$
   select jsonb_build_object('sessions', coalesce(jsonb_agg(jsonb_build_object('session_id', session_id, 'marker', marker,
       'ended_at', swarm.iso(ended_at)) order by session_id), '[]'))
-  from swarm.agent_sessions where repo_id = p_repo and ended_at is not null
+  from swarm.agent_sessions s where repo_id = p_repo and ended_at is not null
     and session_id in (select jsonb_array_elements_text(a -> 'sessions'))
+    and not exists (select from swarm.bead_backlog b where b.repo_id = p_repo and b.bead_id = s.bead_id and b.stage = s.stage
+      and b.status in ('pending', 'in_progress') and swarm.to_resume(p_repo, b.bead_id, b.stage, s.adapter) ->> 'begun_by' = s.session_id)
 $$;
 
 -- What a session had left running was ended by another worker of its machine.
@@ -71,17 +74,22 @@ begin
   return '{}';
 end $$;
 
--- A quota as a program told it. `limit` with a time stops admission until then; `overload` slows it down.
+-- A quota as a program told it. `limit` stops admission until its time, or for five minutes when the program does not know one; `overload`
+-- slows it down.
 create or replace function swarm.session_quota(p_repo text, p_session text, q jsonb) returns void language plpgsql volatile as $$
 declare
-  x  swarm.agent_sessions;
+  x        swarm.agent_sessions;
+  v_now    timestamptz := clock_timestamp();
+  v_until  timestamptz := to_timestamp((q ->> 'until_ms')::double precision / 1000);
 begin
   select * into x from swarm.agent_sessions where repo_id = p_repo and session_id = p_session;
   insert into swarm.quota_windows (repo_id, account, kind, used_percent, until_at, seen_at, evidence)
     values (p_repo, q ->> 'account', q ->> 'kind', (q ->> 'used_percent')::double precision,
-      to_timestamp((q ->> 'until_ms')::double precision / 1000), clock_timestamp(), left(q ->> 'evidence', 2000))
+      coalesce(v_until, case q ->> 'kind' when 'limit' then v_now + interval '5 minutes' end), v_now, left(q ->> 'evidence', 2000))
     on conflict (repo_id, account, kind) do update set used_percent = coalesce(excluded.used_percent, swarm.quota_windows.used_percent),
-      until_at = coalesce(excluded.until_at, swarm.quota_windows.until_at), seen_at = excluded.seen_at, evidence = excluded.evidence;
+      -- a time that was told before holds while it lasts
+      until_at = coalesce(v_until, case when swarm.quota_windows.until_at > v_now then swarm.quota_windows.until_at else excluded.until_at end),
+      seen_at = excluded.seen_at, evidence = excluded.evidence;
   perform swarm.emit_run(p_repo, 'rate_limited', x.run_id, p_session, x.bead_id, x.agent_id, x.stage, q);
 end $$;
 

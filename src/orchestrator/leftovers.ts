@@ -29,8 +29,9 @@ export async function sweepLeftovers(host: HostSettings): Promise<void> {
     ctx.repo,
     { markers: [...markers] },
   )
-  for (const one of sessions)
-    if (one.over || standingOfProcess(makerOf(one.marker)) === 'gone') await endLeftover(host, one)
+  const left = sessions.filter(({ over, marker }) => over || standingOfProcess(makerOf(marker)) === 'gone')
+  for (const one of left) await endLeftover(host, one)
+  if (left.length > 0) await sweepPaths(ctx)
 }
 
 async function endLeftover(host: HostSettings, one: MarkedSession): Promise<void> {
@@ -53,7 +54,6 @@ async function endLeftover(host: HostSettings, one: MarkedSession): Promise<void
       ),
     )
   else if (repository && workspace !== null) await unlockWorkspace(workspace).catch(onFault)
-  await removeSessionPaths(session_id)
   await readFunction(ctx, 'session_swept', ctx.repo, session_id, {
     ended: swept.map(({ pid, name }) => ({ pid, name })),
     left: left.map(({ pid, name, why }) => ({ pid, name, why })),

@@ -1,5 +1,6 @@
 import type { AgentEvent, Usage } from '../agents/events.ts'
 import type { AgentSession } from '../agents/session.ts'
+import { LONG_WAIT_MS } from '../agents/tracking.ts'
 import { type Judgement, judge, type LivenessFacts, type StuckRules } from '../core/liveness.ts'
 import { type LivenessSample, livenessDelta, sampleLiveness } from '../process/index.ts'
 
@@ -75,6 +76,8 @@ export class LiveSession {
   readonly #open = new Map<string, { readonly action: string; readonly since: number }>()
   #lastOutput: number
   #lastTool: number
+  /** When the agent last did or said something; what a program tells of itself is no work. */
+  #lastWork: number
   #lastBusy: number
   #lastSeen: number
   /** Ms in which nobody looked, or in which it waited for others: they count for no rule. */
@@ -89,12 +92,14 @@ export class LiveSession {
   readonly #tellsTools: boolean
   readonly #clocks: Clocks
 
+  /** `before`: a program of the same session that has gone, after whose iterations and log this one counts on. */
   constructor(
     sessionId: string,
     agent: AgentSession,
     canSteer: boolean,
     tellsTools = true,
     clocks: Clocks = REAL,
+    before?: LiveSession,
   ) {
     this.sessionId = sessionId
     this.agent = agent
@@ -104,8 +109,12 @@ export class LiveSession {
     this.started = clocks.now()
     this.#lastOutput = this.started
     this.#lastTool = this.started
+    this.#lastWork = this.started
     this.#lastBusy = this.started
     this.#lastSeen = this.started
+    if (!before) return
+    this.#iteration = before.#iteration
+    this.#sequence = before.#sequence
   }
 
   /** Ms of the clock that stands still while nobody looks or the session waits for others. */
@@ -124,6 +133,7 @@ export class LiveSession {
 
   take(event: AgentEvent): void {
     this.#lastOutput = this.#advance()
+    if (isWork(event)) this.#lastWork = this.#lastOutput
     if (this.#between && event.kind !== 'result') this.#begin()
     switch (event.kind) {
       case 'output':
@@ -172,7 +182,11 @@ export class LiveSession {
         if (event.state === 'reached' && event.until !== undefined)
           this.#heldUntil = this.#lastSeen + event.until - this.#clocks.wall()
         return
-      case 'retrying':
+      case 'retrying': {
+        const waits = event.at === undefined ? 0 : event.at - this.#clocks.wall()
+        if (waits >= LONG_WAIT_MS) this.#heldUntil = this.#lastSeen + waits
+        return
+      }
       case 'initialised':
       case 'activity':
       case 'unknown':
@@ -320,7 +334,8 @@ export class LiveSession {
       extendedUntil: this.#extendedUntil,
     }
     const judgement = judge(facts, rules)
-    if (judgement.state !== 'stuck') this.#steered = undefined
+    // what a program tells of itself, as that it has taken our word, is no sign that it works again
+    if (judgement.state !== 'stuck' && this.#lastWork > (this.#steered?.at ?? 0)) this.#steered = undefined
     return judgement
   }
 
@@ -341,5 +356,18 @@ export class LiveSession {
   steer(text: string): boolean {
     this.#steered = { at: this.#time() }
     return this.agent.send(text)
+  }
+}
+
+function isWork(event: AgentEvent): boolean {
+  switch (event.kind) {
+    case 'tool_started':
+    case 'tool_ended':
+    case 'turn_ended':
+      return true
+    case 'output':
+      return event.from === 'answer' || event.from === 'thought'
+    default:
+      return false
   }
 }

@@ -2,8 +2,9 @@ import { appendFile, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { adapterNamed } from '../agents/adapters.ts'
-import type { ResultEvent } from '../agents/events.ts'
+import type { AgentEvent, ResultEvent } from '../agents/events.ts'
 import { startSession } from '../agents/session.ts'
+import { LONG_WAIT_MS } from '../agents/tracking.ts'
 import type { CommandContext } from '../contract/command.ts'
 import { SwarmError } from '../contract/errors.ts'
 import type { JsonObject } from '../contract/json.ts'
@@ -35,7 +36,7 @@ import { sweepLeftovers } from './leftovers.ts'
 import { LiveSession } from './live-session.ts'
 import { type Outcome, outcomeOf } from './outcome.ts'
 import { promptFor } from './prompt.ts'
-import { sessionPaths } from './session-paths.ts'
+import { keptPaths, sessionPaths } from './session-paths.ts'
 import { gateSettings, sessionSettings } from './settings.ts'
 import { tidyLanded } from './tidy.ts'
 import { isAway } from './vigil.ts'
@@ -66,7 +67,13 @@ interface StartAnswer {
   readonly run_id: string
   readonly adapter: string
   readonly account: string
-  readonly native_id: string | null
+  /** The conversation that this session goes on with; null: it begins one. */
+  readonly resume: {
+    readonly native_id: string
+    readonly workspace: string | null
+    /** The session whose HOME holds it. */
+    readonly begun_by: string
+  } | null
   readonly bead: {
     readonly bead_id: string
     readonly title: string
@@ -84,6 +91,8 @@ interface StartAnswer {
 
 const LOOK_MS = 1_000
 const RESEND_MS = 1_000
+/** The longest limits that are known are by the week: what is told beyond that is an error, and must not hold an account for ever. */
+const LONGEST_QUOTA_MS = 8 * 86_400_000
 /** A program that has given its result may take so long to go by itself. */
 const LINGER_MS = 2_000
 
@@ -189,85 +198,103 @@ async function work(
   const cwd = workspace?.path ?? host.root
   await readFunction(ctx, 'session_workspace', ctx.repo, sessionId, cwd)
   const before = workspace ? await workspaceFacts(cwd) : undefined
-  const paths = await sessionPaths(sessionId)
+  const kept =
+    order.resume && order.resume.workspace === cwd ? await keptPaths(order.resume.begun_by) : undefined
+  let paths = kept ?? (await sessionPaths(sessionId))
+  let resume = kept ? order.resume?.native_id : undefined
+  let live: LiveSession | undefined
+  let goesOn = false
   try {
-    const prompt = promptFor(
-      {
-        bead,
-        stage,
-        attempt,
-        feedback: order.feedback,
-        branch: workspace?.branch,
-        resumed: order.native_id !== null,
-      },
-      ctx.root?.prompts && Object.hasOwn(ctx.root.prompts, stage) ? ctx.root.prompts[stage] : undefined,
-      crypto.randomUUID().slice(0, 8),
-    )
-    const agent = await startSession(adapter, {
-      settings,
-      prompt,
-      cwd,
-      home: paths.home,
-      tmp: paths.tmp,
-      path: host.path,
-      operatorEnv: ctx.env,
-      env: {
-        ...(repository ? await identityOf(repository) : {}),
-        SWARM_AGENT_ID: String(order.agent_id),
-        SWARM_BEAD_ID: bead.bead_id,
-        SWARM_STAGE: stage,
-        SWARM_ATTEMPT: String(attempt),
-        SWARM_FENCE: String(order.fence),
-        SWARM_REPO: ctx.repo,
-        SWARM_SESSION_ID: sessionId,
-        // a swarm that it calls finds gates where this one does
-        SWARM_GATE_PATH: operatorPath(ctx.env),
-      },
-      ...(order.native_id === null ? {} : { resume: order.native_id }),
-      marker,
-    })
-    const live = new LiveSession(sessionId, agent, adapter.steers, adapter.tellsTools?.(settings) ?? true)
-    control.onLive(live)
-    const heard = await follow(host, order, live, control, cwd, workspace ? before : undefined)
-    // what ends it may change what it has done
-    const early =
-      heard === undefined && repository && before
-        ? await keepWork(repository, sessionId, order, cwd).catch(host.onFault)
-        : undefined
-    const ending = await agent.end({ lingerMs: heard ? LINGER_MS : 0 })
-    // one that was to end with its turn may just have finished
-    const last = agent.track().result
-    const finished = control.stopped() === control.atTurn() && last?.ok === true
-    const result = finished ? last : heard
-    await flushAll(host, live)
-    const facts = {
-      exit_code: ending.exitCode,
-      signal: ending.signal,
-      turns: agent.track().turns,
-      tool_calls: agent.track().toolCalls,
-      usage: { ...live.settled() },
-      ...(agent.track().nativeId === undefined ? {} : { native_id: agent.track().nativeId }),
-      ...(ending.left.length > 0
-        ? { left: ending.left.map(({ pid, name, why }) => ({ pid, name, why })) }
-        : {}),
-    }
-    return await conclude(
-      host,
-      sessionId,
-      order,
-      {
-        result,
-        stop: finished ? undefined : control.stopped(),
+    for (;;) {
+      const prompt = promptFor(
+        {
+          bead,
+          stage,
+          attempt,
+          feedback: order.feedback,
+          branch: workspace?.branch,
+          resumed: resume !== undefined,
+        },
+        ctx.root?.prompts && Object.hasOwn(ctx.root.prompts, stage) ? ctx.root.prompts[stage] : undefined,
+        crypto.randomUUID().slice(0, 8),
+      )
+      const agent = await startSession(adapter, {
+        settings,
+        prompt,
         cwd,
-        before,
-        facts,
-        live,
-        early: early ?? undefined,
-      },
-      config,
-    )
+        home: paths.home,
+        tmp: paths.tmp,
+        path: host.path,
+        operatorEnv: ctx.env,
+        env: {
+          ...(repository ? await identityOf(repository) : {}),
+          SWARM_AGENT_ID: String(order.agent_id),
+          SWARM_BEAD_ID: bead.bead_id,
+          SWARM_STAGE: stage,
+          SWARM_ATTEMPT: String(attempt),
+          SWARM_FENCE: String(order.fence),
+          SWARM_REPO: ctx.repo,
+          SWARM_SESSION_ID: sessionId,
+          // a swarm that it calls finds gates where this one does
+          SWARM_GATE_PATH: operatorPath(ctx.env),
+        },
+        ...(resume === undefined ? {} : { resume }),
+        marker,
+      })
+      const tellsTools = adapter.tellsTools?.(settings) ?? true
+      live = new LiveSession(sessionId, agent, adapter.steers, tellsTools, undefined, live)
+      control.onLive(live)
+      const heard = await follow(host, order, live, control, cwd, workspace ? before : undefined)
+      // what ends it may change what it has done
+      const early =
+        heard === undefined && repository && before
+          ? await keepWork(repository, sessionId, order, cwd).catch(host.onFault)
+          : undefined
+      const ending = await agent.end({ lingerMs: heard ? LINGER_MS : 0 })
+      // one that was to end with its turn may just have finished
+      const last = agent.track().result
+      const finished = control.stopped() === control.atTurn() && last?.ok === true
+      const result = finished ? last : heard
+      await flushAll(host, live)
+      const track = agent.track()
+      if (resume !== undefined && !control.stopped() && isUnknown(result) && track.turns === 0) {
+        // the program does not know the conversation any more: what was committed is there all the same
+        resume = undefined
+        await paths.remove()
+        paths = await sessionPaths(sessionId)
+        continue
+      }
+      const facts = {
+        exit_code: ending.exitCode,
+        signal: ending.signal,
+        turns: track.turns,
+        tool_calls: track.toolCalls,
+        usage: { ...live.settled() },
+        ...(track.nativeId === undefined ? {} : { native_id: track.nativeId }),
+        ...(ending.left.length > 0
+          ? { left: ending.left.map(({ pid, name, why }) => ({ pid, name, why })) }
+          : {}),
+      }
+      const outcome = await conclude(
+        host,
+        sessionId,
+        order,
+        {
+          result,
+          stop: finished ? undefined : control.stopped(),
+          cwd,
+          before,
+          facts,
+          live,
+          early: early ?? undefined,
+        },
+        config,
+      )
+      goesOn = RESUMED.has(outcome.reason) && track.nativeId !== undefined
+      return outcome
+    }
   } finally {
-    await paths.remove()
+    await (goesOn ? paths.keepHome() : paths.remove())
   }
 }
 
@@ -290,6 +317,12 @@ async function prepareWorkspace(
   return workspace
 }
 
+/** After these ends the next session goes on with the same conversation, as `swarm.to_resume` says. */
+const RESUMED: ReadonlySet<string> = new Set(['quota', 'budget', 'shutdown', 'crashed'])
+
+/** A session that was to be resumed is answered so when the program cannot find it. */
+const isUnknown = (result: ResultEvent | undefined): boolean => result?.reason === 'configuration'
+
 /** Reads the session's events to its result, looking meanwhile whether it lives. Undefined: it was stopped before. */
 async function follow(
   host: HostSettings,
@@ -311,7 +344,7 @@ async function follow(
       const next = await Promise.race([events.next(), aborted])
       if (next === 'stopped' || next.done) return live.agent.track().result
       live.take(next.value)
-      await quota(host, order, live.sessionId, next.value)
+      await quota(host, order, live, next.value, control)
       if (next.value.kind === 'result') return next.value
       const why = next.value.kind === 'turn_ended' ? control.atTurn() : undefined
       if (why) control.stop(why)
@@ -322,29 +355,41 @@ async function follow(
   }
 }
 
-/** Tells the database of quotas as the program tells of them. */
+/**
+ * Tells the database of quotas as the program tells of them. A program that waits for one longer than is worth a slot is to end: its bead
+ * is held, and it goes on when there is quota again.
+ */
 async function quota(
   { ctx }: HostSettings,
-  order: StartAnswer,
-  sessionId: string,
-  event: Parameters<LiveSession['take']>[0],
+  { account }: StartAnswer,
+  live: LiveSession,
+  event: AgentEvent,
+  control: Control,
 ): Promise<void> {
-  const account = `${order.adapter}/${order.account}`
-  if (event.kind === 'rate_limited') {
-    const told = {
+  const tell = ({ until, ...told }: JsonObject & { until?: number | undefined }) =>
+    readFunction(ctx, 'session_quota', ctx.repo, live.sessionId, {
       account,
+      ...told,
+      ...(until === undefined ? {} : { until_ms: Math.min(until, Date.now() + LONGEST_QUOTA_MS) }),
+    })
+  if (event.kind === 'rate_limited') {
+    await tell({
       kind: event.state === 'reached' ? 'limit' : 'near',
       ...(event.usedPercent === undefined ? {} : { used_percent: event.usedPercent }),
-      ...(event.until === undefined ? {} : { until_ms: event.until }),
+      until: event.until,
       evidence: event.limit ?? '',
-    }
-    await readFunction(ctx, 'session_quota', ctx.repo, sessionId, told)
-  } else if (event.kind === 'retrying' && (event.cause === 'overloaded' || event.cause === 'quota')) {
-    await readFunction(ctx, 'session_quota', ctx.repo, sessionId, {
-      account,
-      kind: 'overload',
-      evidence: event.detail.slice(0, 500),
     })
+  } else if (event.kind === 'result' && event.reason === 'quota') {
+    // one that has said until when was heard already
+    if ((live.agent.track().limitedUntil ?? 0) <= Date.now())
+      await tell({ kind: 'limit', evidence: event.detail.slice(0, 500) })
+  } else if (event.kind === 'retrying' && (event.cause === 'overloaded' || event.cause === 'quota')) {
+    const evidence = event.detail.slice(0, 500)
+    const isLong = event.at !== undefined && event.at - Date.now() >= LONG_WAIT_MS
+    if (event.cause === 'quota' && isLong) {
+      await tell({ kind: 'limit', until: event.at, evidence })
+      control.stop({ reason: 'quota', evidence })
+    } else await tell({ kind: 'overload', evidence })
   }
 }
 

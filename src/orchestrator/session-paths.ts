@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { lstat, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -7,17 +7,35 @@ export interface SessionPaths {
   readonly home: string
   readonly tmp: string
   remove(): Promise<void>
+  /** Keeps what the program knows of its conversation, for the session that goes on with it. */
+  keepHome(): Promise<void>
 }
 
 const prefixOf = (sessionId: string): string => `swarm-${sessionId}-`
 
 /** Makes them, readable by their owner only. */
 export async function sessionPaths(sessionId: string): Promise<SessionPaths> {
-  const base = await mkdtemp(join(tmpdir(), prefixOf(sessionId)))
+  return pathsIn(await mkdtemp(join(tmpdir(), prefixOf(sessionId))))
+}
+
+/** Those that were kept of the session that has begun a conversation; undefined when they are not on this machine. */
+export async function keptPaths(begunBy: string): Promise<SessionPaths | undefined> {
+  for (const name of await named(begunBy)) {
+    const base = join(tmpdir(), name)
+    const found = await lstat(base)
+    // in a place that others write to as well: what is not ours is not taken for ours
+    if (found.isDirectory() && found.uid === process.getuid?.()) return pathsIn(base)
+  }
+  return undefined
+}
+
+function pathsIn(base: string): SessionPaths {
+  const [home, tmp] = [join(base, 'home'), join(base, 'tmp')]
   return {
-    home: join(base, 'home'),
-    tmp: join(base, 'tmp'),
+    home,
+    tmp,
     remove: () => rm(base, { recursive: true, force: true }),
+    keepHome: () => rm(tmp, { recursive: true, force: true }),
   }
 }
 
@@ -29,7 +47,10 @@ export async function sessionsWithPaths(): Promise<readonly string[]> {
 
 /** Removes the directories of a session whose own process cannot do it any more. */
 export async function removeSessionPaths(sessionId: string): Promise<void> {
+  for (const name of await named(sessionId)) await rm(join(tmpdir(), name), { recursive: true, force: true })
+}
+
+async function named(sessionId: string): Promise<readonly string[]> {
   const prefix = prefixOf(sessionId)
-  for (const name of await readdir(tmpdir()))
-    if (name.startsWith(prefix)) await rm(join(tmpdir(), name), { recursive: true, force: true })
+  return (await readdir(tmpdir())).filter((name) => name.startsWith(prefix))
 }

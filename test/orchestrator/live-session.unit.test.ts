@@ -5,7 +5,7 @@ import { STUCK_RULES } from '../../src/core/liveness.ts'
 import { LiveSession } from '../../src/orchestrator/live-session.ts'
 
 /** A session of a program that says nothing by itself. */
-function live(): LiveSession {
+function live(canSteer = false): LiveSession {
   const end = { exitCode: 0, signal: null, steps: [], swept: [], left: [], canSweep: true }
   const agent: AgentSession = {
     pid: 1,
@@ -17,7 +17,7 @@ function live(): LiveSession {
     interrupt: () => false,
     end: async () => end,
   }
-  return new LiveSession('s-1', agent, false)
+  return new LiveSession('s-1', agent, canSteer)
 }
 
 const said = (text: string) => ({ kind: 'output', from: 'answer', text }) as const
@@ -43,5 +43,32 @@ describe('a session that was given more time', () => {
     expect(session.look(rules, false)).toMatchObject({ rule: 'no_output', act: 'end' })
     session.extend(60_000)
     expect(session.look(rules, false).act).toBeUndefined()
+  })
+})
+
+describe('a session that was spoken to', () => {
+  const rules = { ...STUCK_RULES, no_output_ms: 20, no_tool_ms: 20, steer_ms: 1 }
+  const silence = () => new Promise((resolve) => setTimeout(resolve, 30))
+
+  test('is ended when it is silent again, though its program has told that it has heard', async () => {
+    const session = live(true)
+    await silence()
+    expect(session.look(rules, false)).toMatchObject({ act: 'steer' })
+    session.steer('say something')
+    session.take({ kind: 'activity', what: 'message' })
+    expect(session.look(rules, false).state).not.toBe('stuck')
+    await silence()
+    expect(session.look(rules, false)).toMatchObject({ rule: 'no_output', act: 'end' })
+  })
+
+  test('is spoken to again when it has worked in between', async () => {
+    const session = live(true)
+    await silence()
+    session.look(rules, false)
+    session.steer('say something')
+    session.take(said('I think'))
+    expect(session.look(rules, false).state).not.toBe('stuck')
+    await silence()
+    expect(session.look(rules, false)).toMatchObject({ act: 'steer' })
   })
 })

@@ -6,6 +6,8 @@ export default defineConfig({
   plugins: [vitePlugin()],
   test: {
     include: ['test/cli/*.cli.test.ts'],
+    // the server of the databases in which `swarm up` keeps its runs
+    globalSetup: ['test/support/global-setup.ts'],
     pool: 'forks',
     maxWorkers: 1,
     testTimeout: 240_000,

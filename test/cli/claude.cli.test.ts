@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest'
 import { claudeAdapter } from '../../src/agents/claude/adapter.ts'
 import { findMarked } from '../../src/process/index.ts'
-import { describeProgram, KEY, SLEEPS, until, WRITES } from './support.ts'
+import { claudeSettings } from './settings.ts'
+import { describeProgram, SLEEPS, until, WRITES } from './support.ts'
 
 const error = (type: string, message: string) => ({ type: 'error', error: { type, message } })
 
@@ -9,19 +10,7 @@ describeProgram(
   {
     name: 'claude',
     adapter: claudeAdapter,
-    settings: (stub, argv) => ({
-      adapter: 'claude',
-      command: [...argv],
-      login: 'none',
-      env: {
-        ANTHROPIC_BASE_URL: stub.url,
-        ANTHROPIC_API_KEY: KEY,
-        CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
-        CLAUDE_CODE_MAX_RETRIES: '2',
-        DISABLE_TELEMETRY: '1',
-        DISABLE_ERROR_REPORTING: '1',
-      },
-    }),
+    settings: claudeSettings,
   },
   (bench) => {
     it('is found, with its version and login', async () => {

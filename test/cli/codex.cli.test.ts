@@ -2,20 +2,8 @@ import { expect, it } from 'vitest'
 import { codexAdapter } from '../../src/agents/codex/adapter.ts'
 import { codexExecAdapter } from '../../src/agents/codex/exec.ts'
 import { findMarked } from '../../src/process/index.ts'
-import type { StubModel } from '../support/stub-model/server.ts'
-import { describeProgram, KEY, SLEEPS, until, WRITES } from './support.ts'
-
-/** A provider of one's own; few retries, as they are the same again. */
-const toStub = (stub: StubModel) =>
-  Object.entries({
-    model_provider: 'stub',
-    'model_providers.stub.name': 'stub',
-    'model_providers.stub.base_url': `${stub.url}/v1`,
-    'model_providers.stub.env_key': 'STUB_KEY',
-    'model_providers.stub.wire_api': 'responses',
-    'model_providers.stub.request_max_retries': 1,
-    'model_providers.stub.stream_max_retries': 1,
-  }).flatMap(([key, value]) => ['-c', `${key}=${JSON.stringify(value)}`])
+import { codexSettings } from './settings.ts'
+import { describeProgram, SLEEPS, until, WRITES } from './support.ts'
 
 const error = (type: string, message: string, more = {}) => ({ error: { type, message, ...more } })
 
@@ -23,14 +11,7 @@ describeProgram(
   {
     name: 'codex',
     adapter: codexAdapter,
-    settings: (stub, argv) => ({
-      adapter: 'codex',
-      command: [...argv],
-      model: 'stub',
-      login: 'none',
-      args: toStub(stub),
-      env: { STUB_KEY: KEY },
-    }),
+    settings: codexSettings,
   },
   (bench) => {
     it('is found, with its version', async () => {
@@ -166,14 +147,7 @@ describeProgram(
   {
     name: 'codex',
     adapter: codexExecAdapter,
-    settings: (stub, argv) => ({
-      adapter: 'codex-exec',
-      command: [...argv],
-      model: 'stub',
-      login: 'none',
-      args: toStub(stub),
-      env: { STUB_KEY: KEY },
-    }),
+    settings: (...to) => ({ ...codexSettings(...to), adapter: 'codex-exec' }),
   },
   (bench) => {
     it('does its work by exec', async () => {

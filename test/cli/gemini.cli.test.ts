@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest'
 import { acpAdapter } from '../../src/agents/acp/adapter.ts'
 import { findMarked } from '../../src/process/index.ts'
-import { describeProgram, KEY, SLEEPS, until, WRITES } from './support.ts'
+import { geminiSettings } from './settings.ts'
+import { describeProgram, SLEEPS, until, WRITES } from './support.ts'
 
 const error = (code: number, status: string, message: string, details: readonly object[] = []) => ({
   error: { code, status, message, details },
@@ -16,18 +17,7 @@ describeProgram(
   {
     name: 'gemini',
     adapter: acpAdapter,
-    settings: (stub, argv) => ({
-      adapter: 'acp',
-      command: [...argv, '--acp'],
-      args: ['-m', 'gemini-2.5-flash'],
-      login: 'none',
-      env: {
-        GEMINI_API_KEY: KEY,
-        GOOGLE_GEMINI_BASE_URL: stub.url,
-        GEMINI_CLI_TRUST_WORKSPACE: 'true',
-        GEMINI_CLI_NO_RELAUNCH: 'true',
-      },
-    }),
+    settings: geminiSettings,
   },
   (bench) => {
     it('is found, with its version', async () => {

@@ -1,34 +1,14 @@
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { opencodeAdapter } from '../../src/agents/opencode/adapter.ts'
 import { opencodeRunAdapter } from '../../src/agents/opencode/run.ts'
-import type { AdapterName, AgentSettings } from '../../src/contract/agents-config.ts'
 import { findMarked } from '../../src/process/index.ts'
-import type { Scratch } from '../agents/support.ts'
-import type { StubModel } from '../support/stub-model/server.ts'
-import { describeProgram, KEY, SLEEPS, until, WRITES } from './support.ts'
-
-/** A provider of one's own, in a file that the role's environment names. */
-const settingsFor =
-  (adapter: AdapterName) =>
-  (stub: StubModel, argv: readonly string[], scratch: Scratch): AgentSettings => {
-    const file = join(scratch.dir, 'opencode.json')
-    const stubbed = {
-      npm: '@ai-sdk/openai-compatible',
-      name: 'stub',
-      options: { baseURL: `${stub.url}/v1`, apiKey: KEY },
-      models: { stub: { name: 'stub', tool_call: true, limit: { context: 100_000, output: 8_000 } } },
-    }
-    writeFileSync(file, JSON.stringify({ model: 'stub/stub', provider: { stub: stubbed } }))
-    const env = { OPENCODE_CONFIG: file, OPENCODE_DISABLE_MODELS_FETCH: '1' }
-    return { adapter, command: [...argv], login: 'none', env }
-  }
+import { opencodeSettings } from './settings.ts'
+import { describeProgram, SLEEPS, until, WRITES } from './support.ts'
 
 const error = (message: string, type = 'error') => ({ error: { message, type } })
 
 describeProgram(
-  { name: 'opencode', adapter: opencodeAdapter, settings: settingsFor('opencode') },
+  { name: 'opencode', adapter: opencodeAdapter, settings: opencodeSettings('opencode') },
   (bench) => {
     it('does its work, and is ended as a server is', async () => {
       const { start, written } = bench()
@@ -130,7 +110,7 @@ describeProgram(
 )
 
 describeProgram(
-  { name: 'opencode', adapter: opencodeRunAdapter, settings: settingsFor('opencode-run') },
+  { name: 'opencode', adapter: opencodeRunAdapter, settings: opencodeSettings('opencode-run') },
   (bench) => {
     it('does its work by run', async () => {
       const { start, written } = bench()

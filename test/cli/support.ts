@@ -22,10 +22,9 @@ export interface RealProgram {
   readonly name: string
   readonly adapter: Adapter
   /** Settings that lead it to the stub, with a made-up key. */
-  settings(stub: StubModel, argv: readonly string[], scratch: Scratch): AgentSettings
+  settings(stub: StubModel, argv: readonly string[], dir: string): AgentSettings
 }
 
-export const KEY = 'made-up-key'
 /** A scenario that writes a file and says so. */
 export const WRITES: Scenario = {
   turns: [{ say: 'I write it.', shell: 'echo hello > out.txt' }, { say: 'It is written.' }],
@@ -63,7 +62,7 @@ export function describeProgram(program: RealProgram, tests: (bench: () => Bench
       scratch = new Scratch()
     })
     afterEach(() => scratch.remove())
-    const settings = (changes = {}) => ({ ...program.settings(stub, argv, scratch), ...changes })
+    const settings = (changes = {}) => ({ ...program.settings(stub, argv, scratch.dir), ...changes })
     tests(() => ({
       scratch,
       stub,

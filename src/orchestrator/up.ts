@@ -209,13 +209,15 @@ async function mustHaveGates(ctx: CommandContext, { adapter }: UpOptions): Promi
   for (const [workflow, { stages }] of Object.entries(config.workflows ?? {}))
     for (const { name, gate } of stages)
       if (gate && !gate[0]?.includes('/')) mustFindGate(ctx, gate, workflow, name)
-  const names = Object.keys(config.workflows ?? {})
-  const gated = names.some((name) => landingGates(config, name).length > 0)
-  if (gated || config.orchestrator?.allow_ungated === true || adapter === 'demo') return
+  if (config.orchestrator?.allow_ungated === true || adapter === 'demo') return
+  // a bead without another one goes by default, which is there without being written
+  const names = new Set(['default', ...Object.keys(config.workflows ?? {})])
+  const ungated = [...names].find((name) => landingGates(config, name).length === 0)
+  if (ungated === undefined) return
   throw new SwarmError(
     'INVALID',
-    'no workflow has a gate: nothing would check what lands. Give a stage a gate in .swarm/config.toml, or set allow_ungated = true under [orchestrator]',
-    { area: 'configuration', ctx: { kind: 'MissingField', field: 'workflows.<name>.stages[].gate' } },
+    `the workflow ${ungated} has no gate: nothing would check what lands of it. Give one of its stages a gate in .swarm/config.toml, or set allow_ungated = true under [orchestrator]`,
+    { area: 'configuration', ctx: { kind: 'MissingField', field: `workflows.${ungated}.stages[].gate` } },
   )
 }
 

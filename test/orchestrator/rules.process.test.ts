@@ -135,7 +135,8 @@ test('beads go by the first rule that matches them, and explain says which', asy
   })
   const ungated = (text: string) => text.replace(`${GATE}\n[[workflows.careful`, '[[workflows.careful')
   expect(await refused(ungated, ...agents)).toMatchObject({
-    ctx: { field: 'rules.0.workflow', got: 'quick' },
+    msg: expect.stringContaining('the workflow quick has no gate'),
+    ctx: { field: 'workflows.quick.stages[].gate' },
   })
   const added = (text: string) =>
     `${text.replace('workflow = "quick"', 'workflow = "new"')}[[workflows.new.stages]]\nname = "x"\n${GATE}\n`

@@ -15,7 +15,9 @@ begin
         and b.fence = l.fence);
   return jsonb_build_object(
     'entries', (select coalesce(jsonb_agg(jsonb_build_object('id', l.id, 'bead_id', l.bead_id, 'workflow', b.workflow, 'candidate', l.candidate, 'status', l.status,
-        'base', l.base, 'tree', l.tree, 'head', l.head, 'tries', l.tries) order by b.priority, l.queued_at, l.id), '[]')
+        'base', l.base, 'tree', l.tree, 'head', l.head, 'tries', l.tries, 'title', b.title, 'pr_url', b.pr_url,
+        -- for the text of a pull request that is to be opened
+        'description', case when l.status = 'green' and b.pr_url is null then left(b.description, 4000) end) order by b.priority, l.queued_at, l.id), '[]')
       from swarm.landings l join swarm.bead_backlog b on b.repo_id = l.repo_id and b.bead_id = l.bead_id
       where l.repo_id = p_repo and l.run_id = p_run and l.status in ('queued', 'testing', 'green')));
 end $$;
@@ -30,7 +32,8 @@ create or replace function swarm.landed_of(p_repo text, a jsonb) returns jsonb l
 $$;
 
 -- What the leader found out about an entry of the train, under its term. `status`: testing, green, queued (again), landed, ejected or
--- conflict. A landed bead is completed; an ejected one goes back as its workflow says, with the output as feedback.
+-- conflict. A landed bead is completed; an ejected one goes back as its workflow says, with the output as feedback. `pr_url`: the pull
+-- request by which it is to land; empty when it has none any more.
 create or replace function swarm.do_land(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
 declare
   v_old    jsonb := swarm.check_term(p_repo, (a ->> 'term')::bigint);
@@ -58,6 +61,11 @@ begin
       position = (a ->> 'position')::integer, tries = coalesce((a ->> 'tries')::integer, tries), reason = a ->> 'reason',
       evidence = case when v_to <> 'queued' then coalesce(a -> 'evidence', evidence) end, at = clock_timestamp()
     where id = l.id returning * into l;
+  if a ? 'pr_url' and b.pr_url is distinct from nullif(a ->> 'pr_url', '') then
+    update swarm.bead_backlog set pr_url = nullif(a ->> 'pr_url', '') where id = b.id returning * into b;
+    perform swarm.emit_run(p_repo, 'landing_pull_request', l.run_id, null, b.bead_id, v_agent, 'land',
+      jsonb_build_object('url', b.pr_url, 'head', l.head, 'tree', l.tree, 'reason', a ->> 'reason'));
+  end if;
   if v_to not in ('landed', 'ejected', 'conflict') then
     return jsonb_build_object('d', jsonb_build_object('bead_id', l.bead_id, 'status', v_to));
   end if;

@@ -2,8 +2,9 @@ import * as z from 'zod'
 import { agentsConfigSchema } from './agents-config.ts'
 import { stageName, text } from './fields.ts'
 import { httpSchema } from './http-config.ts'
+import { landingSchema } from './landing-config.ts'
 import { notifySchema } from './notify-config.ts'
-import { checkWorkspace, landingSchema, orchestratorSchema } from './orchestrator-config.ts'
+import { checkWorkspace, orchestratorSchema } from './orchestrator-config.ts'
 import { rulesSchema } from './rules-config.ts'
 
 const makeStage = () =>

@@ -85,14 +85,4 @@ export function checkWorkspace(
   })
 }
 
-/** `[landing]` of `.swarm/config.toml`: where finished work goes. */
-export const landingSchema = z.strictObject({
-  target: text(200)
-    .optional()
-    .describe('the branch that work lands on; the one that is checked out by default'),
-  remote: text(200).optional().describe('a remote that every landed commit is pushed to'),
-  window: z.int().min(1).max(64).optional().describe('how many candidates are tested at once; 8 by default'),
-})
-
 export type OrchestratorConfig = z.output<typeof orchestratorSchema>
-export type LandingConfig = z.output<typeof landingSchema>

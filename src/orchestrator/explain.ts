@@ -19,6 +19,8 @@ interface Facts {
   readonly feedback: string | null
   readonly workflow: string
   readonly traits: BeadTraits
+  /** The pull request by which it is to land. */
+  readonly pr_url: string | null
   readonly run_id: string | null
   readonly run_open: boolean
   /** The agent whose work its stage checks, when it must be another one now. */
@@ -30,12 +32,8 @@ interface Facts {
 
 /** Why a bead is where it is: facts, then what the leader would say of it now. Only reads. */
 export async function explainBead(ctx: CommandContext, subject: string) {
-  const { open_blockers, feedback, run_id, run_open, not_for, traits, ...rest } = await readFunction<Facts>(
-    ctx,
-    'explain_json',
-    ctx.repo,
-    subject,
-  )
+  const { open_blockers, feedback, pr_url, run_id, run_open, not_for, traits, ...rest } =
+    await readFunction<Facts>(ctx, 'explain_json', ctx.repo, subject)
   const rules = rulesOf(ctx.root?.config ?? {}, rest.run?.agents ?? {}, rest.run?.adapter)
   const found = translationOf(traits, rules.translations)
   const facts = { ...rest, ...(found ? { rule: ruleShown(found, ctx.root?.config.rules) } : {}) }
@@ -49,7 +47,8 @@ export async function explainBead(ctx: CommandContext, subject: string) {
   if ((run_id === null || !run_open) && not_for !== undefined)
     return told(`another agent than ${not_for}, whose work ${stage} checks`, 'independent')
   if (run_id === null || !run_open) return told('a run: nobody has started one for it', 'run')
-  if (stage === 'land') return told('the landing train', 'landing')
+  if (stage === 'land')
+    return told(pr_url === null ? 'the landing train' : `pull request ${pr_url}`, 'landing')
   const snapshot = await readSnapshot(ctx, run_id)
   const { waiting } = decide(snapshot, rules)
   const own = waiting.find((one) => one.bead_id === bead_id)

@@ -1,4 +1,6 @@
 import type { CommandContext } from '../contract/command.ts'
+import { maskWords } from '../contract/secrets.ts'
+import { type PullAction, planPulls } from '../core/pulls.ts'
 import { firstWindow, nextWindow, planTrain, type TrainAction, type TrainEntry } from '../core/train.ts'
 import { operatorPath } from '../process/index.ts'
 import { readFunction } from '../runtime/read.ts'
@@ -9,6 +11,7 @@ import { fastForward, fetchTarget, push, rebaseCandidate } from '../workspaces/l
 import { commitOf, hurried, type Repository, treeOf } from '../workspaces/repository.ts'
 import { listWorkspaces, removeWorkspace } from '../workspaces/workspace.ts'
 import { runGates } from './gate.ts'
+import { createPulls, type PullFacts, whyNotMoved } from './pulls.ts'
 import { landingGates } from './settings.ts'
 
 export interface TrainOptions {
@@ -22,7 +25,7 @@ export interface TrainOptions {
 }
 
 interface TrainFacts {
-  readonly entries: readonly (TrainEntry & { readonly workflow: string })[]
+  readonly entries: readonly PullFacts[]
 }
 
 const DEFAULT_WINDOW = 8
@@ -60,6 +63,8 @@ export function createTrain(options: TrainOptions, changed: () => void): Train {
   const testing = new Set<Promise<void>>()
   const conflicts = new Map<number, string>()
   let tidied: number | undefined
+  /** The target branch has a tree that was merged by others and not tested here. */
+  let unproven = false
 
   const evidenceOf = (tree: string | null): { readonly evidence?: readonly object[] } => {
     const told = outputs.get(tree ?? '')
@@ -81,6 +86,24 @@ export function createTrain(options: TrainOptions, changed: () => void): Train {
   const path = operatorPath(ctx.env)
   const gatesOf = (entry: { readonly workflow: string }) =>
     landingGates(ctx.root?.config ?? {}, entry.workflow)
+
+  const pulls =
+    landing.mode === 'pull_request' && landing.remote !== undefined
+      ? createPulls({
+          ctx,
+          repository,
+          landing,
+          remote: landing.remote,
+          signal: ended,
+          set,
+          pause: options.pause,
+          leads: () => term() !== undefined,
+          onFault,
+          wake: changed,
+          gates: (workflow) =>
+            gatesOf({ workflow }).map(({ argv }) => maskWords(argv).join(' ').slice(0, 200)),
+        })
+      : undefined
 
   /** What goes on beside the steps; another step may be possible after it. */
   const goOn = (work: Promise<void>, after: () => void): void => {
@@ -118,12 +141,34 @@ export function createTrain(options: TrainOptions, changed: () => void): Train {
     })
   }
 
+  /** Asks for a pull request, opens it, or takes its bead on: beside the steps, since a forge may take its time. */
+  const attend = (entry: TrainFacts['entries'][number]): void => {
+    if (!pulls) return
+    busy.add(entry.id)
+    const done = async () => {
+      const how = await pulls.attend(entry, (tree) => {
+        // kept with its row, when it is the very tree
+        if (entry.status === 'green' && entry.tree === tree) return {}
+        if (verdicts.get(tree) === 'green') return evidenceOf(tree)
+        unproven = true
+        return undefined
+      })
+      if (how === 'landed') await tidy(entry)
+    }
+    goOn(done(), () => busy.delete(entry.id))
+  }
+
   const testBase = (target: string, tree: string, workflow: string): void => {
     if (testingBase) return
     testingBase = true
     const done = async () => {
-      const { passed } = await runGates(repository, target, tree, gatesOf({ workflow }), path, ended)
-      if (!ended.aborted) verdicts.set(tree, passed ? 'green' : 'red')
+      const run = () => runGates(repository, target, tree, gatesOf({ workflow }), path, ended)
+      let verdict = await run()
+      // once more, before everything is stopped for it
+      if (!verdict.passed && !ended.aborted) verdict = await run()
+      if (ended.aborted) return
+      verdicts.set(tree, verdict.passed ? 'green' : 'red')
+      outputs.set(tree, { feedback: verdict.feedback, evidence: verdict.evidence })
     }
     goOn(done(), () => {
       testingBase = false
@@ -194,16 +239,8 @@ export function createTrain(options: TrainOptions, changed: () => void): Train {
     // a frozen process that wakes leads no more
     if (term() === undefined) return false
     const moved = await fastForward(repository, target, head)
-    if (moved === 'locked') {
-      await options.pause(
-        `another git command holds a lock in ${repository.root}, or was killed and left it: end it, remove the .lock file that git names, and unpause`,
-      )
-      return false
-    }
-    if (moved === 'dirty') {
-      await options.pause(
-        `files of ${repository.target} were changed by hand in its working copy: commit or stash them`,
-      )
+    if (moved === 'locked' || moved === 'dirty') {
+      await options.pause(whyNotMoved(repository, moved))
       return false
     }
     if (moved === 'moved') return true
@@ -235,7 +272,7 @@ export function createTrain(options: TrainOptions, changed: () => void): Train {
   }
 
   const carryOut = async (
-    action: TrainAction,
+    action: PullAction,
     facts: TrainFacts,
     target: string,
     targetTree: string,
@@ -258,9 +295,15 @@ export function createTrain(options: TrainOptions, changed: () => void): Train {
       case 'mark_green':
         // kept with the row: a leader that takes over lands the tree with what was said of it
         await set(action.entry, 'green', evidenceOf(action.entry.tree))
+        pulls?.hurry(action.entry.id)
         return true
       case 'land':
         return land(action.entry, target)
+      case 'attend': {
+        const entry = facts.entries.find(({ id }) => id === action.entry.id)
+        if (entry) attend(entry)
+        return false
+      }
       case 'eject': {
         const told = outputs.get(action.entry.tree ?? '')
         await set(action.entry, 'ejected', {
@@ -295,6 +338,7 @@ export function createTrain(options: TrainOptions, changed: () => void): Train {
     },
     async close() {
       closed.abort()
+      pulls?.close()
       await moving
       await Promise.all(testing)
       await place?.remove()
@@ -305,11 +349,18 @@ export function createTrain(options: TrainOptions, changed: () => void): Train {
       for (let more = true; more && term() !== undefined && !ended.aborted; ) {
         more = false
         const facts = await readFunction<TrainFacts>(ctx, 'train', ctx.repo, runId, repository.target)
+        if (facts.entries.length === 0) break
+        await pulls?.refresh()
         const target = await commitOf(repository.commonDir, `refs/heads/${repository.target}`)
-        if (target === undefined || facts.entries.length === 0) break
+        if (target === undefined) break
         const targetTree = await treeOf(repository.commonDir, target)
         const rows = facts.entries.map(normalized)
-        for (const action of planTrain({ entries: rows, target, targetTree, window, busy, verdicts })) {
+        if (verdicts.get(targetTree) === 'green') unproven = false
+        const state = { entries: rows, target, targetTree, busy, verdicts }
+        const actions = pulls
+          ? planPulls({ ...state, entries: rows, window: widest, due: pulls.due(rows), unproven })
+          : planTrain({ ...state, window })
+        for (const action of actions) {
           if (await carryOut(action, facts, target, targetTree)) {
             more = true
             break

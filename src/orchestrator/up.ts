@@ -4,10 +4,12 @@ import { SwarmError } from '../contract/errors.ts'
 import type { RunRow } from '../contract/run-rows.ts'
 import { operatorPath, resolveGate } from '../process/index.ts'
 import { write } from '../runtime/write.ts'
+import { refusedPush } from '../workspaces/landing.ts'
 import { mustFindMaker } from '../workspaces/maker.ts'
 import { openRepository, type Repository } from '../workspaces/repository.ts'
 import { checkPrompts } from './check-prompts.ts'
 import { checkRules } from './check-rules.ts'
+import { createForge } from './forge.ts'
 import { type Collected, type CollectOptions, collect } from './gc.ts'
 import { createHost, type Host, newHostId } from './host.ts'
 import { listen, orchestrate, readRun } from './orchestrate.ts'
@@ -40,6 +42,7 @@ export async function up(ctx: CommandContext, options: UpOptions) {
   const repository = await openWork(ctx)
   await mustHaveGates(ctx, options)
   const before = options.resume === undefined ? undefined : await readRun(ctx, options.resume)
+  await mustReachForge(ctx, repository)
   await checkPrompts(ctx)
   const agents = before?.agents ?? (await agentsFor(ctx, options.agents))
   await checkRules(ctx, agents, options.adapter ?? before?.adapter)
@@ -219,6 +222,19 @@ async function mustHaveGates(ctx: CommandContext, { adapter }: UpOptions): Promi
     `the workflow ${ungated} has no gate: nothing would check what lands of it. Give one of its stages a gate in .swarm/config.toml, or set allow_ungated = true under [orchestrator]`,
     { area: 'configuration', ctx: { kind: 'MissingField', field: `workflows.${ungated}.stages[].gate` } },
   )
+}
+
+/** Says before a run begins that pull requests could not be opened: no program, not logged in, a remote that takes no push. */
+async function mustReachForge(ctx: CommandContext, repository: Repository | undefined): Promise<void> {
+  const landing = ctx.root?.config.landing
+  if (landing?.mode !== 'pull_request' || landing.remote === undefined || !repository) return
+  await createForge(landing, repository.root, ctx.env).check(ctx.signal)
+  const refused = await refusedPush(repository, landing.remote)
+  if (refused === undefined) return
+  throw new SwarmError('DEPENDENCY', `${landing.remote} takes no push from here: ${refused}`, {
+    ctx: { dependency: 'git', field: 'landing.remote', remote: landing.remote },
+    retryable: false,
+  })
 }
 
 function mustFindGate(ctx: CommandContext, gate: readonly string[], workflow: string, stage: string): void {

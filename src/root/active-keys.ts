@@ -16,6 +16,8 @@ export interface ActiveKeys {
   readonly workspace?: NonNullable<SwarmConfig['orchestrator']>['workspace_command']
   /** Where landed commits are pushed to. */
   readonly push?: string
+  /** How pull requests are opened and asked for; what is not named is done with `gh`. */
+  readonly pull_requests?: NonNullable<NonNullable<SwarmConfig['landing']>['pull_request']>
   /** Who is told what happens, and where requests go to. */
   readonly notify?: NonNullable<SwarmConfig['notify']>
   /** Whose word `swarm serve` takes for where a request comes from and was meant for. */

@@ -20,6 +20,7 @@ export function showActive(active: ActiveKeys): Shown {
     database_url,
     listen_url,
     push,
+    pull_requests,
     gates = {},
     agents = {},
     rules = [],
@@ -28,7 +29,16 @@ export function showActive(active: ActiveKeys): Shown {
     notify = {},
     proxies = [],
   } = active
+  const { open, state, check } = pull_requests ?? {}
+  const forge = [
+    [open, 'to open pull requests'],
+    [state, 'to ask how they stand'],
+    [check, 'to see whether that works'],
+  ] as const
+  const byHand = forge.flatMap(([words, why]) => (words ? [`run ${shownWords(words)} ${why}`] : []))
+  const byGh = byHand.length < forge.length ? ['open and ask for pull requests with gh'] : []
   const runs = [
+    ...(pull_requests ? [...byHand, ...byGh] : []),
     ...Object.entries(gates).map(([stage, words]) => `run ${shownWords(words)} as the gate of ${stage}`),
     ...Object.entries(agents).map(([role, { adapter, command = [], args = [], env = {} }]) => {
       const names = Object.keys(env).join(' ')

@@ -39,6 +39,7 @@ export function activeKeys(
     ...(told.length > 0 ? { prompts: Object.fromEntries(told) } : {}),
     ...(config.orchestrator?.workspace_command ? { workspace: config.orchestrator.workspace_command } : {}),
     ...(config.landing?.remote === undefined ? {} : { push: config.landing.remote }),
+    ...(config.landing?.mode === 'pull_request' ? { pull_requests: config.landing.pull_request ?? {} } : {}),
     ...(config.notify && Object.keys(config.notify).length > 0 ? { notify: config.notify } : {}),
     ...(config.http?.trust_proxy?.length ? { proxies: config.http.trust_proxy } : {}),
   }
@@ -59,7 +60,7 @@ export function passiveConfig(config: SwarmConfig): SwarmConfig {
     workflows,
     ...rest
   } = config
-  const { remote: _remote, ...landed } = landing ?? {}
+  const { remote: _remote, mode: _mode, pull_request: _commands, ...landed } = landing ?? {}
   const { workspace_command: _workspace, ...driven } = orchestrator ?? {}
   const { trust_proxy: _proxies, ...served } = http ?? {}
   const passive = {

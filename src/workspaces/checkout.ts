@@ -25,9 +25,12 @@ export async function makeCheckout(repository: Repository, commit: string): Prom
 }
 
 async function removeCheckout(repository: Repository, path: string): Promise<void> {
-  await tryGit(['worktree', 'remove', '--force', '--force', path], { cwd: repository.commonDir })
+  const removed = await tryGit(['worktree', 'remove', '--force', '--force', path], {
+    cwd: repository.commonDir,
+  })
   await rm(path, { recursive: true, force: true })
-  await tryGit(['worktree', 'prune', '--expire=now'], { cwd: repository.commonDir })
+  if (removed.exitCode !== 0)
+    await tryGit(['worktree', 'prune', '--expire=now'], { cwd: repository.commonDir })
 }
 
 /** Checkouts of processes of this machine that are gone: nobody will remove them. */

@@ -1,5 +1,6 @@
 import { SwarmError } from '../contract/errors.ts'
 import { git, gitFailed, tryGit } from './git.ts'
+import { BRANCHES, branchOf, pathName } from './names.ts'
 import { commitOf, isAncestor, type Repository, treeOf } from './repository.ts'
 import { lockedBy, moveWorkingCopy, patient } from './working-copy.ts'
 
@@ -119,23 +120,17 @@ export async function push(
   )
   if (answer.exitCode === 0) return { kind: 'pushed' }
   if (/\[rejected\].*(fetch first|non-fast-forward)/.test(answer.output)) return { kind: 'moved' }
-  const there = await headThere(repository, remote).catch(() => undefined)
+  const there = await commitOn(repository, remote, ref).catch(() => undefined)
   if (there === commit) return { kind: 'pushed' }
   return /is at [0-9a-f]+ but expected/.test(answer.output)
     ? { kind: 'moved' }
     : { kind: 'refused', output: answer.output.slice(-2_000) }
 }
 
-/** Where the target branch stands on a remote; undefined when it has none. */
-async function headThere({ root, target }: Repository, remote: string): Promise<string | undefined> {
-  const listed = await git(['ls-remote', '--', remote, `refs/heads/${target}`], { cwd: root })
-  return listed.split(/\s/)[0] || undefined
-}
-
 /** The commit at which the target branch stands on a remote, fetched; undefined when the remote does not have the branch. */
 export async function fetchTarget(repository: Repository, remote: string): Promise<string | undefined> {
   const ref = `refs/heads/${repository.target}`
-  const commit = await headThere(repository, remote)
+  const commit = await commitOn(repository, remote, ref)
   if (commit === undefined) return undefined
   await git(['fetch', '--quiet', '--no-tags', '--no-write-fetch-head', '--', remote, ref], {
     cwd: repository.root,
@@ -150,4 +145,99 @@ export async function fetchTarget(repository: Repository, remote: string): Promi
     )
   }
   return commit
+}
+
+/** Commits that swarm has pushed to the branch of a bead: what stands there and is none of them is somebody else's. */
+const pushedRefs = (beadId: string) => `refs/swarm/pull/${pathName(beadId)}/`
+
+/** How a push of a bead's branch ended. `foreign`: something stands there that swarm has not pushed; it stays. */
+export type BranchPushed =
+  | { readonly kind: 'pushed' | 'there' }
+  | { readonly kind: 'foreign'; readonly commit: string }
+  | { readonly kind: 'refused'; readonly output: string }
+
+/**
+ * Pushes a tested commit to the branch of a bead on a remote. What swarm has pushed there before is replaced, under a lease on what was seen
+ * there; commits of others are not. Done twice it is done once.
+ */
+export async function pushBranch(
+  repository: Repository,
+  remote: string,
+  beadId: string,
+  commit: string,
+  timeoutMs = 120_000,
+): Promise<BranchPushed> {
+  const ref = `refs/heads/${branchOf(beadId)}`
+  const there = await commitOn(repository, remote, ref)
+  // kept before it is pushed: who is killed in between knows it as its own
+  await git(['update-ref', '--no-deref', `${pushedRefs(beadId)}${commit}`, commit], {
+    cwd: repository.commonDir,
+  })
+  if (there === commit) return { kind: 'there' }
+  if (there !== undefined && !(await commitOf(repository.commonDir, `${pushedRefs(beadId)}${there}`)))
+    return { kind: 'foreign', commit: there }
+  const answer = await patient(() =>
+    tryGit(
+      [
+        'push',
+        '--porcelain',
+        '--no-verify',
+        `--force-with-lease=${ref}:${there ?? ''}`,
+        '--',
+        remote,
+        `${commit}:${ref}`,
+      ],
+      { cwd: repository.root, timeoutMs },
+    ),
+  )
+  return answer.exitCode === 0 ? { kind: 'pushed' } : { kind: 'refused', output: answer.output.slice(-2_000) }
+}
+
+/** Whether a remote takes pushes, asked without one: what it answers when it does not; undefined when it does. */
+export async function refusedPush(repository: Repository, remote: string): Promise<string | undefined> {
+  const from = `refs/heads/${repository.target}`
+  const args = ['push', '--dry-run', '--porcelain', '--no-verify', '--', remote]
+  const answer = await tryGit([...args, `${from}:refs/heads/${BRANCHES}asked-before-a-run`], {
+    cwd: repository.root,
+    timeoutMs: 60_000,
+  })
+  return answer.exitCode === 0 ? undefined : answer.output.slice(-500)
+}
+
+/** Removes the branch of a bead that has landed from a remote, where what swarm pushed still stands, and forgets what was pushed. */
+export async function removeBranch(repository: Repository, remote: string, beadId: string): Promise<void> {
+  const ref = `refs/heads/${branchOf(beadId)}`
+  const there = await commitOn(repository, remote, ref)
+  const own = await git(['for-each-ref', '--format=%(objectname) %(refname)', pushedRefs(beadId)], {
+    cwd: repository.commonDir,
+  })
+  const refs = own.split('\n').flatMap((line) => {
+    const [commit, name] = line.split(' ')
+    return commit && name ? [{ commit, name }] : []
+  })
+  if (there !== undefined && refs.some(({ commit }) => commit === there))
+    await tryGit(
+      ['push', '--porcelain', '--no-verify', `--force-with-lease=${ref}:${there}`, '--', remote, `:${ref}`],
+      { cwd: repository.root },
+    )
+  for (const { commit, name } of refs)
+    await git(['update-ref', '-d', name, commit], { cwd: repository.commonDir })
+}
+
+/** True when `where` has all that `commit` would bring: its history is part of it, or merging it would change nothing. */
+export async function holds({ commonDir }: Repository, where: string, commit: string): Promise<boolean> {
+  if (await isAncestor(commonDir, commit, where)) return true
+  const merged = await tryGit(['merge-tree', '--write-tree', where, commit], { cwd: commonDir })
+  return merged.exitCode === 0 && merged.stdout === (await treeOf(commonDir, where))
+}
+
+/** True when swarm has pushed this commit to the branch of this bead. */
+export async function wasPushed({ commonDir }: Repository, beadId: string, commit: string): Promise<boolean> {
+  return (await commitOf(commonDir, `${pushedRefs(beadId)}${commit}`)) !== undefined
+}
+
+/** Where a branch of a remote stands; undefined when it is not there. */
+async function commitOn(repository: Repository, remote: string, ref: string): Promise<string | undefined> {
+  const listed = await git(['ls-remote', '--', remote, ref], { cwd: repository.root })
+  return listed.split(/\s/)[0] || undefined
 }

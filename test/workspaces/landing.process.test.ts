@@ -3,7 +3,17 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { newMarker } from '../../src/process/index.ts'
 import { type Checkout, makeCheckout } from '../../src/workspaces/checkout.ts'
-import { fastForward, fetchTarget, push, rebaseCandidate } from '../../src/workspaces/landing.ts'
+import {
+  fastForward,
+  fetchTarget,
+  holds,
+  push,
+  pushBranch,
+  rebaseCandidate,
+  refusedPush,
+  removeBranch,
+  wasPushed,
+} from '../../src/workspaces/landing.ts'
 import { openRepository, type Repository } from '../../src/workspaces/repository.ts'
 import { ensureWorkspace } from '../../src/workspaces/workspace.ts'
 import { type ScratchRepository, scratchRepository } from '../support/git.ts'
@@ -173,4 +183,59 @@ describe('the remote', () => {
       output: expect.stringContaining('no landing on fridays'),
     })
   })
+})
+
+describe('the branch of a bead on the remote', () => {
+  const there = () =>
+    scratch.git(['for-each-ref', '--format=%(objectname)', 'refs/heads/swarm/'], scratch.remote)
+
+  test('is pushed once, replaced by what is tested next, and removed in the end', async () => {
+    const a = await candidate('a.b', 'a.txt', 'a')
+    expect(await pushBranch(repository, 'origin', 'a.b', a)).toEqual({ kind: 'pushed' })
+    expect(await pushBranch(repository, 'origin', 'a.b', a)).toEqual({ kind: 'there' })
+    const other = scratch.git(['commit-tree', `${main}^{tree}`, '-p', main, '-m', 'put on something else'])
+    expect(await pushBranch(repository, 'origin', 'a.b', other)).toEqual({ kind: 'pushed' })
+    expect(there()).toBe(other)
+    expect(await wasPushed(repository, 'a.b', a)).toBe(true)
+    await removeBranch(repository, 'origin', 'a.b')
+    expect(there()).toBe('')
+    expect(await wasPushed(repository, 'a.b', a)).toBe(false)
+  })
+
+  test('on which somebody else has pushed stays as it is', async () => {
+    const a = await candidate('a', 'a.txt', 'a')
+    await pushBranch(repository, 'origin', 'a', a)
+    const theirs = scratch.git(['commit-tree', `${a}^{tree}`, '-p', a, '-m', 'theirs'])
+    scratch.git(['push', '--quiet', 'origin', `${theirs}:refs/heads/swarm/a`])
+    expect(await pushBranch(repository, 'origin', 'a', main)).toEqual({ kind: 'foreign', commit: theirs })
+    await removeBranch(repository, 'origin', 'a')
+    expect(there()).toBe(theirs)
+  })
+
+  test('that the remote does not take says why, before a run as far as it can be told', async () => {
+    expect(await refusedPush(repository, 'origin')).toBeUndefined()
+    expect(await refusedPush(repository, '/nowhere')).toContain('/nowhere')
+    writeFileSync(join(scratch.remote ?? '', 'hooks', 'pre-receive'), '#!/bin/sh\necho closed\nexit 1\n', {
+      mode: 0o755,
+    })
+    const a = await candidate('a', 'a.txt', 'a')
+    expect(await pushBranch(repository, 'origin', 'a', a)).toMatchObject({
+      kind: 'refused',
+      output: expect.stringContaining('closed'),
+    })
+    expect(there()).toBe('')
+  })
+})
+
+test('a branch holds what was merged, squashed or picked into it, and not what was only said to be', async () => {
+  const a = await candidate('a', 'a.txt', 'a')
+  const later = scratch.commit('later.txt', 'by a person')
+  expect(await holds(repository, main, main)).toBe(true)
+  expect(await holds(repository, later, a)).toBe(false)
+  scratch.git(['merge', '--quiet', '--squash', a])
+  scratch.git(['commit', '--quiet', '-m', 'squashed'])
+  const squashed = scratch.git(['rev-parse', 'main'])
+  expect(await holds(repository, squashed, a)).toBe(true)
+  const changed = scratch.commit('a.txt', 'and changed since')
+  expect(await holds(repository, changed, a)).toBe(false)
 })

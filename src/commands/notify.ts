@@ -14,6 +14,7 @@ const targetRow = z.object({
   severity: z.string(),
   types: z.array(z.string()).optional(),
   secret: z.boolean().describe('whether its secret is in the environment'),
+  answers: z.boolean().optional().describe('whether questions are answered there'),
   sequence: z.int().optional().describe('how far it has been told; absent before its first run'),
 })
 
@@ -129,6 +130,7 @@ async function list(ctx: CommandContext, chosen: Chosen): Promise<NonNullable<Ou
     ...{ name, kind: config.kind, severity: config.severity ?? 'warning' },
     to: config.kind === 'webhook' ? new URL(config.url).host : String(config.chat_id),
     ...(config.types ? { types: config.types } : {}),
+    ...(config.kind === 'telegram' ? { answers: config.answers !== false } : {}),
     secret: Boolean(ctx.env[config.kind === 'webhook' ? config.secret_env : config.token_env]),
     ...sequenceOf(rows.find((row) => row.name === `notify.${name}`)),
   }))

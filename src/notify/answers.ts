@@ -15,8 +15,32 @@ export interface Said {
   readonly option: number | undefined
 }
 
+/** Updates come at most so many at a time: no more of them can have been taken without Telegram's knowing. */
+export const MOST_UPDATES = 25
+
+/**
+ * The updates of a reply that are still to be taken, in order, and the largest number in it. `had` is the number of the last one that was
+ * taken. After a week without any, numbers begin anew anywhere: one that is far below has not been had.
+ */
+export function updatesAfter(
+  result: Json,
+  had: number,
+): {
+  readonly fresh: readonly { readonly id: number; readonly update: Json }[]
+  readonly last: number | undefined
+} {
+  const updates = (Array.isArray(result) ? result : [])
+    .map((update: Json) => ({ id: updateIdOf(update), update }))
+    .flatMap(({ id, update }) => (id === undefined ? [] : [{ id, update }]))
+    .sort((one, other) => one.id - other.id)
+  return {
+    fresh: updates.filter(({ id }) => id > had || id <= had - MOST_UPDATES),
+    last: updates.at(-1)?.id,
+  }
+}
+
 /** The number of an update; undefined when it has none. */
-export function updateIdOf(update: Json): number | undefined {
+function updateIdOf(update: Json): number | undefined {
   const id = isJsonObject(update) ? update.update_id : undefined
   return typeof id === 'number' && Number.isSafeInteger(id) && id >= 0 ? id : undefined
 }

@@ -3,6 +3,8 @@ import { type Posted, post } from './post.ts'
 import { cut } from './texts.ts'
 
 const LONGEST_REPLY = 4_194_304
+/** A day: a timer cannot wait for any number. */
+const LONGEST_ASKED_S = 86_400
 
 /**
  * What came of a request to the Bot API. `later`: asked again after `ms`; `closed`: this chat or this bot cannot be used as things are;
@@ -67,7 +69,8 @@ export function readReply({ status, body }: Pick<Posted, 'status' | 'body'>): Bo
   const parameters = isJsonObject(read.parameters) ? read.parameters : {}
   const why = `answered ${status}${description === '' ? '' : `: ${cut(description)}`}`
   const seconds = Number(parameters.retry_after)
-  if (status === 429 && seconds > 0) return { kind: 'later', why, ms: seconds * 1_000 }
+  if (status === 429 && seconds > 0)
+    return { kind: 'later', why, ms: Math.min(seconds, LONGEST_ASKED_S) * 1_000 }
   if (status === 409) return { kind: 'conflict', why }
   if (status === 401 || status === 403 || status === 404) return { kind: 'closed', why }
   if (status !== 400) return { kind: 'failed', why }

@@ -3,7 +3,7 @@ import { SwarmError } from '../contract/errors.ts'
 import type { JsonObject } from '../contract/json.ts'
 import { pauseOrAbort } from '../contract/pause.ts'
 import type { NamedCursor } from '../events/named-cursor.ts'
-import { answerOf, readUpdate, type Said, standingOf, updateIdOf } from './answers.ts'
+import { answerOf, MOST_UPDATES, readUpdate, type Said, standingOf, updatesAfter } from './answers.ts'
 import type { Bot, BotReply } from './bot-api.ts'
 import { patiently, whileHeld } from './held.ts'
 import { questionAbout } from './kept.ts'
@@ -13,12 +13,11 @@ import { pacedCall, type TelegramTarget } from './telegram-target.ts'
 /** How long Telegram holds an answer back when there is nothing, in seconds. */
 const POLL_S = 25
 const POLL_TIMEOUT_MS = (POLL_S + 15) * 1_000
-const PAGE = 25
-/** After a week without any, the numbers of updates begin anew at any number: what was had before says nothing then. */
-const NUMBERS_HOLD_MS = 6 * 86_400_000
 const SHORTEST_PAUSE_MS = 1_000
 /** Chats of strangers that are told of. */
 const MOST_STRANGERS = 1_000
+
+const SET_CURSOR = 'select swarm.set_cursor($1, $2, $3::bigint, $4::integer, $5::bigint) as held'
 
 type Tell = (line: JsonObject) => Promise<void>
 
@@ -39,10 +38,9 @@ export async function receiveAnswers(
     signal,
     start: async () => 0,
     onLost: () => tell({ kind: 'lost', bot: bot.id }),
-    work: async ({ cursor, restedMs }) => {
-      const isFresh = cursor.acked > 0 && restedMs < NUMBERS_HOLD_MS
+    work: async ({ cursor }) => {
       await tell({ kind: 'listening', bot: bot.id })
-      await readUpdates({ ctx, bot, targets, signal, tell, cursor }, isFresh ? cursor.acked + 1 : undefined)
+      await readUpdates({ ctx, bot, targets, signal, tell, cursor })
     },
   })
 }
@@ -56,10 +54,12 @@ interface Reading {
   readonly cursor: NamedCursor
 }
 
-async function readUpdates(reading: Reading, from: number | undefined): Promise<void> {
+async function readUpdates(reading: Reading): Promise<void> {
   const { bot, cursor, signal, tell } = reading
   const strangers = new Set<number>()
-  let offset = from
+  let had = cursor.acked
+  // from the first one that Telegram does not know to be had, unless said
+  let offset: number | undefined
   let failed = 0
   while (!signal.aborted) {
     if (!(await patiently(signal, () => cursor.hold()))) return
@@ -75,22 +75,17 @@ async function readUpdates(reading: Reading, from: number | undefined): Promise<
       continue
     }
     failed = 0
-    const updates = Array.isArray(reply.result) ? reply.result : []
-    const numbered = updates.filter((one) => updateIdOf(one) !== undefined)
-    for (const update of numbered) {
-      const id = updateIdOf(update) ?? 0
+    const { fresh, last } = updatesAfter(reply.result, had)
+    for (const { id, update } of fresh) {
       const said = readUpdate(update)
       if (said && !(await patiently(signal, () => take(reading, said, strangers)))) return
-      const isKept = await patiently(signal, () =>
-        cursor.writeUnder('select swarm.set_cursor($1, $2, $3::bigint, $4::integer, $5::bigint) as held', [
-          id,
-        ]),
-      )
-      if (!isKept) return
-      offset = id + 1
+      if (!(await patiently(signal, () => cursor.writeUnder(SET_CURSOR, [id])))) return
+      had = id
     }
-    // one that answers at once with nothing is not asked without end
-    if (numbered.length === 0 && performance.now() - asked < SHORTEST_PAUSE_MS)
+    // an empty reply means that all is had: then the numbers may begin anew, below what would be asked for
+    offset = last === undefined ? undefined : last + 1
+    // one that answers at once with nothing new is not asked without end
+    if (fresh.length === 0 && performance.now() - asked < SHORTEST_PAUSE_MS)
       await pauseOrAbort(SHORTEST_PAUSE_MS, signal)
   }
 }
@@ -98,7 +93,7 @@ async function readUpdates(reading: Reading, from: number | undefined): Promise<
 async function poll(bot: Bot, offset: number | undefined, signal: AbortSignal): Promise<BotReply> {
   const body = {
     ...(offset === undefined ? {} : { offset }),
-    ...{ limit: PAGE, timeout: POLL_S, allowed_updates: ['message', 'callback_query'] },
+    ...{ limit: MOST_UPDATES, timeout: POLL_S, allowed_updates: ['message', 'callback_query'] },
   }
   try {
     return await bot.call('getUpdates', body, { signal, timeoutMs: POLL_TIMEOUT_MS })

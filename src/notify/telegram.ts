@@ -37,14 +37,14 @@ export function callsFor(
   isAnswerable: boolean,
 ): readonly BotCall[] {
   const { state, subject, event, severity } = notice
-  const question = isAnswerable ? questionOf(subject, event) : undefined
-  const hint = question && state !== 'resolved' ? '\nReply to this message to answer.' : ''
+  const question = isAnswerable && state !== 'resolved' ? questionOf(subject, event) : undefined
+  const hint = question ? '\nReply to this message to answer.' : ''
   const body = {
     text: messageText(`[${cut(repo, 80)}] ${severity}: ${notice.text}`, hint),
     link_preview_options: { is_disabled: true },
   }
   // an empty keyboard takes away the buttons of a message that is edited
-  const buttons = { inline_keyboard: question && state !== 'resolved' ? keyboardOf(question) : [] }
+  const buttons = { inline_keyboard: question ? keyboardOf(question) : [] }
   const edit = (about: Message): BotCall => ({
     method: 'editMessageText',
     about,

@@ -175,19 +175,24 @@ test('an answer counts once though its reader is killed in the middle, and a mes
   const colour = await phone.until(() => shows(phone, 'Which colour?'))
   await ask(where, 'How many?')
   const many = await phone.until(() => shows(phone, 'How many?'))
-  await before.said(/"sent".*How many/)
+  await ask(where, 'And why?')
+  const why = await phone.until(() => shows(phone, 'And why?'))
+  await before.said(/"sent".*And why/)
   // killed after the answer has been recorded, before its place is kept
   phone.answerNext('answerCallbackQuery', 'nothing')
   const update = phone.press(colour, 'red', ANN)
   await phone.until(() => phone.requests.some(({ method }) => method === 'answerCallbackQuery'))
   await before.end('SIGKILL')
   phone.reply(ANN.id, many.id, '12', ANN)
+  // the clock goes on meanwhile: what has been open for so long is worse now
+  await sql`update swarm.notices set incident = incident || jsonb_build_object('since', (incident ->> 'since')::float8 - 5 * 3600000)
+    where repo_id = ${where.repo} and incident ->> 'text' like '%And why?%'`
 
   const after = await start(where, UP)
   await phone.until(() => colour.isEdited && many.isEdited)
   await phone.until(() => phone.pending() === 0 && phone.polling())
   await after.said(new RegExp(`"answered".*"update":${update}`))
-  expect((await answersOf(where)).map(({ answer }) => answer)).toEqual(['red', '12'])
+  expect((await answersOf(where)).map(({ answer }) => answer)).toEqual(['red', '12', null])
   const events =
     await sql`select 1 from swarm.execution_events where repo_id = ${where.repo} and event_type = 'question_answered'`
   expect(events).toHaveLength(2)
@@ -196,8 +201,10 @@ test('an answer counts once though its reader is killed in the middle, and a mes
     { key: expect.stringMatching(new RegExp(`telegram:12345:${update}$`)) },
     { key: expect.stringMatching(new RegExp(`telegram:12345:${update + 1}$`)) },
   ])
-  // nothing was sent a second time
-  expect(phone.messages).toEqual([colour, many])
+  // nothing was sent a second time, but for what has become worse
+  const worse = await phone.until(() => shows(phone, 'critical: an agent asks: And why? (open for 5 h)'))
+  expect(phone.messages).toEqual([colour, many, why, worse])
+  expect(worse.replyTo).toBe(why.id)
   await after.end('SIGTERM')
 })
 

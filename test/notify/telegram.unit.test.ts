@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { EventRow } from '../../src/contract/events.ts'
 import type { Json, JsonObject } from '../../src/contract/json.ts'
-import { answerOf, readUpdate, standingOf } from '../../src/notify/answers.ts'
+import { answerOf, readUpdate, standingOf, updatesAfter } from '../../src/notify/answers.ts'
 import { readReply } from '../../src/notify/bot-api.ts'
 import { escalate, NOTHING_KNOWN, type Notice, observe } from '../../src/notify/incidents.ts'
 import { Pace } from '../../src/notify/pace.ts'
@@ -130,6 +130,22 @@ test.each([
   [500, '\u0000'],
 ])('what is no reply of the Bot API has failed: %i %s', (status, body) => {
   expect(readReply({ status, body }).kind).toBe('failed')
+})
+
+test('a pause that no timer can wait for is a day', () => {
+  expect(said(429, 'Too Many Requests', { retry_after: 99_999_999_999 })).toMatchObject({ ms: 86_400_000 })
+})
+
+test('updates are taken once and in order, also where their numbers have begun anew', () => {
+  const ids = (result: Json, had: number) => updatesAfter(result, had).fresh.map(({ id }) => id)
+  const page = [9, 7, 8].map((update_id) => ({ update_id }))
+  expect(ids(page, 0)).toEqual([7, 8, 9])
+  expect(ids(page, 8)).toEqual([9])
+  expect(ids(page, 9)).toEqual([])
+  expect(updatesAfter(page, 9).last).toBe(9)
+  expect(ids(page, 700_000)).toEqual([7, 8, 9])
+  for (const nothing of [[], null, {}, [{ update_id: 'x' }], 'x'])
+    expect(updatesAfter(nothing, 5)).toEqual({ fresh: [], last: undefined })
 })
 
 const press = (chat: JsonObject, from: JsonObject, data = 'o1') =>

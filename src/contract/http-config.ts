@@ -13,7 +13,14 @@ export const httpSchema = z.strictObject({
     .min(1)
     .max(1_000_000)
     .optional()
-    .describe('requests of one token, or of all who show none; 2,000 by default'),
+    .describe('requests of one token, or of one address that shows none; 2,000 by default'),
+  connections: z.int().min(1).max(100_000).optional().describe('open connections of all; 5,000 by default'),
+  connections_per_address: z
+    .int()
+    .min(1)
+    .max(100_000)
+    .optional()
+    .describe('open connections of one address that is no proxy; half of all by default'),
   streams: z
     .int()
     .min(1)
@@ -25,7 +32,7 @@ export const httpSchema = z.strictObject({
     .min(100)
     .max(600_000)
     .optional()
-    .describe('how long a request may take to arrive; 30,000 by default'),
+    .describe('how long a request may take to arrive, and its answer may lie unread; 30,000 by default'),
 })
 
 export type HttpConfig = z.output<typeof httpSchema>

@@ -159,7 +159,7 @@ repo = ${JSON.stringify(repo)}
 # [landing]
 # window = 8
 
-# The bounds of swarm serve, of one token or of all who show none: docs/HTTP.md tells of every key.
+# The bounds of swarm serve, of one token, or of one address that shows none: docs/HTTP.md tells of every key.
 # [http]
 # requests_per_second = 2000
 

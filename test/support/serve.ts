@@ -79,6 +79,8 @@ export interface Asking {
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string | Buffer | object
   readonly token?: string | undefined
+  /** The address that it comes from: any of 127.0.0.0/8 on Linux. */
+  readonly from?: string
 }
 
 /** One request with headers that `fetch` would not let be set, like Host. */
@@ -92,6 +94,7 @@ export function ask(url: string, options: Asking = {}): Promise<Answer> {
       {
         method: options.method ?? (body === undefined ? 'GET' : 'POST'),
         agent: false,
+        ...(options.from === undefined ? {} : { localAddress: options.from }),
         headers: {
           ...(bytes === undefined
             ? {}

@@ -17,6 +17,8 @@ export interface AppParts {
   readonly port: () => number
   readonly maxBodyBytes: number
   readonly rate: Rate
+  /** Requests with tokens that are not known to be good, by address. */
+  readonly strangers: Rate
   /** File of the OpenAPI document. */
   readonly openApi: string
   readonly repo: string

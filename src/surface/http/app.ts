@@ -57,13 +57,17 @@ export function createApp(parts: AppParts): Hono<Env> {
     // an upgrade has no answer of its own yet
     if (outgoing) for (const [name, value] of Object.entries(HEADERS)) outgoing.setHeader(name, value)
     const header = headerOf(incoming)
-    const { secure } = checkOrigin(
+    const { secure, address } = checkOrigin(
       parts.site,
       { method: c.req.method, peer: incoming.socket.remoteAddress, header },
       c.req.method === 'GET' && !c.req.path.startsWith('/api/') && header('sec-fetch-mode') === 'navigate',
     )
     const token = tokenOf(header, cookieName(parts.port()))
-    if (!parts.rate.take(token)) throw tooFast()
+    if (token !== undefined && !parts.callers.knows(token)) {
+      if (!parts.strangers.take(address)) throw tooFast()
+      await parts.callers.meet(token)
+    }
+    if (!parts.rate.take(token ?? `@${address}`)) throw tooFast()
     if (token === undefined && !parts.site.local && GUARDED.test(c.req.path)) throw noToken()
     c.set('asked', { token, catalog: parts.catalog, dispatcher: parts.callers.of(token), secure })
     await next()
@@ -156,6 +160,6 @@ function needsUpgrade(): Refused {
 function tooFast(): Refused {
   return new Refused(
     429,
-    new SwarmError('BUSY', 'too many requests of this token; send it again in a second', {}),
+    new SwarmError('BUSY', 'too many requests of this token or address; send it again in a second', {}),
   )
 }

@@ -8,6 +8,10 @@ import { discreetly } from './discreet.ts'
 export interface Callers {
   /** The dispatcher of a holder, shared by its requests. */
   of(token: string | undefined): Dispatcher
+  /** Whether a token has been found good before. */
+  knows(token: string): boolean
+  /** Looks whether a token that is not known is good; then it is known. */
+  meet(token: string): Promise<void>
   /** A dispatcher of one client alone, like a socket. Close it. */
   own(token: string | undefined): Dispatcher
   /** Makes everything that waits answer. */
@@ -18,12 +22,16 @@ export interface Callers {
 /** Holders that are remembered; the one that has rested longest is forgotten, with the claims that it could have gone on with. */
 const MAX_HOLDERS = 512
 
+/** Tokens of which it is not known that they are good: they must not make swarm forget those that are. */
+const MAX_STRANGERS = 64
+
 /** `strict`: nothing runs without a token. What this process may do by its own environment, its callers may not. */
 export function createCallers(ctx: CommandContext, strict: boolean): Callers {
   const { SWARM_TOKEN: _token, SWARM_AGENT_ID: _agent, ...rest } = ctx.env
   const env = { ...rest, SWARM_REPO: ctx.repo }
   const connections = createConnections(ctx.holder)
   const holders = new Map<string | undefined, Dispatcher>()
+  const strangers = new Map<string | undefined, Dispatcher>()
   const open = new Set<Dispatcher>()
 
   function make(token: string | undefined, shared: boolean): Dispatcher {
@@ -46,23 +54,37 @@ export function createCallers(ctx: CommandContext, strict: boolean): Callers {
     }
   }
 
+  /** Finds a dispatcher, or makes it where there may be `most`. */
+  function find(
+    among: Map<string | undefined, Dispatcher>,
+    token: string | undefined,
+    most: number,
+  ): Dispatcher {
+    const found = among.get(token)
+    if (found) {
+      among.delete(token)
+      among.set(token, found)
+      return found
+    }
+    if (among.size >= most) forgetOldest(among)
+    const made = make(token, true)
+    among.set(token, made)
+    return made
+  }
+
+  const knows = (token: string | undefined) => token === undefined || holders.has(token)
+  const of = (token: string | undefined) =>
+    knows(token) ? find(holders, token, MAX_HOLDERS) : find(strangers, token, MAX_STRANGERS)
+
   return {
-    of(token) {
-      const found = holders.get(token)
-      if (found) {
-        holders.delete(token)
-        holders.set(token, found)
-        return found
-      }
-      const [oldest] = holders.keys()
-      if (holders.size >= MAX_HOLDERS) {
-        // what it still runs goes on: closing takes nothing from it
-        holders.get(oldest)?.close()
-        holders.delete(oldest)
-      }
-      const made = make(token, true)
-      holders.set(token, made)
-      return made
+    of,
+    knows,
+    async meet(token) {
+      const dispatcher = of(token)
+      const answer = await dispatcher.mayRun({ cmd: 'status' })
+      if (!('principal' in answer) || !answer.principal || !strangers.delete(token)) return
+      if (holders.size >= MAX_HOLDERS) forgetOldest(holders)
+      holders.set(token, dispatcher)
     },
     own: (token) => make(token, false),
     shutdown() {
@@ -73,4 +95,11 @@ export function createCallers(ctx: CommandContext, strict: boolean): Callers {
       await connections.close()
     },
   }
+}
+
+function forgetOldest(among: Map<string | undefined, Dispatcher>): void {
+  const [oldest] = among.keys()
+  // what it still runs goes on: closing takes nothing from it
+  among.get(oldest)?.close()
+  among.delete(oldest)
 }

@@ -1,3 +1,4 @@
+import type { Server as HttpServer } from 'node:http'
 import { BlockList, type Server as NetServer } from 'node:net'
 import { join } from 'node:path'
 import { createAdaptorServer, type WebSocketServerLike } from '@hono/node-server'
@@ -5,6 +6,7 @@ import { WebSocketServer } from 'ws'
 import type { CommandContext, Served, ServeOptions } from '../../contract/command.ts'
 import { SwarmError } from '../../contract/errors.ts'
 import { MAX_LINE_BYTES } from '../../wire/lines.ts'
+import { isProxy } from './address.ts'
 import { createApp } from './app.ts'
 import { createCallers } from './callers.ts'
 import { keepClients } from './clients.ts'
@@ -19,9 +21,12 @@ import { onlyWebSockets } from './upgrades.ts'
 
 const MAX_BODY_BYTES = 4_194_304
 const REQUESTS_PER_SECOND = 2_000
+const STRANGERS_PER_SECOND = 200
+const MOST_CONNECTIONS = 5_000
 const MOST_STREAMS = 2_000
 const BODY_TIMEOUT_MS = 30_000
 const HEADERS_TIMEOUT_MS = 10_000
+const CHECKING_MS = 1_000
 const KEEP_ALIVE_MS = 5_000
 /** How long answers under way may take once the server was told to stop. */
 const ENDING_MS = 5_000
@@ -56,6 +61,9 @@ export async function serve(
     metrics: createMetrics(ctx.repo, streams.counts),
     streams,
     rate: createRate(settings.requests_per_second ?? REQUESTS_PER_SECOND),
+    strangers: createRate(
+      Math.min(settings.requests_per_second ?? REQUESTS_PER_SECOND, STRANGERS_PER_SECOND),
+    ),
     openApi: join(__dirname, '..', 'protocol', 'openapi.json'),
     port: () => port,
     maxBodyBytes: settings.max_body_bytes ?? MAX_BODY_BYTES,
@@ -74,11 +82,19 @@ export async function serve(
       headersTimeout: Math.min(HEADERS_TIMEOUT_MS, bodyTimeoutMs),
       requestTimeout: bodyTimeoutMs,
       keepAliveTimeout: KEEP_ALIVE_MS,
-      connectionsCheckingInterval: 1_000,
+      connectionsCheckingInterval: CHECKING_MS,
     },
   })
   onlyWebSockets(server)
-  const clients = keepClients(server)
+  const most = settings.connections ?? MOST_CONNECTIONS
+  // safe: without options for HTTP/2 it is a server of HTTP/1.1
+  const clients = keepClients(server as HttpServer, {
+    most,
+    mostOfAddress: settings.connections_per_address ?? Math.ceil(most / 2),
+    isProxy: (peer) => isProxy(site.proxies, peer),
+    // a request that does not arrive in time is answered before its connection has been silent for so long
+    unreadMs: bodyTimeoutMs + 2 * CHECKING_MS,
+  })
   const said = (): Served => ({
     url: `http://${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}`,
     auth: tokens ? 'tokens' : 'cooperative',

@@ -1,5 +1,6 @@
-import { type BlockList, isIP, isIPv6 } from 'node:net'
+import { type BlockList, isIP } from 'node:net'
 import { SwarmError } from '../../contract/errors.ts'
+import { clientAddress, isProxy } from './address.ts'
 import { Refused } from './refused.ts'
 
 /** How this server may be reached. */
@@ -21,6 +22,8 @@ export interface Origins {
 export interface Reached {
   readonly host: string
   readonly secure: boolean
+  /** Of the client, as far as it is known. */
+  readonly address: string
 }
 
 /**
@@ -41,12 +44,13 @@ export function checkOrigin(site: Site, request: Origins, navigation: boolean): 
 }
 
 function reachedBy(site: Site, { peer, header }: Origins): Reached {
-  const trusted = peer !== undefined && site.proxies.check(peer, isIPv6(peer) ? 'ipv6' : 'ipv4')
+  const trusted = isProxy(site.proxies, peer)
   const forwarded = (name: string) => (trusted ? header(name)?.split(',')[0]?.trim() : undefined)
   const host = forwarded('x-forwarded-host') ?? header('host')
   if (host === undefined || !/^[A-Za-z0-9.:[\]-]{1,255}$/.test(host))
     throw foreign('Host', 'the name of the server', host ?? 'nothing')
-  return { host: host.toLowerCase(), secure: forwarded('x-forwarded-proto') === 'https' }
+  const address = clientAddress(site.proxies, peer, header('x-forwarded-for'))
+  return { host: host.toLowerCase(), secure: forwarded('x-forwarded-proto') === 'https', address }
 }
 
 /** True for `localhost` and the addresses that never leave this machine. */

@@ -1,6 +1,8 @@
 import { SwarmError } from '../../contract/errors.ts'
 import { Refused } from './refused.ts'
 
+const TOKEN = /^[A-Za-z0-9._~+/=-]{1,200}$/
+
 /** Cookies know no ports: two servers of one machine must not take each other's. */
 export function cookieName(port: number): string {
   return `swarm_${port}`
@@ -13,8 +15,8 @@ export function cookieName(port: number): string {
 export function tokenOf(header: (name: string) => string | undefined, cookie: string): string | undefined {
   const authorization = header('authorization')
   if (authorization === undefined) return cookieOf(header('cookie'), cookie)
-  const [, token] = /^bearer +([A-Za-z0-9._~+/=-]{1,200})$/i.exec(authorization.trim()) ?? []
-  if (token !== undefined) return token
+  const [, token] = /^bearer +(\S+)$/i.exec(authorization.trim()) ?? []
+  if (token !== undefined && TOKEN.test(token)) return token
   throw new Refused(
     401,
     new SwarmError('UNAUTHORIZED', 'a token is shown as Authorization: Bearer swarm_…', {
@@ -26,7 +28,9 @@ export function tokenOf(header: (name: string) => string | undefined, cookie: st
 function cookieOf(text: string | undefined, name: string): string | undefined {
   for (const part of text?.split(';') ?? []) {
     const at = part.indexOf('=')
-    if (at > 0 && part.slice(0, at).trim() === name) return part.slice(at + 1).trim() || undefined
+    if (at <= 0 || part.slice(0, at).trim() !== name) continue
+    const token = part.slice(at + 1).trim()
+    return TOKEN.test(token) ? token : undefined
   }
   return undefined
 }

@@ -4,7 +4,7 @@ import { createRate } from '../../../src/surface/http/rate.ts'
 test('a token has so many requests a second, and others have theirs', () => {
   let now = 0
   const rate = createRate(2, () => now)
-  expect([rate.take('a'), rate.take('a'), rate.take('a'), rate.take(undefined)]).toEqual([
+  expect([rate.take('a'), rate.take('a'), rate.take('a'), rate.take('@127.0.0.1')]).toEqual([
     true,
     true,
     false,

@@ -2,10 +2,13 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { catalog } from '../../../src/commands/registry.ts'
+import { loadVerb } from '../../../src/contract/command.ts'
 import type { JsonObject } from '../../../src/contract/json.ts'
 import { ROUTES } from '../../../src/surface/http/routes.ts'
 import { testDatabase } from '../../support/database.ts'
 import { ask, type Serving, startServe } from '../../support/serve.ts'
+import { openSocket } from '../../support/sockets.ts'
 import { openPipe } from '../../support/swarm.ts'
 
 const { url: database, sql } = await testDatabase()
@@ -55,6 +58,8 @@ const PLACES = [
   { method: 'POST', path: '/internal/ticket-event' },
   { method: 'GET', path: '/metrics' },
   { method: 'GET', path: '/api/whoami' },
+  { method: 'GET', path: '/api/stream' },
+  { method: 'POST', path: '/mcp' },
 ]
 
 function place({ method, path }: { method: string; path: string }, token?: string) {
@@ -113,6 +118,60 @@ describe('every route', () => {
   })
 })
 
+/** A request of each verb that an observer may not send. */
+const REFUSED: readonly JsonObject[] = (
+  await Promise.all(
+    catalog.verbs.map(async ({ name }) => {
+      const command = await loadVerb(catalog, name)
+      const request = command?.examples[0]?.in
+      if (!command || !request) return []
+      const role = typeof command.role === 'function' ? command.role(request) : command.role
+      const need = role ?? (command.effect === 'read' ? 'observer' : 'operator')
+      return need === 'observer' || need === 'anyone' ? [] : [request]
+    }),
+  )
+).flat()
+
+describe('a weaker token', () => {
+  const bearer = (token: string) => ({ authorization: `Bearer ${token}` })
+
+  test('is refused in every message of a socket that it may not send, and reads on', async () => {
+    const socket = await openSocket(here('/ws'), bearer(tokens.observer))
+    expect(await socket.ask({ type: 'subscribe', channels: ['events'] })).toMatchObject({ ok: true })
+    const messages = [
+      { type: 'task:assign', bead_id: 'a', agent_id: 1 },
+      { type: 'session:terminate', session_id: 's' },
+      { type: 'qa:trigger', agent_id: 1 },
+      ...REFUSED,
+    ]
+    expect(messages.length).toBeGreaterThan(20)
+    for (const { rid: _, ...message } of messages)
+      expect([message, await socket.ask(message)]).toMatchObject([message, { err: { code: 'UNAUTHORIZED' } }])
+    expect(await socket.ask({ cmd: 'status' })).toMatchObject({ ok: true })
+    socket.close()
+  })
+
+  test('is refused by every tool that it may not call', async () => {
+    const call = (name: string, args: JsonObject) =>
+      ask(here('/mcp'), {
+        token: tokens.observer,
+        headers: { accept: 'application/json, text/event-stream' },
+        body: { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name, arguments: args } },
+      })
+    for (const { cmd, rid: _, ...args } of REFUSED) {
+      const answers = [await call(String(cmd), args), await call('swarm_call', { cmd: String(cmd), ...args })]
+      for (const { text } of answers)
+        expect([cmd, text]).toEqual([cmd, expect.stringContaining('UNAUTHORIZED')])
+    }
+    expect((await call('swarm_call', { cmd: 'status' })).text).toContain('\\"ok\\":true')
+  })
+
+  test.each(['none', 'short', 'made up'])('%s opens no socket', async (which) => {
+    const token = which === 'short' ? tokens.short : `swarm_${'a'.repeat(43)}`
+    await expect(openSocket(here('/ws'), which === 'none' ? {} : bearer(token))).rejects.toThrow('401')
+  })
+})
+
 describe('a login', () => {
   const login = (token: string) => ask(here('/login'), { body: { token } })
 
@@ -159,9 +218,12 @@ test('a token that is revoked is refused within seconds', async () => {
   const { json } = await ask(here('/api/rpc'), { body: make, token: tokens.operator })
   const { d } = json as unknown as { d: { token: string; token_id: number } }
   expect((await ask(here('/api/status'), { token: d.token })).status).toBe(200)
+  const socket = await openSocket(here('/ws'), { authorization: `Bearer ${d.token}` })
+  await socket.ask({ type: 'subscribe', channels: ['events'] })
   const revoke = { cmd: 'token', action: 'revoke', token_id: d.token_id }
   await ask(here('/api/rpc'), { body: revoke, token: tokens.operator })
   await expect.poll(() => ask(here('/api/status'), { token: d.token }).then(({ status }) => status)).toBe(401)
+  expect(await socket.closed).toMatchObject({ code: 1008 })
 })
 
 test('nothing of a token is in the log', () => {

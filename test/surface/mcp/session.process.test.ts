@@ -1,9 +1,11 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { chmodSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { JsonObject } from '../../../src/contract/json.ts'
 import { startLines } from '../../support/line-process.ts'
-import { BIN, openPipe } from '../../support/swarm.ts'
+import { BIN, cleanEnv, openPipe } from '../../support/swarm.ts'
 import { mcpPlace, readResult } from './support.ts'
 
 const { repo: newRepo, open, url, sql, scratch } = await mcpPlace()
@@ -129,6 +131,26 @@ describe('the end of a connection', () => {
       reason: 'shutdown',
     })
   }, 60_000)
+
+  test('of a client that no longer reads ends the process, whatever waits in it', async () => {
+    const { repo } = await someRepo(0)
+    const env = cleanEnv({ DATABASE_URL: url, SWARM_REPO: repo })
+    const child = spawn(process.execPath, [BIN, 'mcp'], { env, cwd: scratch })
+    child.stdin.on('error', () => {})
+    let stderr = ''
+    child.stderr.on('data', (chunk) => {
+      stderr += String(chunk)
+    })
+    const say = (message: object) => child.stdin.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`)
+    say(HELLO)
+    await once(child.stdout, 'data')
+    say(callOf(1, 'claim-next', { agent_id: 1, wait_ms: 90_000 }))
+    child.stdout.destroy()
+    // it learns of it when it next writes
+    say(callOf(2, 'swarm_call', { cmd: 'status' }))
+    expect(await once(child, 'close')).toEqual([0, null])
+    expect(stderr).toBe('')
+  })
 
   test('is where leases end to be renewed, and until then they are', async () => {
     const { repo, client } = await someRepo()

@@ -6,6 +6,7 @@ import { bareHono } from './bare-hono.ts'
 import { benchClaims } from './claims.ts'
 import { benchHttp } from './http.ts'
 import type { Section } from './measure.ts'
+import { benchPage } from './page.ts'
 import { benchPairs, pairsOptions } from './pairs.ts'
 import { benchPeers } from './peers.ts'
 import { type BenchServer, withServer } from './server.ts'
@@ -28,6 +29,7 @@ const BENCHES: Readonly<Record<string, (fresh: () => Promise<BenchServer>) => Pr
   train: benchTrain,
   up: async (fresh) => benchUp(await fresh()),
   http: async (fresh) => benchHttp(await fresh()),
+  page: async (fresh) => benchPage(await fresh()),
   pairs: async (fresh) => benchPairs(await fresh(), pairsOptions(process.argv)),
   peers: async (fresh) => benchPeers(await fresh()),
 }

@@ -17,13 +17,13 @@ interface Field {
 
 const REASON: Field = { name: 'reason', label: 'Reason', needed: false, kind: 'text' }
 
-/** What a verb needs besides what the request has. */
+/** What a verb needs besides what the request has; where no reason is asked for, what is said is the reason. */
 const FIELDS: Readonly<Record<string, readonly Field[]>> = {
   answer: [{ name: 'answer', label: 'Answer', needed: true, kind: 'text' }],
   steer: [{ name: 'text', label: 'Say', needed: true, kind: 'text' }],
   extend: [{ name: 'ms', label: 'Minutes', needed: true, kind: 'minutes' }, REASON],
-  assign: [{ name: 'agent_id', label: 'Agent', needed: true, kind: 'agent' }],
-  reopen: [{ name: 'feedback', label: 'What to do differently', needed: false, kind: 'text' }],
+  assign: [{ name: 'agent_id', label: 'Agent', needed: true, kind: 'agent' }, REASON],
+  reopen: [{ name: 'feedback', label: 'Reason: what to do differently', needed: false, kind: 'text' }],
 }
 
 interface DialogProps {
@@ -70,7 +70,7 @@ export function ActDialog({ wanted, close }: DialogProps) {
             />
           </label>
         ))}
-        <code className="shell">{shellOf(request)}</code>
+        <Shell text={shellOf(request)} />
         {problem !== '' && (
           <p className="problem" role="alert">
             {problem}
@@ -86,6 +86,26 @@ export function ActDialog({ wanted, close }: DialogProps) {
         </p>
       </form>
     </dialog>
+  )
+}
+
+/** The command of a shell that does the same, to be taken along. */
+export function Shell({ text }: { readonly text: string }) {
+  const [taken, setTaken] = useState('')
+  return (
+    <div className="shell">
+      <code>{text}</code>
+      <button
+        type="button"
+        className="copy"
+        onClick={() => {
+          // not there where the page did not come over a safe way
+          navigator.clipboard?.writeText(text).then(() => setTaken(text))
+        }}
+      >
+        {taken === text ? 'copied' : 'copy'}
+      </button>
+    </div>
   )
 }
 
@@ -143,13 +163,17 @@ function withValues(request: Act, fields: readonly Field[], values: Readonly<Rec
 }
 
 /** The same request as a command of a shell. */
-function shellOf({ cmd, ...fields }: Act): string {
-  const flags = Object.entries(fields).map(
-    ([name, value]) => `--${name.replaceAll('_', '-')} ${quoted(String(value))}`,
+export function shellOf({ cmd, ...fields }: Act): string {
+  const flags = Object.entries(fields).map(([name, value]) =>
+    value === true ? flagOf(name) : `${flagOf(name)} ${quoted(String(value))}`,
   )
   return ['swarm', cmd, ...flags].join(' ')
 }
 
-function quoted(text: string): string {
+function flagOf(name: string): string {
+  return `--${name.replaceAll('_', '-')}`
+}
+
+export function quoted(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
 }

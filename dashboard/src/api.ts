@@ -2,7 +2,7 @@
 
 export interface Act {
   readonly cmd: string
-  readonly [field: string]: string | number | boolean
+  readonly [field: string]: string | number | boolean | readonly string[]
 }
 
 export interface Need {
@@ -33,6 +33,8 @@ export interface Session {
   readonly cost_usd?: number
   readonly queued_at: string
   readonly started_at?: string
+  readonly ended_at?: string
+  readonly reason?: string
 }
 
 export interface Overview {
@@ -61,6 +63,7 @@ export interface Overview {
     readonly until?: string
   }[]
   readonly spent: { readonly usd: number; readonly tokens: number }
+  readonly budgets: readonly { readonly kind: string; readonly used: number; readonly limit: number }[]
 }
 
 export interface Bead {
@@ -110,7 +113,8 @@ export interface Agent {
   readonly last_update: string
 }
 
-export interface Shown {
+/** All that the server knows of one bead, in pieces of bounded size. */
+export interface BeadContext {
   readonly bead: Bead & {
     readonly description?: string
     readonly feedback?: string
@@ -120,25 +124,72 @@ export interface Shown {
     readonly pr_url?: string
     readonly created_at?: string
     readonly updated_at?: string
+    readonly finished_at?: string
   }
-  readonly claim?: { readonly agent_id: number; readonly lease_expires_at: string; readonly fence: number }
-  readonly blockers?: readonly {
+  readonly claim: {
+    readonly agent_id: number
+    readonly lease_expires_at: string
+    readonly fence: number
+  } | null
+  readonly blockers: readonly {
     readonly bead_id: string
+    readonly kind: string
     readonly status?: string
-    readonly title?: string
+    readonly open: boolean
   }[]
-  readonly attempts?: readonly Attempt[]
-  readonly artifacts?: readonly {
-    readonly artifact_type: string
-    readonly trust: string
-    readonly stage: string
-    readonly bytes: number
+  readonly attempts: readonly Omit<Attempt, 'bead_id'>[]
+  readonly messages: readonly {
+    readonly message_id: number
+    readonly from: number
+    readonly to: number
+    readonly message_type: string
+    readonly subject?: string
+    readonly body: string
+    readonly at: string
   }[]
 }
+
+export interface Explained {
+  readonly waits_for?: string
+  readonly sessions: readonly Session[]
+  readonly decisions: readonly LogEvent[]
+}
+
+/** What a gate, or an agent, said of an attempt's tree. */
+export interface Evidence {
+  readonly artifact_id: number
+  readonly stage: string
+  readonly attempt: number
+  readonly artifact_type: string
+  readonly trust: string
+  readonly bytes: number
+  readonly at: string
+  readonly content?: string
+  readonly metadata?: {
+    readonly exit_code?: number
+    readonly tree?: string
+    readonly commit?: string
+    readonly command?: string
+  }
+}
+
+export interface DiffAnswer {
+  readonly of: 'landed' | 'session' | 'branch'
+  readonly base: string
+  readonly commit: string
+  readonly files: readonly { readonly path: string; readonly added?: number; readonly removed?: number }[]
+  readonly more_files: boolean
+  readonly patch: string
+  readonly cut: boolean
+}
+
+/** What became of one of several requests. */
+export type Result = { readonly ok: true } | { readonly ok: false; readonly problem: string }
 
 export interface GraphAnswer {
   readonly beads: readonly Bead[]
   readonly links: readonly (readonly [string, string])[]
+  readonly critical_path: readonly string[]
   readonly more: boolean
 }
 
@@ -170,18 +221,19 @@ export async function rpc<T>(request: Act, key?: string): Promise<T> {
   return d
 }
 
-/** Several reads in one request; what was refused is left out. */
-export async function readAll<T>(requests: readonly Act[]): Promise<T[]> {
+/** Several requests, one after the other; what became of each, in their order. Throws `Refusal` when none was taken. */
+export async function rpcEach(requests: readonly Act[]): Promise<Result[]> {
   const body = requests.map((request) => `${JSON.stringify(request)}\n`).join('')
   const response = await send('/api/rpc', {
     method: 'POST',
     headers: { 'content-type': 'application/x-ndjson' },
     body,
   })
+  if (!response.ok) await answerOf(response)
   const lines = (await response.text()).split('\n').filter((line) => line !== '')
-  return lines.flatMap((line) => {
-    const { ok, d } = JSON.parse(line) as { ok: boolean; d?: T }
-    return ok && d !== undefined ? [d] : []
+  return requests.map((_request, at) => {
+    const { ok, err } = JSON.parse(lines[at] ?? '{}') as { ok?: boolean; err?: { msg: string } }
+    return ok === true ? { ok } : { ok: false, problem: err?.msg ?? 'no answer came' }
   })
 }
 

@@ -1,12 +1,13 @@
 import { useEffect, useState } from 'react'
 import { ActDialog, type Wanted } from './act.tsx'
+import { AgentDrawer } from './agent-drawer.tsx'
 import type { Act } from './api.ts'
+import { BeadDrawer } from './bead-drawer.tsx'
 import { Beads } from './beads.tsx'
 import { readColours } from './colours.ts'
-import { AgentDrawer, BeadDrawer } from './drawer.tsx'
 import { Events } from './events.tsx'
 import { Graph } from './graph.tsx'
-import { Header } from './header.tsx'
+import { Away, Header } from './header.tsx'
 import { Keys } from './keys.tsx'
 import { Lanes } from './lanes.tsx'
 import { Login } from './login.tsx'
@@ -30,6 +31,7 @@ export function App() {
   return (
     <>
       <Header theme={theme} act={act} />
+      <Away />
       <Needs open={open} act={act} />
       <main>
         <Lanes open={(agent) => choose({ agent, bead: '' })} />
@@ -40,7 +42,15 @@ export function App() {
           <Events open={open} />
         </div>
       </main>
-      {chosen.bead !== '' && <BeadDrawer id={chosen.bead} act={act} close={() => choose({ bead: '' })} />}
+      {chosen.bead !== '' && (
+        <BeadDrawer
+          id={chosen.bead}
+          act={act}
+          open={open}
+          openAgent={(agent) => choose({ agent, bead: '' })}
+          close={() => choose({ bead: '' })}
+        />
+      )}
       {chosen.agent !== '' && (
         <AgentDrawer id={Number(chosen.agent)} act={act} open={open} close={() => choose({ agent: '' })} />
       )}
@@ -57,10 +67,11 @@ function useTabTitle(): void {
   useTopic('overview')
   const needs = state.overview?.needs_you.length ?? 0
   const level = state.connection === 'live' ? (state.overview?.verdict.level ?? 'good') : 'bad'
+  const away = state.connection === 'away' || state.connection === 'database away' ? state.connection : ''
   useEffect(() => {
-    document.title = needs > 0 ? `(${needs}) swarm` : 'swarm'
+    document.title = away !== '' ? `(!) swarm, ${away}` : needs > 0 ? `(${needs}) swarm` : 'swarm'
     const colour = { good: '%231a7f37', warning: '%239a6700', bad: '%23cf222e' }[level]
     const icon = `data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'><circle cx='8' cy='8' r='7' fill='${colour}'/></svg>`
     document.getElementById('favicon')?.setAttribute('href', icon)
-  }, [needs, level])
+  }, [needs, level, away])
 }

@@ -5,6 +5,8 @@ export interface Drawing {
   draw(context: CanvasRenderingContext2D, width: number, height: number): void
   readonly label: string
   pick?(x: number, y: number): void
+  /** What is said of a place while the pointer is over it. */
+  hint?(x: number, y: number): string
   wheel?(event: WheelEvent): void
   drag?(dx: number, dy: number): void
   /** Drawn again when it differs. */
@@ -62,6 +64,11 @@ export function Canvas(drawing: Drawing) {
       canvas.setPointerCapture(event.pointerId)
     }
     const move = (event: PointerEvent) => {
+      if (!from && latest.current.hint) {
+        const box = canvas.getBoundingClientRect()
+        const hint = latest.current.hint(event.clientX - box.left, event.clientY - box.top)
+        if (canvas.title !== hint) canvas.title = hint
+      }
       if (!from || !latest.current.drag) return
       const [dx, dy] = [event.clientX - from[0], event.clientY - from[1]]
       moved += Math.abs(dx) + Math.abs(dy)
@@ -94,4 +101,23 @@ export function Canvas(drawing: Drawing) {
   // biome-ignore lint/correctness/useExhaustiveDependencies: the revision is what says that it must be drawn again
   useEffect(() => repaint.current(), [drawing.revision])
   return <canvas ref={element} className="canvas" role="img" aria-label={drawing.label} />
+}
+
+/**
+ * As much of a text as fits into so many pixels, with an ellipsis where something is left out: at the end, or with `middle` before the end,
+ * by which ids differ.
+ */
+export function cut(context: CanvasRenderingContext2D, text: string, width: number, middle = false): string {
+  if (context.measureText(text).width <= width) return text
+  const shortened = (kept: number) => {
+    const tail = middle ? Math.ceil(kept * 0.6) : 0
+    return `${text.slice(0, kept - tail)}…${tail === 0 ? '' : text.slice(-tail)}`
+  }
+  let [fits, not] = [0, text.length]
+  while (not - fits > 1) {
+    const half = (fits + not) >> 1
+    if (context.measureText(shortened(half)).width <= width) fits = half
+    else not = half
+  }
+  return fits === 0 ? '' : shortened(fits)
 }

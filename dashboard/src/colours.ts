@@ -1,5 +1,5 @@
 const NAMES = [
-  ...['bg', 'panel', 'line', 'text', 'dim', 'fail', 'ink'],
+  ...['bg', 'panel', 'line', 'text', 'dim', 'fail', 'ink', 'critical'],
   ...['ready', 'running', 'waiting', 'blocked', 'done'],
   ...['contract', 'implement', 'qa', 'red-queen', 'land', 'other'],
 ] as const

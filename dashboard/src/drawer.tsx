@@ -1,8 +1,6 @@
 import { type ReactNode, useEffect, useRef, useState } from 'react'
-import { type Act, get, Refusal, rpc, type Shown } from './api.ts'
-import { groupOf, Mark } from './status.tsx'
-import { state, useTopic } from './store.ts'
-import { Ago, span } from './time.tsx'
+import { Refusal } from './api.ts'
+import { Ago } from './time.tsx'
 
 interface DrawerProps {
   readonly title: ReactNode
@@ -12,11 +10,11 @@ interface DrawerProps {
 }
 
 /** Beside the page, which stays live. */
-function Drawer({ title, label, close, children }: DrawerProps) {
+export function Drawer({ title, label, close, children }: DrawerProps) {
   const box = useRef<HTMLDialogElement>(null)
   useEffect(() => {
-    box.current?.show()
     const before = document.activeElement
+    box.current?.show()
     return () => {
       if (before instanceof HTMLElement) before.focus()
     }
@@ -30,258 +28,114 @@ function Drawer({ title, label, close, children }: DrawerProps) {
           ×
         </button>
       </h2>
-      <div className="scroll">{children}</div>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by the keyboard */}
+      <div className="scroll" tabIndex={0}>
+        {children}
+      </div>
     </dialog>
   )
 }
 
-/** What the server answers to a read, read again when something of the topic has changed. */
-function useAnswer<T>(read: () => Promise<T>, key: string): { answer?: T; problem?: string } {
-  const [known, setKnown] = useState<{ key: string; answer?: T; problem?: string }>({ key: '' })
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the key says what is read and when again
+interface Known<T> {
+  readonly subject: string
+  readonly answer?: T
+  readonly problem?: string
+  /** When it was answered, as an ISO time. */
+  readonly at?: string
+}
+
+/** What the server answers to a read about `subject`, read again when `version` differs; meanwhile the last answer stays. */
+export function useAnswer<T>(
+  read: () => Promise<T>,
+  subject: string,
+  version: string | number | undefined,
+): Omit<Known<T>, 'subject'> {
+  const [known, setKnown] = useState<Known<T>>({ subject })
+  // biome-ignore lint/correctness/useExhaustiveDependencies: subject and version say what is read and when again
   useEffect(() => {
     let over = false
+    const at = () => new Date().toISOString()
     read().then(
-      (answer) => over || setKnown({ key, answer }),
+      (answer) => over || setKnown({ subject, answer, at: at() }),
       (error: unknown) =>
-        over || setKnown({ key, problem: error instanceof Refusal ? error.message : String(error) }),
+        over ||
+        setKnown((last) => ({
+          ...(last.subject === subject ? last : { subject }),
+          problem: error instanceof Refusal ? error.message : String(error),
+        })),
     )
     return () => {
       over = true
     }
-  }, [key])
-  return known
+  }, [subject, version])
+  return known.subject === subject ? known : {}
 }
 
-interface BeadProps {
-  readonly id: string
-  readonly act: (request: Act) => void
-  readonly close: () => void
+/** Which sections are open; it stays so from one bead to the next. */
+const opened = new Set<string>()
+
+interface SectionProps {
+  readonly title: string
+  readonly note?: ReactNode
+  /** Called only while it is open. */
+  readonly children: () => ReactNode
 }
 
-export function BeadDrawer({ id, act, close }: BeadProps) {
-  useTopic('beads')
-  const bead = state.beads.get(id)
-  const version = bead ? `${bead.status} ${bead.stage} ${bead.attempt}` : ''
-  const path = encodeURIComponent(id)
-  const { answer, problem } = useAnswer<Shown>(() => get(`/api/beads/${path}`), `${id} ${version}`)
-  const why = useAnswer<Record<string, unknown>>(
-    () => get(`/api/beads/${path}/explain`),
-    `why ${id} ${version}`,
-  )
-  const group = bead ? groupOf(bead.status, bead.open_blockers) : 'waiting'
+/** A part of a drawer that is opened when it is wanted. */
+export function Section({ title, note, children }: SectionProps) {
+  const [isOpen, setOpen] = useState(opened.has(title))
   return (
-    <Drawer
-      label={`bead ${id}`}
-      close={close}
-      title={
-        <>
-          <Mark group={group} />
-          <span className="mono">{id}</span>
-        </>
-      }
+    <details
+      open={isOpen}
+      onToggle={(event) => {
+        const { open } = event.currentTarget
+        if (open) opened.add(title)
+        else opened.delete(title)
+        setOpen(open)
+      }}
     >
-      {problem !== undefined && <p className="problem">{problem}</p>}
-      <p className="title">{bead?.title ?? answer?.bead.title}</p>
-      <p className="acts">
-        {actsOf(id, bead?.status).map((request) => (
-          <button key={request.cmd} type="button" onClick={() => act(request)}>
-            {request.cmd}
-          </button>
-        ))}
-      </p>
-      {answer && <BeadFacts shown={answer} />}
-      {why.answer && <Explained why={why.answer} />}
-    </Drawer>
-  )
-}
-
-function actsOf(bead_id: string, status: string | undefined): readonly Act[] {
-  if (status === 'completed' || status === 'cancelled') return [{ cmd: 'reopen', bead_id }]
-  if (status === 'blocked' || status === 'failed')
-    return [
-      { cmd: 'reopen', bead_id },
-      { cmd: 'cancel', bead_id },
-    ]
-  if (status === 'in_progress') return [{ cmd: 'cancel', bead_id }]
-  return [
-    { cmd: 'assign', bead_id },
-    { cmd: 'cancel', bead_id },
-  ]
-}
-
-function BeadFacts({ shown }: { readonly shown: Shown }) {
-  const { bead, claim, blockers = [], attempts = [], artifacts = [] } = shown
-  return (
-    <>
-      <dl>
-        <dt>status</dt>
-        <dd>{bead.status}</dd>
-        <dt>stage</dt>
-        <dd>
-          {bead.stage}, attempt {bead.attempt}
-        </dd>
-        <dt>priority</dt>
-        <dd>{bead.priority}</dd>
-        {claim && (
-          <>
-            <dt>held by</dt>
-            <dd>
-              agent {claim.agent_id}, lease ends in <Ago at={claim.lease_expires_at} />
-            </dd>
-          </>
-        )}
-        {bead.labels.length > 0 && (
-          <>
-            <dt>labels</dt>
-            <dd>{bead.labels.join(', ')}</dd>
-          </>
-        )}
-        {bead.commit_hash !== undefined && (
-          <>
-            <dt>commit</dt>
-            <dd className="mono">{bead.commit_hash.slice(0, 12)}</dd>
-          </>
-        )}
-        {bead.verification_status !== undefined && (
-          <>
-            <dt>verified</dt>
-            <dd>{bead.verification_status}</dd>
-          </>
-        )}
-        {blockers.length > 0 && (
-          <>
-            <dt>waits for</dt>
-            <dd>
-              {blockers.map((one) => `${one.bead_id}${one.status ? ` (${one.status})` : ''}`).join(', ')}
-            </dd>
-          </>
-        )}
-      </dl>
-      {bead.description !== undefined && bead.description !== '' && (
-        <pre className="text">{bead.description}</pre>
-      )}
-      {bead.feedback !== undefined && (
-        <>
-          <h3>Feedback</h3>
-          <pre className="text">{bead.feedback}</pre>
-        </>
-      )}
-      {attempts.length > 0 && <h3>Attempts</h3>}
-      <ol className="attempts">
-        {attempts.map((attempt) => (
-          <li key={`${attempt.stage} ${attempt.attempt} ${attempt.started_at}`} className={attempt.status}>
-            <b>{attempt.stage}</b> {attempt.attempt} {attempt.status} by #{attempt.agent_id}{' '}
-            <span className="dim">
-              <Ago at={attempt.started_at} /> ago, took {span(attempt.duration_ms)}
-            </span>
-            {attempt.feedback !== undefined && <pre className="text">{attempt.feedback}</pre>}
-          </li>
-        ))}
-      </ol>
-      {artifacts.length > 0 && (
-        <>
-          <h3>Artifacts</h3>
-          <ul>
-            {artifacts.map((one) => (
-              <li key={`${one.stage} ${one.artifact_type} ${one.bytes}`}>
-                {one.artifact_type}{' '}
-                <span className="dim">{`${one.stage}, ${one.trust}, ${one.bytes} bytes`}</span>
-              </li>
-            ))}
-          </ul>
-        </>
-      )}
-    </>
-  )
-}
-
-function Explained({ why }: { readonly why: Record<string, unknown> }) {
-  return (
-    <details>
-      <summary>Why it is where it is</summary>
-      <pre className="text">{JSON.stringify(why, null, 2)}</pre>
+      <summary>
+        <b>{title}</b> <span className="dim">{note}</span>
+      </summary>
+      {isOpen && children()}
     </details>
   )
 }
 
-interface AgentProps {
-  readonly id: number
-  readonly act: (request: Act) => void
-  readonly open: (bead: string) => void
-  readonly close: () => void
-}
-
-export function AgentDrawer({ id, act, open, close }: AgentProps) {
-  useTopic('agents')
-  useTopic('overview')
-  const agent = state.agents.find(({ agent_id }) => agent_id === id)
-  const session = state.overview?.sessions.find(({ agent_id }) => agent_id === id)
-  return (
-    <Drawer label={`agent ${id}`} close={close} title={agent?.name ?? `agent ${id}`}>
-      <dl>
-        <dt>status</dt>
-        <dd>{agent?.status ?? 'unknown'}</dd>
-        <dt>role</dt>
-        <dd>{agent?.role ?? 'any'}</dd>
-        {agent?.bead_id !== undefined && (
-          <>
-            <dt>holds</dt>
-            <dd>
-              <button type="button" className="link mono" onClick={() => open(agent.bead_id ?? '')}>
-                {agent.bead_id}
-              </button>{' '}
-              {agent.stage}
-            </dd>
-          </>
-        )}
-        {session && (
-          <>
-            <dt>session</dt>
-            <dd>
-              {session.session_id}, {session.adapter}, {session.status}
-              {session.open_tool === undefined ? '' : `, in ${session.open_tool}`}
-            </dd>
-            <dt>turns</dt>
-            <dd>
-              {session.turns}, {session.tool_calls} tool calls
-            </dd>
-            {session.quiet_ms !== undefined && (
-              <>
-                <dt>quiet</dt>
-                <dd>{span(session.quiet_ms)}</dd>
-              </>
-            )}
-          </>
-        )}
-      </dl>
-      {session && (
-        <>
-          <p className="acts">
-            {['steer', 'extend', 'kill'].map((cmd) => (
-              <button key={cmd} type="button" onClick={() => act({ cmd, session_id: session.session_id })}>
-                {cmd}
-              </button>
-            ))}
-          </p>
-          <Log session={session.session_id} version={`${session.turns} ${session.tool_calls}`} />
-        </>
-      )}
-    </Drawer>
-  )
-}
-
-/** The end of a session's log. */
-function Log({ session, version }: { readonly session: string; readonly version: string }) {
-  const { answer } = useAnswer<{ logs: { text?: string }[] }>(
-    () => rpc({ cmd: 'logs', session_id: session, limit: 200 }),
-    `${session} ${version}`,
-  )
-  const text = answer?.logs.map((one) => one.text ?? '').join('') ?? ''
+/** A fact with its name; nothing when it is not known. */
+export function Fact({ name, children }: { readonly name: string; readonly children: ReactNode }) {
+  if (children === undefined || children === null || children === false) return null
   return (
     <>
-      <h3>Log</h3>
-      <pre className="text log">{text === '' ? 'nothing yet' : text.slice(-8_000)}</pre>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
     </>
+  )
+}
+
+/** When what a drawer shows was read. */
+export function AsOf({ at }: { readonly at: string | undefined }) {
+  if (at === undefined) return null
+  return (
+    <p className="asof dim">
+      as of <Ago at={at} /> ago
+    </p>
+  )
+}
+
+interface TextProps {
+  readonly label: string
+  /** Words of people, not of programs. */
+  readonly prose?: boolean
+  readonly children: ReactNode
+}
+
+/** A text that may be longer than its box. */
+export function Text({ label, prose = false, children }: TextProps) {
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by the keyboard
+    <section className={prose ? 'text prose' : 'text'} tabIndex={0} aria-label={label}>
+      {children}
+    </section>
   )
 }

@@ -6,14 +6,13 @@ import {
   type LogEvent,
   type Overview,
   Refusal,
-  readAll,
-  type Shown,
+  rpc,
 } from './api.ts'
 import { type Connection, state, touch } from './store.ts'
 
 const PAGE = 1_000
 /** Beads that are read again in one request. */
-const AT_ONCE = 64
+const AT_ONCE = 500
 const KEPT_EVENTS = 500
 /** Changes are gathered for so long before they are read, in ms. */
 const GATHER_MS = 200
@@ -59,7 +58,11 @@ function follow(): void {
     if (source !== stream) return
     settle('away', 'the server is away')
     // closed for good: a cursor that is dead, or a refusal
-    if (stream.readyState === EventSource.CLOSED) setTimeout(() => void start(), 2_000)
+    if (stream.readyState !== EventSource.CLOSED) return
+    // of another log, whose numbers may begin anew
+    newest = 0
+    state.events = []
+    setTimeout(() => void start(), 2_000)
   }
 }
 
@@ -146,13 +149,17 @@ async function readDirty(): Promise<void> {
   while (dirty.size > 0) {
     const ids = [...dirty].slice(0, AT_ONCE)
     for (const id of ids) dirty.delete(id)
-    const shown = await readAll<Shown>(ids.map((bead_id) => ({ cmd: 'show', bead_id })))
-    for (const { bead } of shown) state.beads.set(bead.bead_id, bead)
-    if (shown.length > 0) {
-      // the order stays; whoever compares the map sees a new one
-      state.beads = new Map(state.beads)
-      touch('beads')
+    const { beads } = await rpc<{ beads: Bead[] }>({ cmd: 'beads', bead_ids: ids, limit: AT_ONCE })
+    const gone = new Set(ids)
+    // the order stays; whoever compares the map sees a new one
+    const next = new Map(state.beads)
+    for (const bead of beads) {
+      next.set(bead.bead_id, bead)
+      gone.delete(bead.bead_id)
     }
+    for (const id of gone) next.delete(id)
+    state.beads = next
+    touch('beads')
   }
 }
 

@@ -1,6 +1,6 @@
 import { useEffect, useMemo, useRef, useState } from 'react'
 import { type GraphAnswer, get } from './api.ts'
-import { Canvas } from './canvas.tsx'
+import { Canvas, cut } from './canvas.tsx'
 import { colourOf } from './colours.ts'
 import { layout, NODE_HEIGHT, NODE_WIDTH } from './layout.ts'
 import { groupOf } from './status.tsx'
@@ -26,6 +26,7 @@ export function Graph({ open }: { readonly open: (bead: string) => void }) {
         ),
         beads: answer.beads,
         of: answer.of,
+        critical: new Map(answer.critical_path.map((id, at) => [id, at])),
       },
     [answer],
   )
@@ -46,6 +47,12 @@ export function Graph({ open }: { readonly open: (bead: string) => void }) {
           {plan.beads.length.toLocaleString('en')} beads, {plan.edges.length.toLocaleString('en')} links
           {answer?.more ? ', and more' : ''}
         </span>
+        {plan.critical.size > 1 && (
+          <span className="critical">
+            <i aria-hidden="true" />
+            critical path {plan.critical.size}
+          </span>
+        )}
       </h2>
       <Canvas
         label={`${plan.beads.length} beads and what waits for what; the table has the same beads`}
@@ -62,15 +69,12 @@ export function Graph({ open }: { readonly open: (bead: string) => void }) {
           view.current.y += dy
         }}
         pick={(px, py) => {
-          const { scale, x, y } = view.current
-          const at = plan.beads.findIndex((_bead, index) => {
-            const [left, top] = [(plan.x[index] ?? 0) * scale + x, (plan.y[index] ?? 0) * scale + y]
-            return (
-              px >= left && px <= left + NODE_WIDTH * scale && py >= top && py <= top + NODE_HEIGHT * scale
-            )
-          })
-          const found = plan.beads[at]
+          const found = beadAt(plan, view.current, px, py)
           if (found) open(found.bead_id)
+        }}
+        hint={(px, py) => {
+          const found = beadAt(plan, view.current, px, py)
+          return found ? `${found.bead_id}: ${found.title}` : ''
         }}
         draw={(context, width, height) => {
           const { current } = view
@@ -79,8 +83,15 @@ export function Graph({ open }: { readonly open: (bead: string) => void }) {
               0.55,
               Math.min(1, width / (plan.width + 20), height / (plan.height + 40)),
             )
-            current.x = 12
-            current.y = height / 2
+            const about = plan.beads.flatMap(({ bead_id }, at) =>
+              (bead === '' ? plan.critical.has(bead_id) : bead_id === bead) ? [at] : [],
+            )
+            const heights = about.map((at) => plan.y[at] ?? 0).sort((a, b) => a - b)
+            const y = heights[heights.length >> 1] ?? 0
+            const x = bead === '' ? 0 : (plan.x[about[0] ?? -1] ?? 0)
+            // what it is about is seen, with what comes before it to the left
+            current.x = Math.min(12, width * 0.4 - x * current.scale)
+            current.y = height / 2 - (y + NODE_HEIGHT / 2) * current.scale
             current.fitted = plan.of
           }
           draw(context, plan, { ...current, width, height, chosen: bead })
@@ -116,6 +127,14 @@ function useGraph(bead: string): (GraphAnswer & { readonly of: string }) | undef
   return answer
 }
 
+function beadAt(plan: Plan, { scale, x, y }: Pick<View, 'scale' | 'x' | 'y'>, px: number, py: number) {
+  const at = plan.beads.findIndex((_bead, index) => {
+    const [left, top] = [(plan.x[index] ?? 0) * scale + x, (plan.y[index] ?? 0) * scale + y]
+    return px >= left && px <= left + NODE_WIDTH * scale && py >= top && py <= top + NODE_HEIGHT * scale
+  })
+  return plan.beads[at]
+}
+
 interface View {
   readonly scale: number
   readonly x: number
@@ -125,45 +144,75 @@ interface View {
   readonly chosen: string
 }
 
-type Plan = ReturnType<typeof layout> & { readonly beads: GraphAnswer['beads'] }
+type Plan = ReturnType<typeof layout> & {
+  readonly beads: GraphAnswer['beads']
+  /** Where a bead stands on the critical path, from 0. */
+  readonly critical: ReadonlyMap<string, number>
+}
 
 function draw(context: CanvasRenderingContext2D, plan: Plan, view: View): void {
+  context.fillStyle = colourOf('panel')
+  context.fillRect(0, 0, view.width, view.height)
+  drawLinks(context, plan, view)
+  context.font = `${Math.max(8, 11 * view.scale)}px "Inter Variable", sans-serif`
+  context.textBaseline = 'middle'
+  for (const at of plan.beads.keys()) drawBead(context, plan, view, at)
+}
+
+function drawLinks(context: CanvasRenderingContext2D, plan: Plan, view: View): void {
   const { scale, width, height } = view
   const left = (at: number) => (plan.x[at] ?? 0) * scale + view.x
   const top = (at: number) => (plan.y[at] ?? 0) * scale + view.y
-  context.fillStyle = colourOf('panel')
-  context.fillRect(0, 0, width, height)
-  context.strokeStyle = colourOf('waiting')
-  context.lineWidth = Math.max(0.5, scale)
-  context.beginPath()
-  for (const [from, to] of plan.edges) {
+  const place = (at: number) => plan.critical.get(plan.beads[at]?.bead_id ?? '')
+  const line = (from: number, to: number) => {
     const [x0, y0] = [left(from) + NODE_WIDTH * scale, top(from) + (NODE_HEIGHT / 2) * scale]
     const [x1, y1] = [left(to), top(to) + (NODE_HEIGHT / 2) * scale]
-    if (x1 < 0 || x0 > width || Math.max(y0, y1) < 0 || Math.min(y0, y1) > height) continue
+    if (x1 < 0 || x0 > width || Math.max(y0, y1) < 0 || Math.min(y0, y1) > height) return
     const middle = (x0 + x1) / 2
     context.moveTo(x0, y0)
     context.bezierCurveTo(middle, y0, middle, y1, x1, y1)
   }
-  context.stroke()
-  context.font = `${Math.max(8, 11 * scale)}px "Inter Variable", sans-serif`
-  context.textBaseline = 'middle'
-  for (const [at, bead] of plan.beads.entries()) {
-    const [x, y] = [left(at), top(at)]
-    if (x > width || x + NODE_WIDTH * scale < 0 || y > height || y + NODE_HEIGHT * scale < 0) continue
-    // the store is fresher than the graph, which is read seldom
-    const known = state.beads.get(bead.bead_id) ?? bead
-    const group = groupOf(known.status, known.open_blockers)
-    context.fillStyle = colourOf(group)
-    context.globalAlpha = group === 'done' ? 0.6 : 1
-    context.fillRect(x, y, NODE_WIDTH * scale, NODE_HEIGHT * scale)
-    context.globalAlpha = 1
-    if (bead.bead_id === view.chosen) {
-      context.strokeStyle = colourOf('text')
-      context.lineWidth = 2
-      context.strokeRect(x - 1, y - 1, NODE_WIDTH * scale + 2, NODE_HEIGHT * scale + 2)
-    }
-    if (scale < 0.5) continue
-    context.fillStyle = group === 'waiting' || group === 'done' ? colourOf('text') : colourOf('ink')
-    context.fillText(bead.bead_id, x + 6 * scale, y + (NODE_HEIGHT / 2) * scale, (NODE_WIDTH - 12) * scale)
+  const isCritical = ([from, to]: readonly [number, number]) => {
+    const [a, b] = [place(from), place(to)]
+    return a !== undefined && b === a + 1
   }
+  context.strokeStyle = colourOf('waiting')
+  context.lineWidth = Math.max(0.5, scale)
+  context.beginPath()
+  for (const edge of plan.edges) if (!isCritical(edge)) line(...edge)
+  context.stroke()
+  context.strokeStyle = colourOf('critical')
+  context.lineWidth = Math.max(1.5, 2.5 * scale)
+  context.beginPath()
+  for (const edge of plan.edges) if (isCritical(edge)) line(...edge)
+  context.stroke()
+}
+
+function drawBead(context: CanvasRenderingContext2D, plan: Plan, view: View, at: number): void {
+  const { scale, width, height } = view
+  const bead = plan.beads[at]
+  if (!bead) return
+  const [x, y] = [(plan.x[at] ?? 0) * scale + view.x, (plan.y[at] ?? 0) * scale + view.y]
+  const [w, h] = [NODE_WIDTH * scale, NODE_HEIGHT * scale]
+  if (x > width || x + w < 0 || y > height || y + h < 0) return
+  // the store is fresher than the graph, which is read seldom
+  const known = state.beads.get(bead.bead_id) ?? bead
+  const group = groupOf(known.status, known.open_blockers)
+  context.fillStyle = colourOf(group)
+  context.globalAlpha = group === 'done' ? 0.6 : 1
+  context.beginPath()
+  context.roundRect(x, y, w, h, 4 * scale)
+  context.fill()
+  context.globalAlpha = 1
+  const isChosen = bead.bead_id === view.chosen
+  if (isChosen || (plan.critical.size > 1 && plan.critical.has(bead.bead_id))) {
+    context.strokeStyle = colourOf(isChosen ? 'text' : 'critical')
+    context.lineWidth = isChosen ? 3 : 2
+    context.beginPath()
+    context.roundRect(x - 1, y - 1, w + 2, h + 2, 5 * scale)
+    context.stroke()
+  }
+  if (scale < 0.5) return
+  context.fillStyle = group === 'waiting' || group === 'done' ? colourOf('text') : colourOf('ink')
+  context.fillText(cut(context, bead.bead_id, w - 12 * scale, true), x + 6 * scale, y + h / 2)
 }

@@ -4,7 +4,7 @@ import type { Act, Overview } from './api.ts'
 import { colourOf } from './colours.ts'
 import { Mark } from './status.tsx'
 import { state, useTopic } from './store.ts'
-import { Ago, span } from './time.tsx'
+import { Ago, localTimes, span } from './time.tsx'
 import { choose } from './url-state.ts'
 
 interface HeaderProps {
@@ -26,12 +26,13 @@ export function Header({ theme, act }: HeaderProps) {
       </p>
       {overview && <Progress overview={overview} theme={theme} />}
       {overview && <Counts overview={overview} />}
-      <span className="grow" />
       {overview?.run && <RunActs run={overview.run} act={act} />}
       <span className="live" title={overview ? `as of ${new Date(overview.as_of).toLocaleString()}` : ''}>
         <i className={`mark ${live ? 'running' : 'blocked'}`} aria-hidden="true" />
         {live ? 'live' : connection}
-        {live && <small>{state.lagMs} ms</small>}
+        {live && state.lagMs !== undefined && (
+          <small title="from the last event to this page">{state.lagMs} ms</small>
+        )}
         {!live && overview && (
           <small>
             as of <Ago at={overview.as_of} /> ago
@@ -49,10 +50,29 @@ export function Header({ theme, act }: HeaderProps) {
   )
 }
 
+/** What is known while nothing new comes. */
+export function Away() {
+  useTopic('connection')
+  const { connection, overview, why } = state
+  if (connection !== 'away' && connection !== 'database away') return null
+  return (
+    <p className="away">
+      <b>{connection === 'away' ? 'The server does not answer.' : 'The database does not answer.'}</b>
+      {overview ? (
+        <span>
+          What you see is as of <Ago at={overview.as_of} /> ago. The page goes on by itself.
+        </span>
+      ) : (
+        <span>The page begins by itself when it does. {why}</span>
+      )}
+    </p>
+  )
+}
+
 function verdictText(overview: Overview | undefined): string {
   if (state.connection === 'database away') return 'database away'
   if (state.connection === 'away') return 'server away'
-  return overview?.verdict.text ?? 'reading…'
+  return localTimes(overview?.verdict.text ?? 'reading…')
 }
 
 function Progress({ overview, theme }: { readonly overview: Overview; readonly theme: string }) {

@@ -1,6 +1,6 @@
 import { useMemo } from 'react'
 import type { Agent, Attempt } from './api.ts'
-import { Canvas } from './canvas.tsx'
+import { Canvas, cut } from './canvas.tsx'
 import { colourOf, colours } from './colours.ts'
 import { state, useTopic } from './store.ts'
 import { span } from './time.tsx'
@@ -8,8 +8,12 @@ import { choose, useChosen } from './url-state.ts'
 
 const LEFT = 96
 const RIGHT = 170
+const AXIS = 20
 const LOWEST_ROW = 14
-const HIGHEST_ROW = 26
+const HIGHEST_ROW = 28
+/** From here on silence is seen; in ms. */
+const SEEN_MS = 20_000
+/** From here on it is told in words; in ms. */
 const QUIET_MS = 120_000
 
 /** The third second: a row for each agent with what it did. The colour is the stage, a failure a tick at its end. */
@@ -20,7 +24,8 @@ export function Lanes({ open }: { readonly open: (agent: string) => void }) {
   // biome-ignore lint/correctness/useExhaustiveDependencies: the store changes with its revisions
   const rows = useMemo(() => rowsOf(state.agents, state.attempts), [agentsRevision, attemptsRevision])
   const spanMs = Number(minutes) * 60_000 || 600_000
-  const height = (box: number) => Math.max(LOWEST_ROW, Math.min(HIGHEST_ROW, box / Math.max(1, rows.length)))
+  const height = (box: number) =>
+    Math.max(LOWEST_ROW, Math.min(HIGHEST_ROW, (box - AXIS) / Math.max(1, rows.length)))
   let drawnHeight = 0
   return (
     <section className="panel lanes" aria-label="agents">
@@ -44,13 +49,13 @@ export function Lanes({ open }: { readonly open: (agent: string) => void }) {
         <p className="empty">No agent has come yet. `swarm up`, or `swarm register`, brings them.</p>
       ) : (
         <div className="scroll">
-          <div className="lanes-box" style={{ minHeight: rows.length * LOWEST_ROW }}>
+          <div className="lanes-box" style={{ minHeight: rows.length * LOWEST_ROW + AXIS }}>
             <Canvas
               label={`what ${rows.length} agents did in the last ${minutes} minutes`}
               every={1_000}
               revision={`${agentsRevision} ${attemptsRevision} ${minutes} ${theme}`}
               pick={(_x, y) => {
-                const row = rows[Math.floor(y / height(drawnHeight))]
+                const row = rows[Math.floor((y - AXIS) / height(drawnHeight))]
                 if (row) open(String(row.agent.agent_id))
               }}
               draw={(context, width, box) => {
@@ -120,36 +125,97 @@ function draw(context: CanvasRenderingContext2D, rows: readonly Row[], frame: Fr
   const x = (time: number) => LEFT + inner * (1 - (now - time) / spanMs)
   context.fillStyle = colourOf('panel')
   context.fillRect(0, 0, width, box)
-  context.fillStyle = colourOf('line')
-  for (let step = 0; step <= 5; step++) context.fillRect(LEFT + (inner * step) / 5, 0, 1, box)
+  drawAxis(context, frame, inner)
   context.font = `${Math.min(12, row - 2)}px "Inter Variable", sans-serif`
   context.textBaseline = 'middle'
-  for (const [at, { agent, attempts }] of rows.entries()) {
-    const y = at * row
-    const quiet = agent.bead_id !== undefined && now - Date.parse(agent.last_update) > QUIET_MS
+  for (const [at, one] of rows.entries()) {
+    const y = AXIS + at * row
+    const { agent, attempts } = one
+    const silentMs = silenceOf(agent, now)
+    const quiet = silentMs > QUIET_MS
     context.fillStyle = quiet ? colourOf('blocked') : colourOf('dim')
-    context.fillText(agent.name ?? `agent ${agent.agent_id}`, 8, y + row / 2, LEFT - 12)
-    for (const attempt of attempts) drawAttempt(context, attempt, { x, y, row, now })
-    const what = agent.bead_id === undefined ? agent.status : `${agent.bead_id} · ${agent.stage ?? ''}`
-    const silence = quiet ? ` · silent ${span(now - Date.parse(agent.last_update))}` : ''
-    context.fillStyle = agent.bead_id === undefined ? colourOf('dim') : colourOf('text')
-    context.fillText(what + silence, width - RIGHT + 8, y + row / 2, RIGHT - 12)
+    context.fillText(cut(context, nameOf(agent), LEFT - 14), 10, y + row / 2)
+    for (const attempt of attempts) drawAttempt(context, attempt, { x, y, row, now, silentMs })
+    context.fillStyle = quiet
+      ? colourOf('blocked')
+      : agent.bead_id === undefined
+        ? colourOf('dim')
+        : colourOf('text')
+    context.fillText(cut(context, whatOf(agent, silentMs), RIGHT - 14, true), width - RIGHT + 8, y + row / 2)
   }
 }
 
+function drawAxis(context: CanvasRenderingContext2D, { width, box, spanMs }: Frame, inner: number): void {
+  const steps = inner > 300 ? 5 : 2
+  context.font = '10px "Inter Variable", sans-serif'
+  context.textBaseline = 'middle'
+  for (let step = 0; step <= steps; step++) {
+    const x = LEFT + (inner * step) / steps
+    context.fillStyle = colourOf('line')
+    context.fillRect(Math.round(x), AXIS - 4, 1, box)
+    const text = step === steps ? 'now' : `−${span(spanMs * (1 - step / steps))}`
+    context.fillStyle = colourOf('dim')
+    context.textAlign = step === 0 ? 'left' : step === steps ? 'right' : 'center'
+    context.fillText(text, Math.min(x, width - RIGHT), 8)
+  }
+  context.textAlign = 'left'
+}
+
+/** What lands is done by swarm itself. */
+function nameOf({ agent_id, name, role }: Agent): string {
+  return role === 'swarm' ? 'swarm' : (name ?? `agent ${agent_id}`)
+}
+
+function sessionOf(agent: number) {
+  return state.overview?.sessions.find(({ agent_id }) => agent_id === agent)
+}
+
+/** What an agent is at, in a few words. */
+function whatOf({ agent_id, bead_id, stage, status }: Agent, silentMs: number): string {
+  if (bead_id === undefined) return status
+  const what = `${bead_id} ${stage ?? ''}`
+  if (sessionOf(agent_id)?.status === 'asking') return `asks, ${what}`
+  return silentMs > QUIET_MS ? `silent ${span(silentMs)}, ${what}` : what
+}
+
+/** How long an agent that holds something has given no sign of life, in ms: by its session where it has one. */
+function silenceOf({ agent_id, bead_id, last_update }: Agent, now: number): number {
+  if (bead_id === undefined) return 0
+  const { overview } = state
+  const session = sessionOf(agent_id)
+  // who asks waits for a person, and that is told
+  if (session?.status === 'asking') return 0
+  if (session?.quiet_ms === undefined || !overview) return now - Date.parse(last_update)
+  // a tool that runs is no silence
+  if (session.open_tool !== undefined) return 0
+  return session.quiet_ms + now - Date.parse(overview.as_of)
+}
+
+interface Bar {
+  readonly x: (time: number) => number
+  readonly y: number
+  readonly row: number
+  readonly now: number
+  readonly silentMs: number
+}
+
+/** A bar in the colour of its stage; where its agent is silent, a thin line; a tick at the end of one that failed. */
 function drawAttempt(
   context: CanvasRenderingContext2D,
   { stage, status, started_at, duration_ms }: Attempt,
-  { x, y, row, now }: { x: (time: number) => number; y: number; row: number; now: number },
+  { x, y, row, now, silentMs }: Bar,
 ): void {
   const from = Date.parse(started_at)
-  const until = status === 'started' ? now : from + duration_ms
+  const runs = status === 'started'
+  const until = runs ? now : from + duration_ms
   const left = Math.max(LEFT, x(from))
   const right = x(until)
   if (right <= LEFT) return
+  const heard = runs && silentMs > SEEN_MS ? Math.max(left, x(now - silentMs)) : right
   context.fillStyle = colours[stage] ?? colourOf('other')
-  context.globalAlpha = status === 'started' ? 1 : 0.6
-  context.fillRect(left, y + 2, Math.max(1.5, right - left - 1), row - 4)
+  context.globalAlpha = runs ? 1 : 0.6
+  context.fillRect(left, y + 3, Math.max(1.5, heard - left - 1), row - 6)
+  if (heard < right) context.fillRect(heard, y + row / 2 - 1, right - heard, 2)
   context.globalAlpha = 1
   if (status !== 'failed' && status !== 'error') return
   context.fillStyle = colourOf('fail')

@@ -1,6 +1,6 @@
 import type { Act, Need } from './api.ts'
 import { state, useTopic } from './store.ts'
-import { Ago } from './time.tsx'
+import { Ago, localTimes } from './time.tsx'
 
 interface NeedsProps {
   readonly open: (bead: string) => void
@@ -17,7 +17,7 @@ export function Needs({ open, act }: NeedsProps) {
         Needs you <b className={needs.length === 0 ? 'dim' : 'count'}>{needs.length}</b>
       </h2>
       {needs.length === 0 ? (
-        <p className="dim">nothing</p>
+        <p className="dim">nothing waits for a person</p>
       ) : (
         <ul>
           {needs.map((need) => (
@@ -35,19 +35,21 @@ function NeedCard({ need, open, act }: NeedsProps & { readonly need: Need }) {
   const { kind, title, evidence, since, bead_id, acts, options } = need
   return (
     <>
-      <p>
+      <p className="about">
         <span className="kind">{kind}</span>
         {bead_id === undefined ? null : (
-          <button type="button" className="link mono" onClick={() => open(bead_id)}>
+          <button type="button" className="link mono" title={bead_id} onClick={() => open(bead_id)}>
             {bead_id}
           </button>
         )}
-        <b title={title}>{title}</b>
         {since !== undefined && <Ago at={since} />}
+      </p>
+      <p>
+        <b>{title}</b>
       </p>
       {evidence !== undefined && (
         <p className="dim evidence" title={evidence}>
-          {evidence}
+          {localTimes(evidence)}
         </p>
       )}
       {acts.length > 0 && (

@@ -20,8 +20,8 @@ interface State {
   connection: Connection
   /** Why it is not live. */
   why: string
-  /** Between an event's time and its arrival here, in ms. */
-  lagMs: number
+  /** Between an event's time and its arrival here, in ms; unknown until one has come. */
+  lagMs: number | undefined
 }
 
 export const state: State = {
@@ -33,7 +33,7 @@ export const state: State = {
   events: [],
   connection: 'starting',
   why: '',
-  lagMs: 0,
+  lagMs: undefined,
 }
 
 const revisions: Record<Topic, number> = {

@@ -7,15 +7,9 @@ setInterval(() => {
   for (const listener of listeners) listener()
 }, 1_000)
 
-/** Unix milliseconds, renewed every second. */
-export function useNow(): number {
-  return useSyncExternalStore(
-    (listener) => {
-      listeners.add(listener)
-      return () => listeners.delete(listener)
-    },
-    () => now,
-  )
+function subscribe(listener: () => void): () => void {
+  listeners.add(listener)
+  return () => listeners.delete(listener)
 }
 
 /** A duration in its largest unit: `40s`, `12m`, `3h`, `2d`. */
@@ -27,12 +21,33 @@ export function span(ms: number): string {
   return `${Math.floor(s / 86_400)}d`
 }
 
-/** How long ago it was; the time itself on hover. */
+/** How long ago it was, or `in` how long it will be; the time itself on hover. Rendered again only when the words change. */
 export function Ago({ at }: { readonly at: string }) {
-  const ms = useNow() - Date.parse(at)
+  const time = Date.parse(at)
+  // what has just happened is never ahead, whatever the two clocks say
+  const words = useSyncExternalStore(subscribe, () =>
+    now - time < -2_000 ? `in ${span(time - now)}` : span(now - time),
+  )
   return (
     <time dateTime={at} title={new Date(at).toLocaleString()}>
-      {ms < 0 ? `in ${span(-ms)}` : span(ms)}
+      {words}
     </time>
   )
+}
+
+/** An amount of money as people write it. */
+export function dollars(usd: number): string {
+  return `$${usd.toFixed(usd > 0 && usd < 0.1 ? 3 : 2)}`
+}
+
+/** Times in a text of the server, as the clock of who reads it says. */
+export function localTimes(text: string): string {
+  return text.replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g, (iso) => {
+    const time = new Date(iso)
+    const isToday = time.toDateString() === new Date().toDateString()
+    const clock = time.toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit' })
+    return isToday
+      ? clock
+      : `${time.toLocaleDateString('en-GB', { day: 'numeric', month: 'short' })} ${clock}`
+  })
 }

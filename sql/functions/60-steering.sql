@@ -39,6 +39,10 @@ begin
       jsonb_build_object('stage', b.stage, 'not_for', v_agent), jsonb_build_object('cmd', 'agents'));
   end if;
   b := swarm.give_bead(b, v_agent, null, v_lease);
+  if a ? 'reason' then
+    perform swarm.emit(p_repo, 'state_change', b.bead_id, b.bead_id, v_agent, b.stage,
+      jsonb_build_object('from', 'pending', 'to', 'in_progress', 'reason', a ->> 'reason'));
+  end if;
   return jsonb_build_object('d', jsonb_build_object('bead_id', b.bead_id, 'agent_id', v_agent, 'stage', b.stage,
     'attempt', b.attempt, 'fence', b.fence, 'lease_ms', v_lease));
 end $$;
@@ -123,7 +127,7 @@ begin
       finished_at = case when v_status is null then finished_at when v_status = 'cancelled' then clock_timestamp() end
     where id = b.id;
   perform swarm.emit(p_repo, 'bead_updated', v_id, v_id, (a ->> 'agent_id')::integer, b.stage,
-    jsonb_strip_nulls(jsonb_build_object('changed', to_jsonb(v_changed), 'status', v_status)));
+    jsonb_strip_nulls(jsonb_build_object('changed', to_jsonb(v_changed), 'status', v_status, 'reason', a ->> 'reason')));
   return jsonb_build_object('d', jsonb_build_object('bead_id', v_id, 'changed', to_jsonb(v_changed)));
 end $$;
 
@@ -164,7 +168,7 @@ begin
     perform swarm.shift_dependants(b.repo_id, b.bead_id, 1);
   end if;
   perform swarm.emit(b.repo_id, 'state_change', b.bead_id, b.bead_id, null, p_stage,
-    jsonb_build_object('from', b.status, 'to', 'pending'));
+    jsonb_strip_nulls(jsonb_build_object('from', b.status, 'to', 'pending', 'reason', left(p_feedback, 500))));
 end $$;
 
 -- Goes no further than the first stage with a gate that the bead has not passed; the reply then says what was asked for.

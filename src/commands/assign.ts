@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { defineCommand } from '../contract/command.ts'
-import { agentId, beadId, leaseMs } from '../contract/fields.ts'
+import { agentId, beadId, LIMITS, leaseMs, text } from '../contract/fields.ts'
 import { write } from '../runtime/write.ts'
 
 export default defineCommand({
@@ -10,6 +10,7 @@ export default defineCommand({
   input: z.strictObject({
     agent_id: agentId.describe('who gets it'),
     bead_id: beadId,
+    reason: text(LIMITS.reason).optional().describe('kept in an event'),
     lease_ms: leaseMs.optional().describe('how long the agent has to pick it up; 900,000 by default'),
   }),
   output: z.object({

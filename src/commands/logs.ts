@@ -15,6 +15,7 @@ export default defineCommand({
     session_id: sessionId,
     iteration: z.int().min(1).max(MAX_ID).optional(),
     after: z.int().min(0).optional().describe('id of the last piece seen'),
+    latest: z.boolean().optional().describe('the last ones, in order; the cursor is then the end'),
     limit: limit(200),
     wait_ms: z.int().min(0).max(600_000).optional().describe('when there is nothing yet, wait for it'),
   }),
@@ -25,12 +26,12 @@ export default defineCommand({
   pages: true,
   waits: ({ wait_ms }) => (wait_ms ?? 0) > 0,
   examples: [],
-  async run(ctx, { session_id, iteration, after = 0, limit: most, wait_ms }) {
+  async run(ctx, { session_id, iteration, after = 0, latest = false, limit: most, wait_ms }) {
     const read = () =>
       ctx.db.read<z.output<typeof row>>(
         `select id::integer as id, iteration, log_content as text, swarm.iso(created_at) as at from swarm.agent_run_logs
           where repo_id = $1 and session_id = $2 and id > $3::bigint and ($4::integer is null or iteration = $4::integer)
-          order by id limit $5::integer`,
+          order by id ${latest ? 'desc' : 'asc'} limit $5::integer`,
         [ctx.repo, session_id, after, iteration ?? null, most + 1],
       )
     let rows = await read()
@@ -43,12 +44,13 @@ export default defineCommand({
           return last || found.length > 0 ? found : undefined
         })) ?? []
     }
-    const logs = rows.slice(0, most).map(({ iteration: at, ...rest }) => ({
+    const kept = rows.slice(0, most)
+    const logs = (latest ? kept.reverse() : kept).map(({ iteration: at, ...rest }) => ({
       ...rest,
       ...(at === null || at === undefined ? {} : { iteration: at }),
     }))
     const cursor = logs.at(-1)?.id
-    return { logs, more: rows.length > most, ...(cursor === undefined ? {} : { cursor }) }
+    return { logs, more: !latest && rows.length > most, ...(cursor === undefined ? {} : { cursor }) }
   },
 })
 

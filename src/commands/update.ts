@@ -27,6 +27,7 @@ export default defineCommand({
     status: settable.optional().describe('ends a claim'),
     bead_type: text(64).optional().describe('task, bug, feature, epic, or your own'),
     metadata: metadata.optional().describe('replaces the old one'),
+    reason: text(LIMITS.reason).optional().describe('kept in the event'),
     fence: fence.optional().describe('under an agent’s token: of its claim, where another process has it'),
   }),
   output: z.object({

@@ -43,7 +43,13 @@ export async function explainBead(ctx: CommandContext, subject: string) {
   if (status === 'blocked' || status === 'failed')
     return told(`a person: ${feedback ?? 'it was blocked'}`, 'blocked')
   if (status === 'deferred') return told('a person: it is deferred', 'deferred')
-  if (open_blockers > 0) return told(`${open_blockers} other beads that have not landed`, 'blockers')
+  if (open_blockers > 0)
+    return told(
+      open_blockers === 1
+        ? 'another bead that has not landed'
+        : `${open_blockers} other beads that have not landed`,
+      'blockers',
+    )
   if ((run_id === null || !run_open) && not_for !== undefined)
     return told(`another agent than ${not_for}, whose work ${stage} checks`, 'independent')
   if (run_id === null || !run_open) return told('a run: nobody has started one for it', 'run')

@@ -461,6 +461,8 @@ create table if not exists swarm.swarm_runs (
   config                jsonb not null default '{}',
   started_at            timestamptz not null default clock_timestamp(),
   ended_at              timestamptz,
+  -- when a person last went on with it
+  resumed_at            timestamptz,
   estimated_completion  timestamptz,
   primary key (repo_id, run_id)
 );

@@ -175,7 +175,8 @@ begin
   end if;
   return jsonb_build_object(
     'run', jsonb_build_object('run_id', r.run_id, 'status', r.status, 'pause_reason', r.pause_reason, 'target', r.target, 'waves', r.waves,
-      'started_ms', extract(epoch from r.started_at) * 1000, 'continuous', r.config -> 'continuous' = 'true'),
+      'started_ms', extract(epoch from r.started_at) * 1000, 'continuous', r.config -> 'continuous' = 'true',
+      'resumed_ms', extract(epoch from r.resumed_at) * 1000),
     'now_ms', extract(epoch from v_now) * 1000,
     -- counted up to a thousand each: a tick costs the same at any backlog size
     'counts', jsonb_build_object(

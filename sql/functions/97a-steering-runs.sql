@@ -42,7 +42,8 @@ begin
   end if;
   if r.status is distinct from v_to or (v_to = 'paused' and r.pause_reason is distinct from a ->> 'reason') then
     update swarm.swarm_runs set status = v_to, pause_reason = case when v_to = 'paused' then coalesce(a ->> 'reason', 'asked for') end,
-        ended_at = case when v_to = 'stopped' then clock_timestamp() end
+        ended_at = case when v_to = 'stopped' then clock_timestamp() end,
+        resumed_at = case when v_to = 'running' then clock_timestamp() else resumed_at end
       where repo_id = p_repo and run_id = r.run_id returning * into r;
     if v_to = 'running' then
       update swarm.bead_backlog set run_id = r.run_id

@@ -42,6 +42,18 @@ const permissions = z
   })
   .describe('what the agent may do without asking')
 
+/** One of several accounts of a role: what its sessions have besides. */
+const account = z.strictObject({
+  env: z.record(variable, z.string().max(32_768)).optional().describe('variables with their values'),
+  env_from: z
+    .record(variable, variable)
+    .optional()
+    .describe('variables that are taken from swarm’s own environment under another name there'),
+  home: text(4_096)
+    .optional()
+    .describe('the directory whose login files it uses, instead of the operator’s HOME'),
+})
+
 /** How sessions of one role are run. All keys are active: they decide what is run, and do nothing until trusted. */
 export const agentSchema = z.strictObject({
   adapter: z.enum(ADAPTERS).describe('which program, or how it is talked to'),
@@ -61,6 +73,13 @@ export const agentSchema = z.strictObject({
     .optional()
     .describe('names of variables that are taken from swarm’s own environment, like ANTHROPIC_API_KEY'),
   account: text(64).optional().describe('label of the account whose quota is used; default by default'),
+  accounts: z
+    .record(text(64), account)
+    .refine((all) => Object.keys(all).length <= 20, { error: 'must be at most 20' })
+    .optional()
+    .describe(
+      'several accounts by their labels, in the order in which they are used: work moves to one that has quota',
+    ),
   login: z
     .enum(['link', 'none'])
     .optional()
@@ -78,6 +97,7 @@ export const agentSchema = z.strictObject({
 export const agentsConfigSchema = z.record(role, agentSchema)
 
 export type AgentSettings = z.output<typeof agentSchema>
+export type AgentAccount = z.output<typeof account>
 export type AgentPermissions = z.output<typeof permissions>
 export type AgentsConfig = z.output<typeof agentsConfigSchema>
 export type AdapterName = AgentSettings['adapter']

@@ -1,31 +1,5 @@
 import type { Rules } from './rules.ts'
 import type { HostFacts, ReadyBead, SessionFacts, Snapshot } from './snapshot.ts'
-import { share } from './supervise.ts'
-
-/** After a quota's reset, sessions come back spread over this long. */
-const RESUME_SPREAD_MS = 30_000
-
-/** The account's quota: undefined when something may start now. */
-export function quotaHold(account: string, { quotas, now_ms: now }: Snapshot): number | undefined {
-  const until = Math.max(
-    0,
-    ...quotas
-      .filter((one) => one.account === account && one.kind === 'limit' && one.until_ms !== null)
-      .map(({ until_ms }) => (until_ms ?? 0) + RESUME_SPREAD_MS * share(account)),
-  )
-  return until > now ? until : undefined
-}
-
-/** Sessions at once for an account that was overloaded lately: half of what runs, at least one; undefined: no limit. */
-export function overloadLimit(account: string, snapshot: Snapshot, rules: Rules): number | undefined {
-  const { quotas, now_ms: now } = snapshot
-  const hit = quotas.some(
-    (one) => one.account === account && one.kind === 'overload' && now - one.seen_ms < rules.overload_ms,
-  )
-  return hit
-    ? Math.max(1, Math.floor(openSessions(snapshot).filter((one) => one.account === account).length / 2))
-    : undefined
-}
 
 export function openSessions({ sessions }: Snapshot): readonly SessionFacts[] {
   return sessions.filter(({ ended_ms }) => ended_ms === null)

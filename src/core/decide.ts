@@ -1,9 +1,10 @@
+import { chooseAccount } from './accounts.ts'
 import type { Action, Decision, Waiting, Why } from './actions.ts'
-import { chooseHost, openSessions, overloadLimit, quotaHold } from './admit.ts'
+import { chooseHost, openSessions } from './admit.ts'
 import { budgetActions, overBudget } from './budget.ts'
 import type { RoleRule, Rules, Translation } from './rules.ts'
 import type { AgentFacts, ReadyBead, Snapshot, StageFacts } from './snapshot.ts'
-import { meltdown, refusedUntil, standingOf } from './supervise.ts'
+import { meltdown, standingOf } from './supervise.ts'
 import { ruleName, type Translated, translate } from './translate.ts'
 
 /**
@@ -31,10 +32,23 @@ export function decide(snapshot: Snapshot, rules: Rules): Decision {
     }
   }
   const { actions, waiting } = assignments(snapshot, rules)
+  const stuck = nothingRuns(snapshot, actions, waiting)
   return {
-    actions: [...lost, ...money, ...newBeads(snapshot), ...waveActions(snapshot), ...actions],
+    actions: [...lost, ...money, ...newBeads(snapshot), ...waveActions(snapshot), ...actions, ...stuck],
     waiting,
   }
+}
+
+/** Where every bead waits for a program that is missing, not logged in or wrongly configured, a person has to mend that: the run pauses. */
+function nothingRuns(snapshot: Snapshot, actions: readonly Action[], waiting: readonly Waiting[]): Action[] {
+  const [first] = waiting
+  const isIdle =
+    openSessions(snapshot).length === 0 &&
+    snapshot.counts.landing === 0 &&
+    !actions.some(({ kind }) => kind === 'assign')
+  return first && isIdle && waiting.every(({ why }) => why === 'no_adapter' || why === 'login')
+    ? [{ kind: 'pause', reason: `${first.detail}; unpause when it is mended` }]
+    : []
 }
 
 /** A continuous run takes in what has come since. */
@@ -219,7 +233,7 @@ function chooseFor(
   if (!rule) return { why: 'no_adapter', detail: `no adapter is configured for ${role}` }
   const limited = limitOf(role, rule, rules, taken)
   if (limited) return { why: 'limit', detail: limited }
-  const account = chooseAccount(rule, snapshot, rules, taken)
+  const account = chooseAccount(rule, snapshot, rules, (name) => taken.counts.get(`account ${name}`) ?? 0)
   if (typeof account !== 'string') return account
   const found = chooseHost(bead, role, rule.adapter, snapshot, rules, taken.hosts)
   if ('why' in found) return found
@@ -296,42 +310,4 @@ function limitOf(role: string, rule: RoleRule, { limits }: Rules, taken: Taken):
   if (ofAdapter !== undefined && (taken.counts.get(`adapter ${rule.adapter}`) ?? 0) >= ofAdapter)
     return `${ofAdapter} sessions of ${rule.adapter} at once`
   return undefined
-}
-
-function chooseAccount(
-  rule: RoleRule,
-  snapshot: Snapshot,
-  rules: Rules,
-  taken: Taken,
-): string | { readonly why: 'quota' | 'login'; readonly detail: string } {
-  let held: number | undefined
-  let refused: { readonly account: string; readonly until: number } | undefined
-  for (const label of rule.accounts) {
-    const account = `${rule.adapter}/${label}`
-    const wrong = refusedUntil(account, snapshot, rules)
-    if (wrong !== undefined) {
-      refused = { account, until: wrong }
-      continue
-    }
-    const until = quotaHold(account, snapshot)
-    if (until !== undefined) {
-      held = Math.min(held ?? until, until)
-      continue
-    }
-    const limit = overloadLimit(account, snapshot, rules)
-    if (limit !== undefined && (taken.counts.get(`account ${account}`) ?? 0) >= limit) continue
-    return account
-  }
-  if (refused && held === undefined)
-    return {
-      why: 'login',
-      detail: `${refused.account} is not logged in, or its key is not taken: nothing is tried before ${new Date(refused.until).toISOString()}`,
-    }
-  return {
-    why: 'quota',
-    detail:
-      held === undefined
-        ? `${rule.adapter} is overloaded: fewer at once for now`
-        : `no quota until ${new Date(held).toISOString()}`,
-  }
 }

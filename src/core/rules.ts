@@ -39,7 +39,12 @@ export interface Rules {
     readonly meltdown_failures: number
     readonly meltdown_ms: number
   }
+  /** An overload is forgotten after so long without another. */
   readonly overload_ms: number
+  /** After an overload, one more session at once for each of these. */
+  readonly overload_step_ms?: number
+  /** How long an account rests that is used up and does not say until when. */
+  readonly quota_unknown_ms?: number
 }
 
 export interface RoleRule {
@@ -87,5 +92,7 @@ export const DEFAULT_RULES: Rules = {
     meltdown_failures: 5,
     meltdown_ms: 300_000,
   },
-  overload_ms: 300_000,
+  overload_ms: 900_000,
+  overload_step_ms: 30_000,
+  quota_unknown_ms: 300_000,
 }

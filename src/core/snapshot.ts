@@ -35,6 +35,8 @@ export interface RunFacts {
   readonly target: number | null
   readonly waves: 'rolling' | 'strict'
   readonly started_ms: number
+  /** When a person last went on with it: what has failed before is not held against anybody. */
+  readonly resumed_ms?: number | null
   /** It goes on when everything has landed, and takes in what comes. */
   readonly continuous?: boolean
 }

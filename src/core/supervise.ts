@@ -16,34 +16,27 @@ function isNotStarted(reason: string | null): boolean {
   return reason?.startsWith('not_started:') ?? false
 }
 
-/** Reasons of `not_started:` that trying again does not mend: the program is missing or wrongly configured. */
-const FINAL = ['not_started:not_installed', 'not_started:configuration']
+/** Reasons of `not_started:` that trying again does not mend: the program is missing, not logged in or wrongly configured. */
+export const FINAL: readonly string[] = [
+  'not_started:not_installed',
+  'not_started:not_logged_in',
+  'not_started:configuration',
+]
 
-/** The account's login or key is not taken. That holds for every agent, and other accounts may do. */
-const REFUSED = 'not_started:not_logged_in'
-
-/** Until when nothing is tried with an account, as the last session of it was not let in; undefined: it may be tried. */
-export function refusedUntil(
-  account: string,
-  { sessions, now_ms: now }: Snapshot,
-  { supervision }: Rules,
-): number | undefined {
-  const [last] = sessions
-    .filter((one) => one.account === account && one.ended_ms !== null)
-    .sort((a, b) => (b.ended_ms ?? 0) - (a.ended_ms ?? 0))
-  if (last?.reason !== REFUSED) return undefined
-  const until = (last.ended_ms ?? now) + supervision.period_ms
-  return until > now ? until : undefined
+/** False for what ended before a person went on with the run: that was seen, and perhaps mended. */
+export function sinceResumed({ ended_ms }: SessionFacts, { run }: Snapshot): boolean {
+  return (ended_ms ?? 0) >= (run.resumed_ms ?? 0)
 }
 
 /**
  * Restart after a failure: at once the first time, then after 10 s, doubled up to 5 minutes with a quarter of jitter; forgotten after a
  * session that lived ten minutes. More than five failures in ten minutes, or three short lives in a row, set the agent aside.
  */
-export function standingOf(agentId: number, { sessions, now_ms: now }: Snapshot, rules: Rules): Standing {
+export function standingOf(agentId: number, snapshot: Snapshot, rules: Rules): Standing {
+  const { sessions, now_ms: now } = snapshot
   const { supervision } = rules
   const ended = sessions
-    .filter((one) => one.agent_id === agentId && one.ended_ms !== null)
+    .filter((one) => one.agent_id === agentId && one.ended_ms !== null && sinceResumed(one, snapshot))
     .sort((a, b) => (b.ended_ms ?? 0) - (a.ended_ms ?? 0))
   const streak: SessionFacts[] = []
   for (const one of ended) {
@@ -58,12 +51,8 @@ export function standingOf(agentId: number, { sessions, now_ms: now }: Snapshot,
   const [last] = streak
   if (!last) return { free: true }
   const lastEnd = last.ended_ms ?? now
-  if (last.reason !== null && FINAL.includes(last.reason))
-    return {
-      free: false,
-      until_ms: lastEnd + supervision.period_ms,
-      why: `${last.reason}: nothing is tried until it is mended`,
-    }
+  // not the agent's fault: its account is held
+  if (last.reason !== null && FINAL.includes(last.reason)) return { free: true }
   const recent = streak.filter(({ ended_ms }) => now - (ended_ms ?? 0) < supervision.period_ms)
   if (recent.length > supervision.intensity)
     return {
@@ -100,15 +89,30 @@ export function share(name: string): number {
   return (hash >>> 0) / 0x1_0000_0000
 }
 
-/** More than five failures within five minutes, by more than half of the pool: the run pauses instead of burning the backlog. */
-export function meltdown(snapshot: Snapshot, { supervision }: Rules): Action | undefined {
+/**
+ * More than five failures within five minutes, by more than half of the pool: the run pauses instead of burning the backlog. The pool is what
+ * the run may have at work at once; agents of other roles, and more of a role than its limit, are not in it.
+ */
+export function meltdown(snapshot: Snapshot, rules: Rules): Action | undefined {
   const { sessions, now_ms: now, run, agents } = snapshot
+  const { supervision } = rules
   const failed = sessions.filter(
     (one) =>
-      one.run_id === run.run_id && isFailure(one) && now - (one.ended_ms ?? 0) < supervision.meltdown_ms,
+      one.run_id === run.run_id &&
+      isFailure(one) &&
+      sinceResumed(one, snapshot) &&
+      now - (one.ended_ms ?? 0) < supervision.meltdown_ms,
   )
   const hurt = new Set(failed.map(({ agent_id }) => agent_id))
-  if (failed.length <= supervision.meltdown_failures || hurt.size * 2 <= agents.length) return undefined
+  const pool = Object.keys(rules.roles)
+    .map((role) =>
+      Math.min(
+        agents.filter((one) => one.role === role).length,
+        rules.limits.role?.[role] ?? Number.POSITIVE_INFINITY,
+      ),
+    )
+    .reduce((sum, count) => sum + count, 0)
+  if (failed.length <= supervision.meltdown_failures || hurt.size * 2 <= pool) return undefined
   const counts = new Map<string, number>()
   for (const { reason } of failed) counts.set(reason ?? '', (counts.get(reason ?? '') ?? 0) + 1)
   const told = [...counts].map(([reason, count]) => `${count} ${reason}`).join(', ')

@@ -10,12 +10,14 @@ import { write } from '../runtime/write.ts'
 import type { HostSettings } from './host-settings.ts'
 import { sweepLeftovers, sweepPaths } from './leftovers.ts'
 import { type RunningOrder, runOrder, type Stop } from './run-session.ts'
-import { allSettings } from './settings.ts'
+import { allSettings, withAccount } from './settings.ts'
 
 /** How often a host says that it lives and asks for orders, at least. */
 const BEAT_MS = 2_000
 /** Away from the database for so long, a host must think that its beads were given to others. */
 const LOST_MS = 60_000
+/** How often a host looks again for programs that it could not use. */
+const PROBE_MS = 30_000
 
 interface Order {
   readonly session_id: string
@@ -183,12 +185,20 @@ export function createHost(options: HostOptions): Host {
     },
     wake: () => woken.abort(),
     async run(signal) {
-      const adapters = await probeAdapters(options)
+      let adapters = await probeAdapters(options)
+      let probed = performance.now()
       await sweepLeftovers(settings)
         .then(() => sweepPaths(ctx))
         .catch(options.onFault)
       while (!signal.aborted || running.size > 0) {
         try {
+          // what is missing may have been installed, or logged in, meanwhile; the heartbeat does not wait for it
+          if (isIncomplete(adapters) && performance.now() - probed >= PROBE_MS) {
+            probed = performance.now()
+            void probeAdapters(options).then((found) => {
+              adapters = found
+            }, options.onFault)
+          }
           await beat(adapters)
         } catch (error) {
           options.onFault(error)
@@ -213,10 +223,17 @@ export function createHost(options: HostOptions): Host {
   }
 }
 
+function isIncomplete(adapters: Probed): boolean {
+  return Object.values(adapters).some(({ missing }) => missing !== undefined)
+}
+
+/** What a host can run, by adapter: a version, or why it cannot be used. */
+export type Probed = Readonly<Record<string, { readonly version?: string; readonly missing?: string }>>
+
 /** Which programs this host can run, and why not the others. */
-async function probeAdapters(
-  options: HostOptions,
-): Promise<Record<string, { version?: string; missing?: string }>> {
+export async function probeAdapters(
+  options: Pick<HostOptions, 'ctx' | 'path' | 'adapter' | 'capacity'>,
+): Promise<Probed> {
   const { ctx, path, adapter } = options
   const config = ctx.root?.config ?? {}
   const roles = ['default', ...Object.keys(config.agents ?? {}), ...Object.keys(options.capacity)]
@@ -228,7 +245,7 @@ async function probeAdapters(
     const settings = wanted.get(name)
     const known = adapterNamed(name)
     if (!settings || !known) continue
-    const probe = await known.probe({ settings, path, operatorEnv: ctx.env })
+    const probe = await known.probe({ ...withAccount(settings, ctx.env), path })
     found[name] = probe.usable
       ? probe.login === 'no'
         ? { missing: 'not logged in' }

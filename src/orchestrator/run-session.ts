@@ -37,7 +37,7 @@ import { LiveSession } from './live-session.ts'
 import { type Outcome, outcomeOf } from './outcome.ts'
 import { promptFor } from './prompt.ts'
 import { keptPaths, sessionPaths } from './session-paths.ts'
-import { gateSettings, sessionSettings } from './settings.ts'
+import { gateSettings, sessionSettings, withAccount } from './settings.ts'
 import { tidyLanded } from './tidy.ts'
 import { isAway } from './vigil.ts'
 
@@ -186,7 +186,11 @@ async function work(
   const { bead, stage, attempt } = order
   const config = ctx.root?.config ?? {}
   // what is run is what this host's own configuration says: the order only tells what the leader's said
-  const settings = sessionSettings(config, order.role, host.adapter, bead)
+  const { settings, operatorEnv } = withAccount(
+    sessionSettings(config, order.role, host.adapter, bead),
+    ctx.env,
+    order.account,
+  )
   if (settings.adapter !== order.adapter)
     return notStarted(
       'rules',
@@ -225,7 +229,7 @@ async function work(
         home: paths.home,
         tmp: paths.tmp,
         path: host.path,
-        operatorEnv: ctx.env,
+        operatorEnv,
         env: {
           ...(repository ? await identityOf(repository) : {}),
           SWARM_AGENT_ID: String(order.agent_id),
@@ -383,6 +387,8 @@ async function quota(
     // one that has said until when was heard already
     if ((live.agent.track().limitedUntil ?? 0) <= Date.now())
       await tell({ kind: 'limit', evidence: event.detail.slice(0, 500) })
+  } else if (event.kind === 'result' && event.reason === 'overloaded') {
+    await tell({ kind: 'overload', evidence: event.detail.slice(0, 500) })
   } else if (event.kind === 'retrying' && (event.cause === 'overloaded' || event.cause === 'quota')) {
     const evidence = event.detail.slice(0, 500)
     const isLong = event.at !== undefined && event.at - Date.now() >= LONG_WAIT_MS

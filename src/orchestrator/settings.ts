@@ -46,10 +46,35 @@ function settingsByRule(
   }
 }
 
+/** The labels of the accounts that settings name, in order. */
+function accountsOf({ account, accounts }: AgentSettings): readonly string[] {
+  const named = Object.keys(accounts ?? {})
+  return named.length > 0 ? named : [account ?? 'default']
+}
+
+/** Settings and the operator's environment as they are for one account, named `<adapter>/<label>`; the first one by default. */
+export function withAccount(
+  settings: AgentSettings,
+  operatorEnv: Readonly<Record<string, string | undefined>>,
+  name?: string,
+): { readonly settings: AgentSettings; readonly operatorEnv: Readonly<Record<string, string | undefined>> } {
+  const label = name?.slice(name.indexOf('/') + 1) ?? accountsOf(settings)[0] ?? ''
+  const own = settings.accounts?.[label]
+  if (!own) return { settings, operatorEnv }
+  const taken = Object.entries(own.env_from ?? {}).flatMap(([to, from]) => {
+    const value = operatorEnv[from]
+    return value === undefined ? [] : [[to, value] as const]
+  })
+  return {
+    settings: { ...settings, env: { ...settings.env, ...Object.fromEntries(taken), ...own.env } },
+    operatorEnv: own.home === undefined ? operatorEnv : { ...operatorEnv, HOME: own.home },
+  }
+}
+
 function roleRuleOf(settings: AgentSettings): RoleRule {
   return {
     adapter: settings.adapter,
-    accounts: [settings.account ?? 'default'],
+    accounts: accountsOf(settings),
     ...(settings.model === undefined ? {} : { model: settings.model }),
   }
 }

@@ -7,6 +7,7 @@ import { write } from '../runtime/write.ts'
 import { refusedPush } from '../workspaces/landing.ts'
 import { mustFindMaker } from '../workspaces/maker.ts'
 import { openRepository, type Repository } from '../workspaces/repository.ts'
+import { mustHavePrograms } from './check-programs.ts'
 import { checkPrompts } from './check-prompts.ts'
 import { checkRules } from './check-rules.ts'
 import { createForge } from './forge.ts'
@@ -47,6 +48,7 @@ export async function up(ctx: CommandContext, options: UpOptions) {
   const agents = before?.agents ?? (await agentsFor(ctx, options.agents))
   await checkRules(ctx, agents, options.adapter ?? before?.adapter)
   if (options.dry_run) return plan(ctx, { ...options, adapter: options.adapter ?? before?.adapter }, agents)
+  if (options.resume === undefined) await mustHavePrograms(ctx, agents, options.adapter)
   const { run_id } =
     options.resume === undefined ? await start(ctx, options, agents) : await resume(ctx, options.resume)
   const run = await readRun(ctx, run_id)

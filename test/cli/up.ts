@@ -304,8 +304,8 @@ export async function describeUp(program: UpProgram): Promise<void> {
       expect(seen).toMatchObject({ reason: 'not_started:not_logged_in', attempt: 1 })
       await until(async () => (await one.sessions()).every(({ status }) => status === 'ended'))
       const before = await one.sessions()
+      // the run pauses for it, so that a person hears of it
       expect(await one.yard.ask('explain', 'b1')).toMatchObject({
-        why: 'login',
         waits_for: expect.stringContaining('is not logged in'),
       })
       expect(await one.bead('b1')).toMatchObject({ status: 'pending', attempt: 1, retry_count: 0 })

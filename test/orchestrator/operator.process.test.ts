@@ -62,6 +62,25 @@ describe('what an operator may type', () => {
     expect(await here.ask('runs')).toEqual({ runs: [] })
   }, 60_000)
 
+  test('a program that is missing, too old or not logged in is told of before a run begins', async () => {
+    const agent = (command: readonly string[]) =>
+      `[agents.implementer]\nadapter = "claude"\nlogin = "none"\ncommand = ${JSON.stringify(command)}\n`
+    for (const [repo, command, why] of [
+      ['missing', ['no-such-agent-program'], 'not_installed'],
+      ['old', ['sh', '-c', 'echo 1.0.0'], 'too_old'],
+      ['loggedout', ['sh', '-c', 'echo 9.0.0'], 'not logged in'],
+    ] as const) {
+      const here = await yard({ repo, oneStage: true, more: agent(command) })
+      await here.ask('enqueue', '--json', beads('a'))
+      expect(await refusal(here, 'up', '--agents', 'implementer=1')).toMatchObject({
+        code: 'DEPENDENCY',
+        msg: expect.stringContaining(why),
+        ctx: { role: 'implementer', dependency: 'claude' },
+      })
+      expect(await here.ask('runs')).toEqual({ runs: [] })
+    }
+  }, 60_000)
+
   test('a run that nobody leads is told of, gone on with or ended, also with a session of a host that is gone', async () => {
     const here = await yard({ repo: 'unled' })
     await here.ask('enqueue', '--json', beads('a'))

@@ -42,6 +42,8 @@ export interface PullsOptions {
 export interface Pulls {
   /** Brings the target branch here as it is on the remote, where that was not done for long. */
   refresh(): Promise<void>
+  /** True when the target branch stands elsewhere than `target`, looked up now. */
+  hasMoved(target: string): Promise<boolean>
   /** There is something new to do for this one. */
   hurry(id: number): void
   /** Entries whose time has come. */
@@ -83,7 +85,9 @@ export function createPulls(options: PullsOptions): Pulls {
   /** The target branch as it is on the remote, brought here; undefined when that cannot be: the run is paused then. */
   const sync = (fresh = false): Promise<string | undefined> => {
     if (!fresh && synced && performance.now() - synced.at < SHARED_MS) return synced.target
-    const target = bring()
+    // one after the other: two fetches would contend for the same ref
+    const before = synced?.target.catch(() => {}) ?? Promise.resolve()
+    const target = before.then(bring)
     target.catch(() => {})
     synced = { at: performance.now(), target }
     return target
@@ -241,6 +245,10 @@ export function createPulls(options: PullsOptions): Pulls {
     async refresh() {
       if (synced && performance.now() - synced.at < forge.pollMs) return
       await sync().catch((error) => (signal.aborted ? undefined : fault(error)))
+    },
+    async hasMoved(target) {
+      const now = await sync(true).catch(onFault)
+      return typeof now === 'string' && now !== target
     },
     hurry(id) {
       times.delete(id)

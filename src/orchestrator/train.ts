@@ -315,6 +315,8 @@ export function createTrain(options: TrainOptions, changed: () => void): Train {
         return true
       }
       case 'pause':
+        // somebody may have mended it meanwhile
+        if (await pulls?.hasMoved(target)) return true
         await options.pause(`the gates fail on ${repository.target} itself`)
         return false
     }

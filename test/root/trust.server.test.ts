@@ -120,7 +120,7 @@ trust_proxy = ["192.0.2.1"]
   })
   // each of them counts
   const hashes = Object.keys(active).map((key) => hashOf({ ...active, [key]: undefined }))
-  expect(new Set([hashOf(active), ...hashes]).size).toBe(10)
+  expect(new Set([hashOf(active), ...hashes]).size).toBe(11)
 })
 
 describe('a configuration that nobody has trusted', () => {

@@ -3,6 +3,9 @@ import { describeUp } from './up.ts'
 
 const error = (type: string, message: string, more = {}) => ({ error: { type, message, ...more } })
 
+const question = 'Which colour?'
+const options = ['red', 'blue'].map((label) => ({ label, description: label }))
+
 await describeUp({
   name: 'codex',
   settings: codexSettings,
@@ -23,6 +26,21 @@ await describeUp({
   },
   overload: { status: 503, body: error('server_error', 'busy') },
   unauthorized: { status: 401, body: error('invalid_request_error', 'bad key') },
+  question: {
+    turn: {
+      call: {
+        tool: 'request_user_input',
+        input: { questions: [{ id: 'colour', header: 'Colour', question, options }] },
+      },
+    },
+    text: question,
+    answer: 'blue',
+    // without it that tool is for its plan mode alone
+    changes: ({ args = [], ...settings }) => ({
+      ...settings,
+      args: [...args, '-c', 'features.default_mode_request_user_input=true'],
+    }),
+  },
   shellTool: 'command',
   resumes: true,
 })

@@ -17,6 +17,9 @@ const TOOL_SECONDS = 180
 /** Variables that Codex is to hand on; it starts servers with an environment of its own. */
 const HANDED_ON = ['DATABASE_URL', 'SWARM_ROOT', 'SWARM_REPO', 'SWARM_AGENT_ID', 'SWARM_TOKEN']
 
+/** Variables that Gemini CLI keeps from servers unless their entry names them: it takes them for secrets. Absent ones come as empty. */
+const HELD_BACK = ['DATABASE_URL', 'SWARM_TOKEN']
+
 export interface Installation {
   readonly client: ClientName
   /** Where the client reads it. */
@@ -81,7 +84,15 @@ function entryOf(client: Exclude<ClientName, 'codex'>, { command, args }: Start)
     case 'opencode':
       return ['mcp', { type: 'local', command: [command, ...args], enabled: true }]
     case 'gemini':
-      return ['mcpServers', { command, args, timeout: TOOL_SECONDS * 1_000 }]
+      return [
+        'mcpServers',
+        {
+          command,
+          args,
+          env: Object.fromEntries(HELD_BACK.map((name) => [name, `\${${name}:-}`])),
+          timeout: TOOL_SECONDS * 1_000,
+        },
+      ]
   }
 }
 

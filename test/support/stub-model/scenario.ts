@@ -93,16 +93,18 @@ export const fields = (value: unknown): Body =>
     ? Object.fromEntries(Object.entries(value))
     : {}
 
-/** Messages from the end back to the last that is a prompt; answers how many of them are the model's. */
+/** Messages from the end back to the last that is a prompt; answers how many turns of the model are among them: what it said in a row is one. */
 export function countTurns(
   messages: readonly Body[],
   kindOf: (message: Body) => 'model' | 'prompt' | undefined,
 ): number {
   let turns = 0
+  let after: ReturnType<typeof kindOf>
   for (const message of messages.toReversed()) {
     const kind = kindOf(message)
     if (kind === 'prompt') break
-    if (kind === 'model') turns++
+    if (kind === 'model' && after !== 'model') turns++
+    after = kind
   }
   return turns
 }

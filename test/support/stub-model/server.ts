@@ -98,7 +98,9 @@ function replyOf({ say, shell, call, hang = false }: Turn, { tools }: Asked): Re
 function calledBy(call: Turn['call'], tools: readonly Tool[]): ToolCall | undefined {
   if (!call) return undefined
   const tool =
-    tools.find(({ name }) => name === call.tool) ?? tools.find(({ name }) => name.endsWith(call.tool))
+    tools.find(({ name }) => name === call.tool) ??
+    // some programs write the names of others' tools with underscores alone
+    tools.find(({ name }) => name.replaceAll('-', '_').endsWith(call.tool.replaceAll('-', '_')))
   return {
     id: freshId('call_'),
     name: tool?.name ?? call.tool,

@@ -49,6 +49,25 @@ function entry(client: string, text: string, at: readonly string[]): unknown {
   return at.reduce((value: unknown, key) => (value as Record<string, unknown>)[key], whole)
 }
 
+test('hands on by name what Codex and Gemini CLI keep from servers, and no value of it', async () => {
+  const of = async (client: string, at: readonly string[]) => {
+    const { envelopes } = await runSwarm(['mcp', '--install', client], {
+      env: { HOME: home, DATABASE_URL: 'postgres://me:hush@db/x', SWARM_TOKEN: 'hush' },
+      cwd: project,
+    })
+    const content = String(JSON.parse(JSON.stringify(envelopes[0])).d.content)
+    expect(content).not.toContain('hush')
+    return entry(client, content, at)
+  }
+  expect(await of('gemini', ['mcpServers', 'swarm'])).toMatchObject({
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: as Gemini CLI writes it
+    env: { DATABASE_URL: '${DATABASE_URL:-}', SWARM_TOKEN: '${SWARM_TOKEN:-}' },
+  })
+  expect(await of('codex', ['mcp_servers', 'swarm'])).toMatchObject({
+    env_vars: expect.arrayContaining(['DATABASE_URL', 'SWARM_TOKEN']),
+  })
+})
+
 describe.each(PLACES)('the configuration of $client', ({ client, path, at }) => {
   test('is printed, and written where it is asked for, once', async () => {
     const printed = await install(client, '--agent', '3')

@@ -7,6 +7,7 @@ import { write } from '../runtime/write.ts'
 import { refusedPush } from '../workspaces/landing.ts'
 import { mustFindMaker } from '../workspaces/maker.ts'
 import { openRepository, type Repository } from '../workspaces/repository.ts'
+import { checkGates } from './check-gates.ts'
 import { mustHavePrograms } from './check-programs.ts'
 import { checkPrompts } from './check-prompts.ts'
 import { checkRules } from './check-rules.ts'
@@ -42,6 +43,7 @@ export async function up(ctx: CommandContext, options: UpOptions) {
   if (ctx.root?.distrust) throw ctx.root.distrust
   const repository = await openWork(ctx)
   await mustHaveGates(ctx, options)
+  await checkGates(ctx)
   const before = options.resume === undefined ? undefined : await readRun(ctx, options.resume)
   await mustReachForge(ctx, repository)
   await checkPrompts(ctx)
@@ -115,6 +117,7 @@ export async function runWorker(
 ) {
   if (ctx.root?.distrust) throw ctx.root.distrust
   await checkPrompts(ctx)
+  await checkGates(ctx)
   const vigil = createVigil(away(ctx), () => ({ cmd: 'worker' }))
   const capacity = options.capacity ?? capacityOf({})
   const repository = await openWork(ctx)

@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { findMarked } from '../../src/process/index.ts'
@@ -207,6 +207,25 @@ describe('swarm up', () => {
     expect(code).toBe(7)
     expect(await ask('runs')).toMatchObject({ runs: [] })
   }, 30_000)
+
+  test('says before it starts anything that a gate is not the one that was entered, and init-db enters it', async () => {
+    const { ask, start, scratch } = await yard({ repo: 'regated', oneStage: true })
+    const file = join(scratch.root, '.swarm', 'config.toml')
+    writeFileSync(file, readFileSync(file, 'utf8').replace('"--check"', '"--stat"'))
+    for (const verb of ['up', 'worker']) {
+      const { code, stdout } = await start(verb).ended
+      expect(JSON.parse(stdout)).toMatchObject({
+        ok: false,
+        err: { code: 'INVALID', ctx: { workflow: 'default', stage: 'implement' } },
+        fix: 'swarm init-db',
+      })
+      expect(code).toBe(2)
+    }
+    await ask('init-db')
+    await ask('enqueue', '--json', beads(1))
+    const { stdout } = await start('up', '--agents', 'implementer=1').ended
+    expect(answer(stdout).d).toMatchObject({ status: 'completed', landed: 1 })
+  }, 60_000)
 
   test('refuses to land what nothing checks', async () => {
     const { start, scratch } = await yard({ repo: 'ungated' })

@@ -164,10 +164,9 @@ async function record(
   answer: string,
 ): Promise<string | undefined> {
   try {
-    await ctx.execute({
-      ...{ cmd: 'answer', question_id: question, answer, by: `telegram:${user.name}`.slice(0, 64) },
-      idem: `telegram:${bot.id}:${updateId}`,
-    })
+    const by = `telegram:${user.name}`.slice(0, 64)
+    const idem = `telegram:${bot.id}:${updateId}`
+    await ctx.execute({ cmd: 'answer', question_id: question, answer, by, idem })
     return undefined
   } catch (error) {
     if (!(error instanceof SwarmError) || error.retryable) throw error

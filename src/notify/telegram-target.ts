@@ -1,5 +1,5 @@
 import { SwarmError } from '../contract/errors.ts'
-import { isJsonObject, type Json } from '../contract/json.ts'
+import { isJsonObject, type Json, type JsonObject } from '../contract/json.ts'
 import type { TelegramConfig } from '../contract/notify-config.ts'
 import { pauseOrAbort } from '../contract/pause.ts'
 import { type Bot, type BotReply, makeBot } from './bot-api.ts'
@@ -37,7 +37,11 @@ export function telegramTarget(name: string, config: TelegramConfig, token: stri
     async send(repo, notice, messages, signal) {
       let told = messages
       for (const call of callsFor(repo, notice, config.chat_id, messages, config.answers !== false)) {
-        const reply = await pacedCall(bot, config.chat_id, call.method, call.body, signal)
+        const ask = (body: JsonObject) => pacedCall(bot, config.chat_id, call.method, body, signal)
+        const { reply_markup: buttons, ...plain } = call.body
+        let reply = await ask(call.body)
+        // a question without its buttons can still be answered
+        if (reply.kind === 'refused' && buttons !== undefined) reply = await ask(plain)
         if (reply.kind === 'ok' && call.about === undefined) {
           const sent = sentMessage(reply.result)
           told = sent ? [...told, sent] : told
@@ -56,7 +60,7 @@ export async function pacedCall(
   bot: Bot,
   chat: number | string,
   method: string,
-  body: Parameters<Bot['call']>[1],
+  body: JsonObject,
   signal: AbortSignal,
 ): Promise<BotReply> {
   await pauseOrAbort(pace.take(String(chat), performance.now()), signal)

@@ -150,8 +150,11 @@ test('a chat that is closed holds up no other, and a pause that Telegram asks fo
   expect(await notify.said(/"failed".*Too Many/)).toMatch(/"again_in_ms":1000/)
   expect(await notify.said(/"closed"/)).toMatch(/"target":"ann".*blocked by the user.*"again_in_ms":3600000/)
   await phone.until(() => phone.messages.some((one) => one.chat === -7))
-  await ask(where, 'And now?')
-  await phone.until(() => shows(phone, 'And now?'))
+  phone.answerNext('sendMessage', {
+    ...{ status: 400, body: { ok: false, description: 'Bad Request: REPLY_MARKUP_TOO_LONG' } },
+  })
+  await ask(where, 'And now?', ['yes'])
+  expect(await phone.until(() => shows(phone, 'And now?'))).toMatchObject({ buttons: [] })
   expect(phone.messages.map((one) => one.chat)).toEqual([-7, -7])
   expect(await notify.end('SIGTERM')).toBe(0)
   expect(notify.lines.join('\n')).not.toContain('a-token-of-a-bot')

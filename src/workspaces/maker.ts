@@ -39,7 +39,10 @@ export function mustFindMaker({ create, remove, path }: WorkspaceMaker, root: st
     resolve(key, argv, path, root)
 }
 
-/** Runs `create`; `check` then says what is wrong with what it made. What a failed one has left in the place is taken away: it was empty before. */
+/**
+ * Runs `create`; `check` then says what is wrong with what it made. What a failed one has left in the place is taken away, since it was empty
+ * before: by `remove` where there is one, as it may hold more than files, like a mount.
+ */
 export async function makeByCommand(
   maker: WorkspaceMaker,
   order: MakerOrder,
@@ -51,10 +54,22 @@ export async function makeByCommand(
     const wrong = await check()
     if (wrong !== undefined) throw failed('create', order, `has made no workspace at ${order.path}: ${wrong}`)
   } catch (error) {
-    await rm(order.path, { recursive: true, force: true })
-    await git(['worktree', 'prune', '--expire=now'], { cwd: order.commonDir })
+    await clear(maker, order, error)
     throw error
   }
+}
+
+async function clear(maker: WorkspaceMaker, order: MakerOrder, error: unknown): Promise<void> {
+  const { remove } = maker
+  const isThere = async () => (await lstat(order.path).catch(() => undefined)) !== undefined
+  if (!remove) await rm(order.path, { recursive: true, force: true })
+  else if (await isThere()) await run('remove', remove, maker, order).catch(() => {})
+  await git(['worktree', 'prune', '--expire=now'], { cwd: order.commonDir })
+  if (error instanceof SwarmError && (await isThere()))
+    throw error.with({
+      message: `${error.message}; what it has left at ${order.path} was not removed`,
+      ctx: error.ctx,
+    })
 }
 
 /** Runs `remove`. DEPENDENCY when it fails, or leaves the directory. */

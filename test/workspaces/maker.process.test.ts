@@ -148,6 +148,15 @@ test.each([
   expect(() => lstatSync(join(repository.worktrees, 'api'))).toThrow('ENOENT')
 })
 
+test('what a failed command has left is removed by the other one alone', async () => {
+  const create = 'mkdir "$SWARM_WORKSPACE" && echo a mount > "$SWARM_WORKSPACE/kept"; exit 1'
+  const careful = await opened(create, { remove: 'rm "$SWARM_WORKSPACE/kept" && rmdir "$SWARM_WORKSPACE"' })
+  await expect(ensureWorkspace(careful, 'api')).rejects.toThrow(/exited with 1$/)
+  const unable = await opened(create, { remove: 'exit 1' })
+  await expect(ensureWorkspace(unable, 'api')).rejects.toThrow(/was not removed/)
+  expect(existsSync(join(unable.worktrees, 'api', 'kept'))).toBe(true)
+})
+
 test('a command that does not remove is said to', async () => {
   const repository = await opened(CLONE, { remove: 'true' })
   await ensureWorkspace(repository, 'api')

@@ -500,6 +500,15 @@ create table if not exists swarm.hosts (
   primary key (repo_id, host_id)
 );
 
+-- Machines that a person has drained by name: workers that start there take nothing new either, until they are let go again.
+create table if not exists swarm.drained_machines (
+  repo_id  text not null,
+  name     text not null,
+  reason   text,
+  at       timestamptz not null default clock_timestamp(),
+  primary key (repo_id, name)
+);
+
 -- A session is the order to a host to run one agent program for one stage of a bead, and what became of it.
 create table if not exists swarm.agent_sessions (
   repo_id         text not null,

@@ -7,6 +7,7 @@ const ALONE = [
   'test/db/driver.fault.test.ts',
   'test/events/slow-reader.fault.test.ts',
   'test/events/torture.fault.test.ts',
+  'test/orchestrator/chaos.fault.test.ts',
   'test/orchestrator/landing.fault.test.ts',
   'test/process/sessions.process.test.ts',
   'test/work/work-ends.process.test.ts',

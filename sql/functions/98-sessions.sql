@@ -119,7 +119,8 @@ declare
 begin
   select heartbeat_at into v_old from swarm.hosts where repo_id = p_repo and host_id = h ->> 'host_id';
   insert into swarm.hosts (repo_id, host_id, name, capacity, adapters, heartbeat_at, draining, free_disk_mb, version, process, repository)
-    values (p_repo, h ->> 'host_id', h ->> 'name', h -> 'capacity', h -> 'adapters', v_now, coalesce((h ->> 'draining')::boolean, false),
+    values (p_repo, h ->> 'host_id', h ->> 'name', h -> 'capacity', h -> 'adapters', v_now, coalesce((h ->> 'draining')::boolean, false)
+        or exists (select from swarm.drained_machines d where d.repo_id = p_repo and d.name = h ->> 'name'),
       (h ->> 'free_disk_mb')::integer, h ->> 'version', h ->> 'process', h ->> 'repository')
     on conflict (repo_id, host_id) do update set name = excluded.name, capacity = excluded.capacity, adapters = excluded.adapters,
       heartbeat_at = v_now, draining = swarm.hosts.draining or excluded.draining, free_disk_mb = excluded.free_disk_mb, version = excluded.version,

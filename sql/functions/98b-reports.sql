@@ -205,23 +205,30 @@ begin
   return jsonb_build_object('d', jsonb_build_object('session_id', x.session_id, 'until', swarm.iso(x.deadline_at)));
 end $$;
 
--- Whether a host, or all hosts on a machine, take new sessions. What they run they finish.
+-- Whether a host, or a machine with all hosts that are on it now or later, takes new sessions. What they run they finish.
 create or replace function swarm.do_drain(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
 declare
   v_off  boolean := coalesce((a ->> 'off')::boolean, false);
   h      swarm.hosts;
 begin
-  if not exists (select from swarm.hosts where repo_id = p_repo and a ->> 'host' in (host_id, name)) then
+  if not exists (select from swarm.hosts where repo_id = p_repo and a ->> 'host' in (host_id, name))
+      and not exists (select from swarm.drained_machines where repo_id = p_repo and name = a ->> 'host') then
     return swarm.refused('NOTFOUND', format('there is no host %s', a ->> 'host'), null,
       jsonb_build_object('field', 'host', 'got', a ->> 'host'), '{"cmd": "ps"}');
+  end if;
+  if v_off then
+    delete from swarm.drained_machines where repo_id = p_repo and name = a ->> 'host';
+  else
+    insert into swarm.drained_machines (repo_id, name, reason) select distinct p_repo, name, a ->> 'reason' from swarm.hosts
+      where repo_id = p_repo and name = a ->> 'host' on conflict do nothing;
   end if;
   for h in select * from swarm.hosts where repo_id = p_repo and a ->> 'host' in (host_id, name) and draining = v_off order by host_id for update loop
     update swarm.hosts set draining = not v_off where repo_id = p_repo and host_id = h.host_id;
     perform swarm.emit_run(p_repo, case when v_off then 'host_undrained' else 'host_drained' end, null, h.host_id, null, null, null,
       jsonb_build_object('name', h.name, 'reason', a ->> 'reason'));
   end loop;
-  return jsonb_build_object('d', jsonb_build_object('hosts', (select jsonb_agg(jsonb_build_object('host_id', x.host_id, 'name', x.name,
+  return jsonb_build_object('d', jsonb_build_object('hosts', (select coalesce(jsonb_agg(jsonb_build_object('host_id', x.host_id, 'name', x.name,
       'draining', x.draining, 'sessions', (select count(*) from swarm.agent_sessions s
-        where s.repo_id = p_repo and s.host_id = x.host_id and s.ended_at is null)) order by x.host_id)
+        where s.repo_id = p_repo and s.host_id = x.host_id and s.ended_at is null)) order by x.host_id), '[]')
     from swarm.hosts x where x.repo_id = p_repo and a ->> 'host' in (x.host_id, x.name))));
 end $$;

@@ -12,6 +12,12 @@ create or replace function swarm.gc_facts(p_repo text, a jsonb) returns jsonb la
       where repo_id = p_repo and ended_at is not null and session_id in (select jsonb_array_elements_text(a -> 'sessions'))))
 $$;
 
+-- Beads whose sessions worked in a directory of one of these names, which do not tell the bead: they were shortened.
+create or replace function swarm.beads_in(p_repo text, a jsonb) returns jsonb language sql stable as $$
+  select coalesce(jsonb_agg(distinct s.bead_id), '[]') from swarm.agent_sessions s
+  where s.repo_id = p_repo and s.workspace is not null and substring(s.workspace from '[^/]+$') in (select jsonb_array_elements_text(a -> 'names'))
+$$;
+
 -- What was removed from a machine and what was left there, as the process has found it.
 create or replace function swarm.do_gc(p_repo text, a jsonb, p jsonb) returns jsonb language plpgsql volatile as $$
 begin

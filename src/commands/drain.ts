@@ -9,7 +9,9 @@ export default defineCommand({
   group: 'run',
   summary: 'a host takes no new sessions and finishes its own; with off it takes new ones again',
   input: z.strictObject({
-    host: text(200).describe('a host_id of ps, or the name of a machine: all hosts on it'),
+    host: text(200).describe(
+      'a host_id of ps, or the name of a machine: all hosts that are on it, or start there later',
+    ),
     off: z.boolean().optional().describe('take new sessions again'),
     reason: reason.optional(),
   }),

@@ -5,7 +5,7 @@ import { priorReply } from '../runtime/prior-reply.ts'
 import { write } from '../runtime/write.ts'
 
 const found = z.object({
-  kind: z.enum(['workspace', 'checkout', 'ref', 'directory', 'log']),
+  kind: z.enum(['workspace', 'checkout', 'index', 'ref', 'directory', 'log']),
   name: z.string().describe('a bead, a path, a ref or a session'),
   why: z.string(),
 })

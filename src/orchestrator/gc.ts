@@ -1,17 +1,20 @@
 import { readdir, rm, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { CommandContext } from '../contract/command.ts'
+import { processesWithin } from '../process/index.ts'
 import { readFunction } from '../runtime/read.ts'
 import { orphanedCheckouts, sweepCheckouts } from '../workspaces/checkout.ts'
+import { orphanedIndexes, sweepIndexes } from '../workspaces/own-index.ts'
 import { listRefs, removeRef } from '../workspaces/refs.ts'
 import type { Repository } from '../workspaces/repository.ts'
-import { type Kept, listWorkspaces, removeWorkspace, whyKept } from '../workspaces/workspace.ts'
+import { type Kept, removeWorkspace, whyKept, workspaceOf } from '../workspaces/workspace.ts'
 import { orphanedPaths } from './leftovers.ts'
 import { removeSessionPaths } from './session-paths.ts'
+import { beadsHere } from './tidy.ts'
 
 /** Something that was found, and why it was removed or left. */
 export interface Found {
-  readonly kind: 'workspace' | 'checkout' | 'ref' | 'directory' | 'log'
+  readonly kind: 'workspace' | 'checkout' | 'index' | 'ref' | 'directory' | 'log'
   /** A bead's id, a path, a ref, or a session's id. */
   readonly name: string
   readonly why: string
@@ -48,8 +51,9 @@ const WHY: Readonly<Record<Kept, string>> = {
 
 /**
  * What nobody will need any more: worktrees and branches of beads that are done, when they are clean and what they hold has landed or is kept
- * under refs/swarm/; checkouts of processes that are gone; refs that are part of the target branch; directories and old logs of sessions
- * that are over. Whatever holds work stays, with the reason. Run twice it finds nothing the second time.
+ * under refs/swarm/; checkouts and index files of processes that are gone; refs that are part of the target branch; directories and old logs of
+ * sessions that are over. Whatever holds work stays, with the reason, and so does what a process works in. Run twice it finds nothing the second
+ * time.
  */
 export async function collect(
   ctx: CommandContext,
@@ -68,7 +72,7 @@ export async function collect(
   }
   const logs = await oldLogs(ctx, options.keepLogsMs)
   const refs = repository ? await listRefs(repository) : []
-  const beads = repository ? await listWorkspaces(repository) : []
+  const beads = repository ? await beadsHere(ctx, repository) : []
   const facts = await readFunction<Facts>(ctx, 'gc_facts', ctx.repo, {
     beads: [...new Set([...beads, ...refs.flatMap(({ beadId }) => beadId ?? [])])],
     sessions: logs.map(({ session }) => session),
@@ -76,12 +80,20 @@ export async function collect(
   if (repository) {
     for (const path of await orphanedCheckouts(repository))
       removed.push({ kind: 'checkout', name: path, why: 'the process that made it is gone' })
-    if (!options.dry) await sweepCheckouts(repository)
+    for (const path of await orphanedIndexes(repository.commonDir))
+      removed.push({ kind: 'index', name: path, why: 'the process that made it is gone' })
+    if (!options.dry) {
+      await sweepCheckouts(repository)
+      await sweepIndexes(repository.commonDir)
+    }
     for (const bead of beads) {
       if (options.knownOnly && !facts.beads[bead]) continue
       const needed = neededBy(facts.beads[bead])
       const landed = facts.beads[bead]?.landed
-      const why = needed ?? whyText(await whyKept(repository, bead, landed))
+      const why =
+        needed ??
+        usedBy(workspaceOf(repository, bead).path) ??
+        whyText(await whyKept(repository, bead, landed))
       if (why !== undefined) left.push({ kind: 'workspace', name: bead, why })
       else
         await settle({ kind: 'workspace', name: bead, why: 'all of it has landed or is kept' }, async () => {
@@ -119,6 +131,12 @@ function neededBy(bead: Facts['beads'][string] | undefined): string | undefined 
   if (!bead) return undefined
   if (bead.session !== undefined) return `session ${bead.session} works in it`
   return bead.status === 'completed' || bead.status === 'cancelled' ? undefined : `its bead is ${bead.status}`
+}
+
+/** A process at work in a directory: perhaps an agent of another database, which knows the bead. */
+function usedBy(path: string): string | undefined {
+  const [one] = processesWithin(path)
+  return one && `${one.name} (process ${one.pid}) runs in it`
 }
 
 /** Log files that nobody has written to for so long. */

@@ -4,9 +4,16 @@ import { withdraw } from '../workspaces/exchange.ts'
 import type { Repository } from '../workspaces/repository.ts'
 import { listWorkspaces, removeWorkspace } from '../workspaces/workspace.ts'
 
+/** Beads that have a worktree or a branch here. Names that were shortened are known by the sessions that have worked there. */
+export function beadsHere(ctx: CommandContext, repository: Repository): Promise<readonly string[]> {
+  return listWorkspaces(repository, (names) =>
+    readFunction<readonly string[]>(ctx, 'beads_in', ctx.repo, { names: [...names] }),
+  )
+}
+
 /** Removes the workspaces of this clone whose beads have landed: in other clones than the leader's nobody else does. */
 export async function tidyLanded(ctx: CommandContext, repository: Repository): Promise<void> {
-  const beads = await listWorkspaces(repository)
+  const beads = await beadsHere(ctx, repository)
   if (beads.length === 0) return
   const { landed } = await readFunction<{
     readonly landed: readonly { readonly bead_id: string; readonly candidate: string }[]

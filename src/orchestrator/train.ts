@@ -8,11 +8,13 @@ import { write } from '../runtime/write.ts'
 import { type Checkout, makeCheckout, sweepCheckouts } from '../workspaces/checkout.ts'
 import { obtain } from '../workspaces/exchange.ts'
 import { fastForward, fetchTarget, push, rebaseCandidate } from '../workspaces/landing.ts'
+import { sweepIndexes } from '../workspaces/own-index.ts'
 import { commitOf, hurried, type Repository, treeOf } from '../workspaces/repository.ts'
-import { listWorkspaces, removeWorkspace } from '../workspaces/workspace.ts'
+import { removeWorkspace } from '../workspaces/workspace.ts'
 import { runGates } from './gate.ts'
 import { createPulls, type PullFacts, whyNotMoved } from './pulls.ts'
 import { landingGates } from './settings.ts'
+import { beadsHere } from './tidy.ts'
 
 export interface TrainOptions {
   readonly ctx: CommandContext
@@ -175,6 +177,12 @@ export function createTrain(options: TrainOptions, changed: () => void): Train {
     })
   }
 
+  const leavePlace = async (): Promise<void> => {
+    const left = place
+    place = undefined
+    await left?.remove()
+  }
+
   const build = async (action: Extract<TrainAction, { kind: 'build' }>): Promise<boolean> => {
     const { entry, onto, speculative } = action
     if (entry.candidate === '') {
@@ -190,7 +198,11 @@ export function createTrain(options: TrainOptions, changed: () => void): Train {
       return false
     }
     place ??= await makeCheckout(repository, onto)
-    const rebased = await rebaseCandidate(place.path, entry.candidate, onto)
+    const rebased = await rebaseCandidate(place.path, entry.candidate, onto).catch(async (error) => {
+      // a git command that was killed in it may have left a lock, or half of a rebase
+      await leavePlace()
+      throw error
+    })
     if (rebased.kind === 'rebased') {
       await set(entry, 'testing', { base: onto, head: rebased.head, tree: rebased.tree, tries: 0 })
       return true
@@ -263,7 +275,8 @@ export function createTrain(options: TrainOptions, changed: () => void): Train {
     if (tidied === term()) return
     tidied = term()
     await sweepCheckouts(repository)
-    const beads = await listWorkspaces(repository)
+    await sweepIndexes(repository.commonDir)
+    const beads = await beadsHere(ctx, repository)
     if (beads.length === 0) return
     const { landed } = await readFunction<{
       readonly landed: readonly Pick<TrainEntry, 'bead_id' | 'candidate'>[]
@@ -343,8 +356,7 @@ export function createTrain(options: TrainOptions, changed: () => void): Train {
       pulls?.close()
       await moving
       await Promise.all(testing)
-      await place?.remove()
-      place = undefined
+      await leavePlace()
     },
     async step() {
       await tidyFormer()
@@ -369,10 +381,7 @@ export function createTrain(options: TrainOptions, changed: () => void): Train {
           }
         }
       }
-      if (place && busy.size === 0 && !testingBase) {
-        await place.remove()
-        place = undefined
-      }
+      if (busy.size === 0 && !testingBase) await leavePlace()
     },
   }
   return train

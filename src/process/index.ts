@@ -20,6 +20,7 @@ export {
   newMarker,
 } from './marker.ts'
 export { type Peer, type PeerOptions, spawnPeer } from './peer.ts'
+export { processesWithin } from './proc.ts'
 export { type Program, type ProgramOptions, startProgram } from './program.ts'
 export type { Argv, Exit } from './spawn.ts'
 export { standingOfProcess, thisProcess } from './who.ts'

@@ -1,4 +1,5 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync, realpathSync } from 'node:fs'
+import { sep } from 'node:path'
 
 /** One process as /proc tells it, without its environment. */
 export interface ProcEntry {
@@ -42,6 +43,27 @@ export function readProcess(pid: number): ProcEntry | undefined {
     start: at(19),
     cpuTicks: at(11) + at(12) + at(13) + at(14),
     name: stat.slice(open + 1, close),
+  }
+}
+
+/** Processes that are in a directory or below it, as far as that may be asked; empty where there is no /proc. */
+export function processesWithin(dir: string): readonly ProcEntry[] {
+  const top = realOr(dir)
+  return listProcesses().filter(({ pid }) => {
+    try {
+      const cwd = readlinkSync(`/proc/${pid}/cwd`)
+      return cwd === top || cwd.startsWith(top + sep)
+    } catch {
+      return false
+    }
+  })
+}
+
+function realOr(dir: string): string {
+  try {
+    return realpathSync(dir)
+  } catch {
+    return dir
   }
 }
 

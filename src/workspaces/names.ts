@@ -6,7 +6,7 @@ export function pathName(beadId: string): string {
   const safe = [...beadId]
     .map((char, at) => (/[A-Za-z0-9_]/.test(char) || (char === '-' && at > 0) ? char : hex(char)))
     .join('')
-  return safe.length <= LONGEST ? safe : `${safe.slice(0, LONGEST - 9)}=${checksum(beadId)}`
+  return safe.length < LONGEST ? safe : `${safe.slice(0, LONGEST - 9)}=${checksum(beadId)}`
 }
 
 /** The id that `pathName` made a name of; undefined for one that was shortened, or that it did not make. */
@@ -16,6 +16,11 @@ export function beadIdOf(name: string): string | undefined {
     return point <= 0x10ffff ? String.fromCodePoint(point) : ''
   })
   return pathName(id) === name ? id : undefined
+}
+
+/** True for a name that `pathName` has shortened: no other is as long. */
+export function isShortened(name: string): boolean {
+  return name.length === LONGEST
 }
 
 /** File systems allow 255 bytes; git adds `.lock`. */

@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { SwarmError } from '../contract/errors.ts'
 import { endMarked, findMarked, newMarker } from '../process/index.ts'
 import { type GitAnswer, git, tryGit } from './git.ts'
+import { withOwnIndex } from './own-index.ts'
 
 /** What a leader that is gone has begun may take so long to end by itself. */
 const GRACE_MS = 5_000
@@ -36,7 +37,7 @@ export async function moveWorkingCopy(
     const common = await git(['rev-parse', '--path-format=absolute', '--git-common-dir'], { cwd: path })
     for (const lock of [join(dir, 'index.lock'), join(dir, 'HEAD.lock'), join(common, `${ref}.lock`)])
       await removeSince(lock, begun.at)
-    await takeFiles(path, join(dir, `swarm-moving-${crypto.randomUUID()}`), from, to)
+    await withOwnIndex(common, (indexFile) => takeFiles(path, indexFile, from, to))
   }
   const marker = newMarker()
   await writeFile(note, marker)
@@ -103,21 +104,16 @@ async function takeFiles(path: string, indexFile: string, from: string, to: stri
       .split('\n')
       .filter((line) => line.startsWith(':'))
   const wanted = await raw(['diff-tree', '-r', from, to])
-  try {
-    await git(['read-tree', from], { cwd: path, indexFile })
-    await tryGit(['update-index', '--add', '--remove', '--stdin'], {
-      cwd: path,
-      indexFile,
-      input: wanted.map((line) => `${line.slice(line.indexOf('\t') + 1)}\n`).join(''),
-    })
-    const found = new Set(await raw(['diff-index', '--cached', from], { indexFile }))
-    const input = wanted.flatMap((line) => {
-      const [, mode, , object] = line.split(' ')
-      return found.has(line) ? [`${mode} ${object}${line.slice(line.indexOf('\t'))}\n`] : []
-    })
-    await git(['update-index', '--index-info'], { cwd: path, input: input.join('') })
-  } finally {
-    await rm(indexFile, { force: true })
-    await rm(`${indexFile}.lock`, { force: true })
-  }
+  await git(['read-tree', from], { cwd: path, indexFile })
+  await tryGit(['update-index', '--add', '--remove', '--stdin'], {
+    cwd: path,
+    indexFile,
+    input: wanted.map((line) => `${line.slice(line.indexOf('\t') + 1)}\n`).join(''),
+  })
+  const found = new Set(await raw(['diff-index', '--cached', from], { indexFile }))
+  const input = wanted.flatMap((line) => {
+    const [, mode, , object] = line.split(' ')
+    return found.has(line) ? [`${mode} ${object}${line.slice(line.indexOf('\t'))}\n`] : []
+  })
+  await git(['update-index', '--index-info'], { cwd: path, input: input.join('') })
 }

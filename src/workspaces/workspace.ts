@@ -5,7 +5,8 @@ import { CHECKOUT_PREFIX } from './checkout.ts'
 import { giveWork, keepOfClone, kindOf } from './clone.ts'
 import { git, tryGit } from './git.ts'
 import { type MakerOrder, makeByCommand, removeByCommand } from './maker.ts'
-import { BRANCHES, beadIdOf, branchOf, pathName } from './names.ts'
+import { BRANCHES, beadIdOf, branchOf, isShortened, pathName } from './names.ts'
+import { withOwnIndex } from './own-index.ts'
 import { commitOf, isAncestor, moveRef, type Repository, treeOf } from './repository.ts'
 
 /** A worktree with a branch of its own for one bead. */
@@ -154,8 +155,7 @@ export async function salvage(
 ): Promise<string | undefined> {
   const head = await commitOf(path, 'HEAD')
   if (head === undefined) return undefined
-  const indexFile = join(repository.commonDir, `swarm-salvage-${process.pid}-${crypto.randomUUID()}`)
-  try {
+  return withOwnIndex(repository.commonDir, async (indexFile) => {
     await git(['read-tree', head], { cwd: path, indexFile })
     await git(['add', '--all', '--ignore-errors', '.'], { cwd: path, indexFile, timeoutMs: 120_000 })
     const tree = await git(['write-tree'], { cwd: path, indexFile })
@@ -169,10 +169,7 @@ export async function salvage(
     if ((await kindOf(repository, path)) === 'clone') await keepOfClone(repository, path, commit, ref)
     else await moveRef(repository, ref, commit, (await commitOf(path, ref)) ?? null)
     return commit
-  } finally {
-    await rm(indexFile, { force: true })
-    await rm(`${indexFile}.lock`, { force: true })
-  }
+  })
 }
 
 /**
@@ -246,8 +243,8 @@ async function lookAt(repository: Repository, beadId: string) {
   return { workspace, head, dirty: false, there: false }
 }
 
-/** Beads that have a worktree or a branch here, or both. Those with names that were shortened are not among them. */
-export async function listWorkspaces(repository: Repository): Promise<readonly string[]> {
+/** Names of worktrees and branches here, each once: as `pathName` makes them of the ids of beads, and of whatever else lies there. */
+async function workspaceNames(repository: Repository): Promise<readonly string[]> {
   const refs = await git(['for-each-ref', '--format=%(refname:lstrip=2)', `refs/heads/${BRANCHES}`], {
     cwd: repository.commonDir,
   })
@@ -255,8 +252,25 @@ export async function listWorkspaces(repository: Repository): Promise<readonly s
     ...refs.split('\n').map((name) => name.slice(BRANCHES.length)),
     ...(await readdir(repository.worktrees).catch(() => [])),
   ]
-  const ids = names.filter((name) => name !== '' && !name.startsWith(CHECKOUT_PREFIX)).map(beadIdOf)
-  return [...new Set(ids.filter((id) => id !== undefined))].sort()
+  return [...new Set(names.filter((name) => name !== '' && !name.startsWith(CHECKOUT_PREFIX)))]
+}
+
+/**
+ * Beads that have a worktree or a branch here, or both. `known` answers ids that names which were shortened may stand for, as they do not tell
+ * themselves: those that do are among the answer.
+ */
+export async function listWorkspaces(
+  repository: Repository,
+  known: (names: readonly string[]) => Promise<readonly string[]>,
+): Promise<readonly string[]> {
+  const names = await workspaceNames(repository)
+  const shortened = names.filter(isShortened)
+  const more = shortened.length === 0 ? [] : await known(shortened)
+  const ids = [
+    ...names.flatMap((name) => beadIdOf(name) ?? []),
+    ...more.filter((id) => shortened.includes(pathName(id))),
+  ]
+  return [...new Set(ids)].sort()
 }
 
 /** True when a commit is part of the target branch, or of what swarm keeps under refs/swarm/. */

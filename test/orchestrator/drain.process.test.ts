@@ -57,3 +57,29 @@ test('a drained host finishes its session and gets no other; let go again it goe
   ])
   await expect(ask('drain', 'nobody')).rejects.toThrow('NOTFOUND')
 }, 120_000)
+
+test('a machine that is drained by its name stays so for workers that start there later, until it is let go', async () => {
+  const { ask } = yard
+  /** As the worker of that name sees itself. */
+  const beat = async (host_id: string, name: string) => {
+    const host = JSON.stringify({ host_id, name, capacity: {}, adapters: {} })
+    const [row] = await database.sql<{ d: { draining: boolean } }[]>`
+      select swarm.host_beat('drained', ${host}::text::jsonb, '[]') as d`
+    return row?.d.draining
+  }
+  const leave = (host_id: string) =>
+    database.sql`select swarm.host_left('drained', ${host_id}, 'its worker has ended')`
+  expect(await beat('builder-1', 'builder')).toBe(false)
+  await ask('drain', 'builder', '--reason', 'a new kernel')
+  expect(await beat('builder-1', 'builder')).toBe(true)
+  await leave('builder-1')
+  expect(await beat('builder-2', 'builder')).toBe(true)
+  expect(await beat('other-1', 'other')).toBe(false)
+  await leave('builder-2')
+  expect(await ask('drain', 'builder', '--off')).toEqual({ hosts: [] })
+  expect(await beat('builder-3', 'builder')).toBe(false)
+  // one worker of a machine is not the machine
+  await ask('drain', 'builder-3')
+  expect(await beat('builder-3', 'builder')).toBe(true)
+  expect(await beat('builder-4', 'builder')).toBe(false)
+}, 60_000)

@@ -1,8 +1,11 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { thisProcess } from '../../src/process/index.ts'
+import { pathName } from '../../src/workspaces/names.ts'
 import { testDatabase } from '../support/database.ts'
 import { makeYard } from './support.ts'
 
@@ -22,13 +25,15 @@ test('gc removes what nobody needs, leaves what holds work and says why, and fin
   const { git, root } = scratch
   const enqueue = (...ids: readonly string[]) =>
     ask('enqueue', '--json', JSON.stringify({ beads: ids.map((bead_id) => ({ bead_id, title: bead_id })) }))
-  await enqueue('done.1', 'done.2')
+  // too long for a name of a file that tells it
+  const long = `long${'.x'.repeat(60)}`
+  await enqueue('done.1', 'done.2', long)
   await start('up', '--agents', 'implementer=2,reviewer=1').ended
   await enqueue('waiting')
   const landed = await database.sql<{ bead_id: string; candidate: string; session_id: string }[]>`
     select l.bead_id, l.candidate, (select min(session_id) from swarm.agent_sessions s where s.bead_id = l.bead_id) as session_id
     from swarm.landings l where l.status = 'landed' order by l.bead_id`
-  const [first, second] = landed
+  const [first, second, third] = landed
   const session = first?.session_id ?? ''
   const worktrees = join(root, '.swarm', 'worktrees')
   const place = (name: string) => join(worktrees, name)
@@ -38,7 +43,12 @@ test('gc removes what nobody needs, leaves what holds work and says why, and fin
   add('done=2e=1', first?.candidate ?? '')
   add('done=2e=2', second?.candidate ?? '')
   writeFileSync(join(place('done=2e=2'), 'thought.txt'), 'not committed\n')
+  add(pathName(long), third?.candidate ?? '')
   add('waiting', 'main')
+  // of a bead of another database, where an agent is at work
+  add('elsewhere', 'main')
+  const agent = spawn('sleep', ['600'], { cwd: place('elsewhere') })
+  await once(agent, 'spawn')
   add('stranger', 'main')
   scratch.commit('own.txt', 'work of its own\n', place('stranger'))
   const own = git(['rev-parse', 'swarm/stranger'])
@@ -51,6 +61,8 @@ test('gc removes what nobody needs, leaves what holds work and says why, and fin
   const gone = thisProcess().replace(/\d+$/, '1')
   const [orphan, living] = [place(`checkout-${gone}-abc123`), place(`checkout-${thisProcess()}-abc123`)]
   for (const path of [orphan, living]) git(['worktree', 'add', '--quiet', '--detach', path, 'main'])
+  const index = (who: string) => join(root, '.git', `swarm-index-${who}-abc`)
+  for (const who of [gone, thisProcess()]) writeFileSync(index(who), '')
   const temporary = mkdtempSync(join(tmpdir(), `swarm-${session}-`))
   const others = mkdtempSync(join(tmpdir(), 'swarm-s-0123456789ab-'))
   const logs = join(root, '.swarm', 'logs')
@@ -63,14 +75,17 @@ test('gc removes what nobody needs, leaves what holds work and says why, and fin
   const removed = [
     `checkout ${orphan}: the process that made it is gone`,
     `directory ${session}: its session is over`,
+    `index ${index(gone)}: the process that made it is gone`,
     `log ${session}.log: its session is over, and it is old`,
     'ref refs/swarm/salvage/done=2e=1/1-s: it is part of main',
     'workspace done.1: all of it has landed or is kept',
     'workspace empty: all of it has landed or is kept',
+    `workspace ${long}: all of it has landed or is kept`,
   ]
   const left = [
     'ref refs/swarm/salvage/stranger/1-s: it holds work that is not on main',
     'workspace done.2: it has changes that are not committed',
+    `workspace elsewhere: sleep (process ${agent.pid}) runs in it`,
     'workspace foreign: its directory is no worktree of its branch',
     'workspace stranger: it has commits that have not landed and that nothing else keeps',
     'workspace waiting: its bead is pending',
@@ -85,8 +100,10 @@ test('gc removes what nobody needs, leaves what holds work and says why, and fin
   expect(short(found.removed)).toEqual(removed)
   expect(short(found.left)).toEqual(left)
   expect(existsSync(place('done=2e=1'))).toBe(false)
-  for (const path of [temporary, orphan, join(logs, `${session}.log`)]) expect(existsSync(path)).toBe(false)
-  for (const path of [others, living, place('done=2e=2')]) expect(existsSync(path)).toBe(true)
+  for (const path of [temporary, orphan, index(gone), join(logs, `${session}.log`)])
+    expect(existsSync(path)).toBe(false)
+  for (const path of [others, living, index(thisProcess()), place('elsewhere'), place('done=2e=2')])
+    expect(existsSync(path)).toBe(true)
   git(['cat-file', '-e', lost])
   expect(git(['rev-parse', 'swarm/stranger'])).toBe(lost)
   expect(
@@ -98,5 +115,6 @@ test('gc removes what nobody needs, leaves what holds work and says why, and fin
   const again = await ask<Collected>('gc')
   expect(again.removed).toEqual([])
   expect(short(again.left)).toEqual(left)
+  agent.kill('SIGKILL')
   for (const path of [others, temporary]) rmSync(path, { recursive: true, force: true })
 }, 120_000)

@@ -104,7 +104,6 @@ describe('a leader that ends in the middle of a landing', () => {
       await halts.install(yard, database.url)
       await crew.start('implementer=2')
       for (const one of blows) {
-        await crew.feed(8)
         const { led, landed } = await strike(one, crew, halts)
         const { name, leader, program } = one
         process.stderr.write(
@@ -112,6 +111,7 @@ describe('a leader that ends in the middle of a landing', () => {
         )
         expect(landed, name).toBeLessThan(30_000)
       }
+      crew.enough()
       await halts.disarm()
       await crew.over()
       expect(await wrongWith(yard, database.sql, halts.tmp)).toEqual([])

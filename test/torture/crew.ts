@@ -1,4 +1,7 @@
 import type postgres from 'postgres'
+import { pauseOrAbort } from '../../src/contract/pause.ts'
+import { withDescendants } from '../../src/process/marker.ts'
+import { listProcesses } from '../../src/process/proc.ts'
 import type { Running, Yard } from '../orchestrator/support.ts'
 import { until } from '../orchestrator/support.ts'
 import { parentOf } from './halts.ts'
@@ -12,6 +15,9 @@ interface Told {
 /** Events by which a leader shows that it decides. */
 const DECISIONS = ['session_assigned', 'session_ending', 'landing_landed', 'landing_ejected', 'wave_started']
 
+const OPEN_BEADS = 6
+const FEED_MS = 300
+
 /** Processes of `swarm up` on one run, one of which leads, and beads for them. */
 export class Crew {
   readonly yard: Yard
@@ -20,6 +26,7 @@ export class Crew {
   /** Those that ended by themselves, with what they said. */
   readonly ended: { readonly code: number | null; readonly stdout: string; readonly stderr: string }[] = []
   run = ''
+  readonly #fed = new AbortController()
   #beads = 0
 
   constructor(yard: Yard, sql: postgres.Sql) {
@@ -27,9 +34,9 @@ export class Crew {
     this.sql = sql
   }
 
-  /** Starts the run, and a process that stands by. */
+  /** Starts the run, and a process that stands by. Beads come in until `enough`. */
   async start(agents: string): Promise<void> {
-    await this.feed(8)
+    await this.#feed()
     this.#start('--agents', agents)
     await until(async () => {
       const rows = await this.sql<
@@ -39,6 +46,16 @@ export class Crew {
       return this.run !== ''
     })
     this.join()
+    const over = this.#fed.signal
+    void (async () => {
+      // while the database is away nobody wants more
+      for (; !over.aborted; await pauseOrAbort(FEED_MS, over)) await this.#feed().catch(() => {})
+    })()
+  }
+
+  /** No more beads come in: the run ends when all have landed. */
+  enough(): void {
+    this.#fed.abort()
   }
 
   /** Another process that stands by. */
@@ -77,12 +94,19 @@ export class Crew {
     return undefined
   }
 
-  /** Adds beads to the run until so many are open. */
-  async feed(open: number): Promise<void> {
+  /** Processes that descend from one. */
+  below(pid: number): readonly { readonly pid: number; readonly name: string }[] {
+    const all = listProcesses()
+    const found = withDescendants(all, new Set([pid]))
+    return all.filter((one) => one.pid !== pid && found.has(one.pid))
+  }
+
+  /** Adds beads to the run until so many are open that it does not end for want of them. */
+  async #feed(): Promise<void> {
     const { repo } = this.yard
     const [row] = await this.sql<{ n: number }[]>`
       select count(*)::int as n from swarm.bead_backlog where repo_id = ${repo} and status in ('pending', 'in_progress')`
-    const missing = open - (row?.n ?? 0)
+    const missing = OPEN_BEADS - (row?.n ?? 0)
     if (missing <= 0) return
     const beads = Array.from({ length: missing }, () => {
       this.#beads += 1
@@ -139,7 +163,7 @@ export class Crew {
       await this
         .sql`select session_id, host_id, status, bead_id, stage from swarm.agent_sessions where repo_id = ${repo} and ended_at is null`,
       await this
-        .sql`select inserted_at, event_type, bead_id, left(payload::text, 150) as payload from swarm.execution_events
+        .sql`select created_at, event_type, bead_id, left(payload::text, 150) as payload from swarm.execution_events
         where repo_id = ${repo} order by seq desc limit 15`,
       await this
         .sql`select pid, state, wait_event, left(query, 100) as query from pg_stat_activity where datname = current_database() and state <> 'idle'`,
@@ -160,6 +184,7 @@ export class Crew {
   }
 
   async killAll(): Promise<void> {
+    this.enough()
     for (const up of [...this.ups]) await this.kill(up)
   }
 }

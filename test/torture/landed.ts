@@ -45,7 +45,7 @@ async function wrongRows({ repo }: Yard, sql: postgres.Sql): Promise<string[]> {
     ...told.map(({ bead_id, n }) => `the log says ${n} times that ${bead_id} has landed`),
     ...sessions.map(({ session_id }) => `session ${session_id} has no end`),
     ...Object.entries(row?.found ?? {})
-      .filter(([name, n]) => !['beads', 'completed'].includes(name) && n !== 0)
+      .filter(([name, n]) => !['beads', 'completed', 'retried'].includes(name) && n !== 0)
       .map(([name, n]) => `invariant ${name}: ${n}`),
   ]
 }
@@ -102,7 +102,7 @@ async function untested({ repo, scratch }: Yard, sql: postgres.Sql): Promise<str
   )
 }
 
-/** Processes, worktrees, branches, refs, files. Refs that hold the work of sessions that were killed are meant to stay. */
+/** Processes, worktrees, branches, refs, files. Refs are meant to stay that hold work of sessions that were killed or came too late. */
 async function leftOver(yard: Yard, tmp: string): Promise<string[]> {
   const { git, root } = yard.scratch
   const home = join(root, '..')
@@ -110,12 +110,26 @@ async function leftOver(yard: Yard, tmp: string): Promise<string[]> {
   const gitFiles = readdirSync(join(root, '.git'), { recursive: true, encoding: 'utf8' })
   return [
     ...(await yard.leftovers()),
-    ...refs.filter((ref) => !ref.startsWith('refs/swarm/salvage/')),
+    ...refs.filter((ref) => !/^refs\/swarm\/(salvage|candidate)\//.test(ref) || isLanded(yard, ref)),
     ...gitFiles.filter((name) => name.endsWith('.lock') || name.includes('swarm-')),
-    ...readdirSync(join(root, '.swarm', 'worktrees')),
+    ...readdirSync(join(root, '.swarm', 'worktrees')).map((name) => `${name}: ${stateOf(yard, name)}`),
     ...readdirSync(tmp),
     ...processesIn([home, tmp]),
   ]
+}
+
+function stateOf({ scratch }: Yard, name: string): string {
+  const { git, root } = scratch
+  const cwd = join(root, '.swarm', 'worktrees', name)
+  return [
+    ...readdirSync(cwd),
+    git(['status', '--short', '--branch'], cwd),
+    git(['log', '--format=%h %s', '-4'], cwd),
+  ].join('; ')
+}
+
+function isLanded({ scratch }: Yard, ref: string): boolean {
+  return scratch.git(['rev-list', '--count', `main..${ref}`]) === '0'
 }
 
 /** Processes whose directory lies in one of these. */

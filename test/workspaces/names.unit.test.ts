@@ -16,6 +16,13 @@ test('a name is one component of a path and of a ref, whatever the id', () => {
   )
 })
 
+test('a name that was shortened tells no other id', () => {
+  const name = pathName(`long${'.x'.repeat(60)}`)
+  expect(name).toHaveLength(200)
+  expect(beadIdOf(name)).toBeUndefined()
+  expect(pathName(name)).not.toBe(name)
+})
+
 test('two ids never share a name', () => {
   fc.assert(
     fc.property(

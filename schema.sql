@@ -614,6 +614,9 @@ create table if not exists swarm.usage_ledger (
   cache_read   bigint not null default 0,
   cache_write  bigint not null default 0,
   cost_usd     double precision not null default 0,
+  -- what it would probably use, when it was given out; counts until it is settled
+  reserve_usd     double precision not null default 0,
+  reserve_tokens  bigint not null default 0,
   settled_at   timestamptz,
   at           timestamptz not null default clock_timestamp(),
   unique (repo_id, session_id)

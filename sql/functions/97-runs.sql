@@ -228,9 +228,20 @@ begin
         'day_usd', coalesce(sum(cost_usd) filter (where at > date_trunc('day', v_now)), 0),
         'day_tokens', coalesce(sum(input + output + cache_write) filter (where at > date_trunc('day', v_now)), 0))
       from swarm.usage_ledger where repo_id = p_repo and (run_id = p_run or at > date_trunc('day', v_now))),
-    'bead_spent', (select coalesce(jsonb_object_agg(bead_id, jsonb_build_object('usd', usd, 'tokens', tokens)), '{}') from (
-        select u.bead_id, sum(u.cost_usd) as usd, sum(u.input + u.output + u.cache_write) as tokens from swarm.usage_ledger u
-        where u.repo_id = p_repo and u.run_id = p_run and exists (select from swarm.bead_backlog b
+    -- what open sessions will probably use besides, and what one that is over has used on average
+    'reserved', (select jsonb_build_object('usd', coalesce(sum(greatest(reserve_usd - cost_usd, 0)), 0),
+        'tokens', coalesce(sum(greatest(reserve_tokens - input - output - cache_write, 0)), 0))
+      from swarm.usage_ledger where repo_id = p_repo and run_id = p_run and settled_at is null),
+    'typical', (select jsonb_build_object('usd', coalesce(avg(cost_usd), 0), 'tokens', coalesce(avg(input + output + cache_write), 0)::bigint)
+      from swarm.usage_ledger where repo_id = p_repo and run_id = p_run and settled_at is not null and input + output + cache_write > 0),
+    'account_spent', (select coalesce(jsonb_object_agg(account, jsonb_build_object('usd', usd, 'tokens', tokens)), '{}') from (
+        select account, sum(cost_usd) as usd, sum(input + output + cache_write) as tokens from swarm.usage_ledger
+        where repo_id = p_repo and at > date_trunc('day', v_now) group by account) x),
+    'bead_spent', (select coalesce(jsonb_object_agg(bead_id, jsonb_build_object('usd', usd, 'tokens', tokens, 'ms', ms)), '{}') from (
+        select u.bead_id, sum(u.cost_usd) as usd, sum(u.input + u.output + u.cache_write) as tokens,
+          (select round(sum(extract(epoch from coalesce(s.ended_at, v_now) - s.started_at)) * 1000) from swarm.agent_sessions s
+            where s.repo_id = p_repo and s.bead_id = u.bead_id) as ms
+        from swarm.usage_ledger u where u.repo_id = p_repo and u.run_id = p_run and exists (select from swarm.bead_backlog b
           where b.repo_id = p_repo and b.bead_id = u.bead_id and b.status in ('pending', 'in_progress')) group by u.bead_id) x),
     'questions', (select count(*) from swarm.questions where repo_id = p_repo and answered_at is null),
     'waves', (select coalesce(jsonb_agg(jsonb_build_object('number', number, 'status', status) order by number), '[]')

@@ -100,7 +100,7 @@ begin
       status, queued_at, deadline_at)
     values (p_repo, a ->> 'session_id', r.run_id, a ->> 'host_id', v_agent, v_role, a ->> 'adapter', coalesce(a ->> 'account', 'default'),
       a ->> 'model', b.bead_id, b.stage, b.attempt, b.fence, 'assigned', clock_timestamp(), clock_timestamp() + interval '2 minutes');
-  insert into swarm.usage_ledger (repo_id, session_id, run_id, bead_id, account, model, cost_usd, input)
+  insert into swarm.usage_ledger (repo_id, session_id, run_id, bead_id, account, model, reserve_usd, reserve_tokens)
     values (p_repo, a ->> 'session_id', r.run_id, b.bead_id, coalesce(a ->> 'account', 'default'), a ->> 'model',
       coalesce((a ->> 'reserve_usd')::double precision, 0), coalesce((a ->> 'reserve_tokens')::bigint, 0));
   perform swarm.emit_run(p_repo, 'session_assigned', r.run_id, a ->> 'session_id', b.bead_id, v_agent, b.stage,
@@ -141,6 +141,12 @@ begin
         tool_calls = coalesce((s ->> 'tool_calls')::integer, tool_calls)
       where repo_id = p_repo and session_id = s ->> 'session_id' and host_id = h ->> 'host_id' and ended_at is null;
     continue when not found;
+    update swarm.usage_ledger u set input = (s #>> '{usage,input}')::bigint, output = (s #>> '{usage,output}')::bigint,
+        cache_read = (s #>> '{usage,cache_read}')::bigint, cache_write = (s #>> '{usage,cache_write}')::bigint,
+        cost_usd = (s #>> '{usage,cost_usd}')::double precision
+      where u.repo_id = p_repo and u.session_id = s ->> 'session_id' and u.settled_at is null and s ? 'usage'
+        and (u.input, u.output, u.cache_read, u.cache_write) is distinct from ((s #>> '{usage,input}')::bigint, (s #>> '{usage,output}')::bigint,
+          (s #>> '{usage,cache_read}')::bigint, (s #>> '{usage,cache_write}')::bigint);
     update swarm.bead_claims c set heartbeat_at = v_now, lease_expires_at = v_now + make_interval(secs => c.lease_ms / 1000.0)
       from swarm.agent_sessions x where x.repo_id = p_repo and x.session_id = s ->> 'session_id'
         and c.repo_id = p_repo and c.bead_id = x.bead_id and c.fence = x.fence and c.claimed_by = x.agent_id and c.status = 'in_progress';

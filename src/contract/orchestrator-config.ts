@@ -57,6 +57,10 @@ export const orchestratorSchema = z.strictObject({
       day_tokens: z.int().min(1).optional(),
       bead_usd: z.number().positive().optional(),
       bead_tokens: z.int().min(1).optional(),
+      account_usd: z.number().positive().optional().describe('of each account, a day'),
+      account_tokens: z.int().min(1).optional(),
+      run_ms: z.int().min(1_000).optional().describe('wall time since the run began'),
+      bead_ms: z.int().min(1_000).optional().describe('wall time of all sessions of a bead'),
     })
     .optional()
     .describe('tokens are input, output and cache writes'),

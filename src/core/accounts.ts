@@ -1,4 +1,5 @@
 import type { Why } from './actions.ts'
+import { overAccount } from './budget.ts'
 import type { RoleRule, Rules } from './rules.ts'
 import type { SessionFacts, Snapshot } from './snapshot.ts'
 import { FINAL, share, sinceResumed } from './supervise.ts'
@@ -8,7 +9,7 @@ const RESUME_SPREAD_MS = 30_000
 
 /** Why nothing may start for an account; `until_ms`: when it is looked at again. */
 interface Held {
-  readonly why: Extract<Why, 'quota' | 'login' | 'no_adapter'>
+  readonly why: Extract<Why, 'quota' | 'login' | 'no_adapter' | 'budget'>
   readonly detail: string
   readonly until_ms: number
 }
@@ -32,6 +33,8 @@ export function chooseAccount(
 }
 
 function holdOf(account: string, snapshot: Snapshot, rules: Rules, running: number): Held | undefined {
+  const dear = overAccount(account, snapshot, rules)
+  if (dear) return { why: 'budget', detail: dear, until_ms: Number.POSITIVE_INFINITY }
   return (
     refusedHold(account, snapshot, rules) ??
     quotaHold(account, snapshot, rules) ??

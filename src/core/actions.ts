@@ -9,6 +9,9 @@ export type Action = { readonly reason: string } & (
       readonly adapter: string
       readonly account: string
       readonly model?: string
+      /** What it will probably use. */
+      readonly reserve_usd?: number
+      readonly reserve_tokens?: number
       /** Only where this look gives the bead its workflow: then nothing else will do. */
       readonly workflow?: string
       /** The rule that was for the bead, as people call it. */

@@ -1,7 +1,7 @@
 import { chooseAccount } from './accounts.ts'
 import type { Action, Decision, Waiting, Why } from './actions.ts'
 import { chooseHost, openSessions } from './admit.ts'
-import { budgetActions, overBudget } from './budget.ts'
+import { budgetActions, overBudget, overReserve, reserveOf } from './budget.ts'
 import type { RoleRule, Rules, Translation } from './rules.ts'
 import type { AgentFacts, ReadyBead, Snapshot, StageFacts } from './snapshot.ts'
 import { meltdown, standingOf } from './supervise.ts'
@@ -226,6 +226,8 @@ function chooseFor(
     return { why: 'wave', detail: `wave ${open_wave} is not finished` }
   const dear = overBudget(bead, snapshot, rules)
   if (dear) return { why: 'budget', detail: dear }
+  const full = overReserve(snapshot, rules, taken.started)
+  if (full) return { why: 'budget', detail: full }
   const agent = chooseAgent(bead, own, snapshot, rules, taken)
   if ('why' in agent) return agent
   const role = agent.role ?? ''
@@ -240,6 +242,7 @@ function chooseFor(
   if (taken.started >= rules.spawn_per_tick)
     return { why: 'throttled', detail: `${rules.spawn_per_tick} sessions start at a tick` }
   taken.started += 1
+  const reserve = Object.keys(rules.budgets).length > 0 ? reserveOf(snapshot) : { usd: 0, tokens: 0 }
   taken.agents.add(agent.agent_id)
   count(taken, found.host.host_id, role, rule.adapter, account, true)
   return {
@@ -251,6 +254,8 @@ function chooseFor(
     adapter: rule.adapter,
     account,
     ...(rule.model === undefined ? {} : { model: rule.model }),
+    ...(reserve.usd > 0 ? { reserve_usd: reserve.usd } : {}),
+    ...(reserve.tokens > 0 ? { reserve_tokens: reserve.tokens } : {}),
     ...(moved ? { workflow: bead.workflow } : {}),
     ...(own ? { rule: ruleName(own) } : {}),
     reason: `ready at ${bead.stage}, ${bead.priority}, unblocks ${bead.unblocks}; agent ${agent.agent_id} (${role}) is free${own ? `; by ${ruleName(own)}` : ''}`,

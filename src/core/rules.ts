@@ -18,6 +18,12 @@ export interface Rules {
     readonly day_tokens?: number | undefined
     readonly bead_usd?: number | undefined
     readonly bead_tokens?: number | undefined
+    /** Of each account, a day. */
+    readonly account_usd?: number | undefined
+    readonly account_tokens?: number | undefined
+    /** Wall time since the run began; of all sessions of a bead together. */
+    readonly run_ms?: number | undefined
+    readonly bead_ms?: number | undefined
   }
   readonly spawn_per_tick: number
   /** Sessions that may fail, crash or get stuck over the life of a bead. */

@@ -16,7 +16,15 @@ export interface Snapshot {
   readonly quotas: readonly QuotaFacts[]
   readonly spent: Spent
   /** Of beads that are open, by bead. */
-  readonly bead_spent: Readonly<Record<string, { readonly usd: number; readonly tokens: number }>>
+  readonly bead_spent: Readonly<
+    Record<string, { readonly usd: number; readonly tokens: number; readonly ms?: number | null }>
+  >
+  /** Today, by account. */
+  readonly account_spent?: Readonly<Record<string, { readonly usd: number; readonly tokens: number }>>
+  /** What open sessions of the run will probably use besides what they have used. */
+  readonly reserved?: { readonly usd: number; readonly tokens: number }
+  /** What a session of the run that is over has used on average. */
+  readonly typical?: { readonly usd: number; readonly tokens: number }
   /** Questions that nobody has answered. */
   readonly questions: number
   readonly waves: readonly { readonly number: number; readonly status: string }[]

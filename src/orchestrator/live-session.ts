@@ -236,6 +236,18 @@ export class LiveSession {
     this.usage.cost_usd += usage.costUsd ?? 0
   }
 
+  /** What was used so far, also by a prompt that goes on. */
+  used(): LiveSession['usage'] {
+    const { input = 0, output = 0, cacheRead = 0, cacheWrite = 0, costUsd = 0 } = this.#steps
+    return {
+      input: this.usage.input + input,
+      output: this.usage.output + output,
+      cache_read: this.usage.cache_read + cacheRead,
+      cache_write: this.usage.cache_write + cacheWrite,
+      cost_usd: this.usage.cost_usd + costUsd,
+    }
+  }
+
   /** All that was used, also by a prompt that has not told its total. */
   settled(): LiveSession['usage'] {
     this.#add(this.#steps)
@@ -296,6 +308,7 @@ export class LiveSession {
       ...(track.openTools[0] ? { open_tool: track.openTools[0].name } : {}),
       turns: track.turns,
       tool_calls: track.toolCalls,
+      usage: this.used(),
     }
   }
 

@@ -19,16 +19,17 @@ process.on('SIGTERM', () => { fs.rmSync('half-way.txt', { force: true }); proces
 say('ready', { session: 'native' })
 fs.writeFileSync('half-way.txt', 'a thought')
 say('output', { text: 'at work' })
+say('usage', { of: 'step', input: 900, output: 100 })
 setInterval(() => {
   if (fs.existsSync('../turn')) say('turn_ended')
 }, 200)
 `
 
-async function yard(repo: string): Promise<Yard> {
+async function yard(repo: string, more = ''): Promise<Yard> {
   const made = await makeYard(database, {
     repo,
     oneStage: true,
-    more: `[agents.implementer]\nadapter = "command"\ncommand = [${JSON.stringify(process.execPath)}, "-e", ${JSON.stringify(AGENT)}]\n`,
+    more: `${more}\n[agents.implementer]\nadapter = "command"\ncommand = [${JSON.stringify(process.execPath)}, "-e", ${JSON.stringify(AGENT)}]\n`,
   })
   yards.push(made)
   await made.ask('enqueue', '--json', JSON.stringify({ beads: [{ bead_id: 'b1', title: 'b1' }] }))
@@ -105,6 +106,20 @@ test('told twice to stop, up ends its sessions at once, keeps what they wanted t
   expect(only).toMatchObject({ reason: 'shutdown' })
   expect(findMarked(only?.marker ?? '') ?? []).toEqual([])
   expect(kept(here, only)).toBe('a thought')
+}, 120_000)
+
+test('what a session uses counts while it runs: past its budget it is ended, its work is kept, and the run pauses', async () => {
+  const here = await yard('dear', '[orchestrator]\nbudgets = { run_tokens = 500 }')
+  const run = here.start('up', '--agents', 'implementer=1')
+  await until(async () => (await sessions('dear'))[0]?.reason === 'budget')
+  const [only] = await sessions('dear')
+  expect(kept(here, only)).toBe('a thought')
+  expect(await here.ask('ps')).toMatchObject({
+    run: { status: 'paused', pause_reason: 'run_tokens is used up: 1000 of 500' },
+    spent: { tokens: 1000 },
+  })
+  await here.ask('down')
+  expect(JSON.parse((await run.ended).stdout).d).toMatchObject({ status: 'stopped', landed: 0 })
 }, 120_000)
 
 /** Whether the worker has said that it takes nothing new. */

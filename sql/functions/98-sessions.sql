@@ -169,13 +169,14 @@ begin
 end $$;
 
 -- The conversation with which the next session of a bead's stage goes on: its native id, the directory it was held in, and the session that
--- began it, whose HOME holds it. Null when the last one came to its end by itself. One that has crashed twice is not tried a third time.
-create or replace function swarm.to_resume(p_repo text, p_bead text, p_stage text, p_adapter text) returns jsonb language sql stable as $$
+-- began it, whose HOME holds it. Null when the last one came to its end by itself, or used another account, whose login its HOME has. One that
+-- has crashed twice is not tried a third time.
+create or replace function swarm.to_resume(p_repo text, p_bead text, p_stage text, p_adapter text, p_account text) returns jsonb language sql stable as $$
   select jsonb_build_object('native_id', l.native_id, 'workspace', l.workspace, 'begun_by', (select o.session_id from swarm.agent_sessions o
       where o.repo_id = p_repo and o.bead_id = p_bead and o.native_id = l.native_id order by o.queued_at limit 1))
   from (select * from swarm.agent_sessions where repo_id = p_repo and bead_id = p_bead and stage = p_stage and adapter = p_adapter
     and ended_at is not null and reason not like 'not\_started:%' order by ended_at desc limit 1) l
-  where l.native_id is not null and l.reason in ('quota', 'budget', 'shutdown', 'crashed', 'host_lost')
+  where l.native_id is not null and l.account = p_account and l.reason in ('quota', 'budget', 'shutdown', 'crashed', 'host_lost')
     and (select count(*) from swarm.agent_sessions o where o.repo_id = p_repo and o.bead_id = p_bead and o.native_id = l.native_id
       and o.reason = 'crashed') < 2
 $$;
@@ -207,7 +208,7 @@ begin
     jsonb_build_object('adapter', x.adapter, 'attempt', b.attempt, 'host_id', x.host_id));
   return jsonb_build_object('d', jsonb_build_object('started', true, 'agent_id', x.agent_id, 'fence', b.fence, 'role', x.role, 'run_id', x.run_id,
     'adapter', x.adapter, 'account', x.account, 'model', x.model,
-    'resume', swarm.to_resume(p_repo, b.bead_id, b.stage, x.adapter),
+    'resume', swarm.to_resume(p_repo, b.bead_id, b.stage, x.adapter, x.account),
     'bead', jsonb_build_object('bead_id', b.bead_id, 'title', b.title, 'description', b.description, 'priority', b.priority,
       'labels', to_jsonb(b.labels), 'bead_type', b.bead_type, 'workflow', b.workflow),
     'stage', b.stage, 'attempt', b.attempt, 'feedback', b.feedback, 'commit_hash', b.commit_hash));

@@ -51,7 +51,8 @@ create or replace function swarm.ended_sessions(p_repo text, a jsonb) returns js
   from swarm.agent_sessions s where repo_id = p_repo and ended_at is not null
     and session_id in (select jsonb_array_elements_text(a -> 'sessions'))
     and not exists (select from swarm.bead_backlog b where b.repo_id = p_repo and b.bead_id = s.bead_id and b.stage = s.stage
-      and b.status in ('pending', 'in_progress') and swarm.to_resume(p_repo, b.bead_id, b.stage, s.adapter) ->> 'begun_by' = s.session_id)
+      and b.status in ('pending', 'in_progress')
+      and swarm.to_resume(p_repo, b.bead_id, b.stage, s.adapter, s.account) ->> 'begun_by' = s.session_id)
 $$;
 
 -- What a session had left running was ended by another worker of its machine.

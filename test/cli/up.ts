@@ -302,17 +302,24 @@ export async function describeUp(program: UpProgram): Promise<void> {
       const running = one.up('--agents', 'implementer=2', '--target', '2')
       const seen = await one.session(({ reason }) => reason !== null, running)
       expect(seen).toMatchObject({ reason: 'not_started:not_logged_in', attempt: 1 })
-      await until(async () => (await one.sessions()).every(({ status }) => status === 'ended'))
-      const before = await one.sessions()
       // the run pauses for it, so that a person hears of it
+      const run = async () => {
+        const [row] = await database.sql<{ status: string; pause_reason: string | null }[]>`
+          select status, pause_reason from swarm.swarm_runs where repo_id = 'auth'`
+        return row
+      }
+      await until(async () => (await run())?.status === 'paused')
+      expect((await run())?.pause_reason).toContain('is not logged in')
+      const before = await one.sessions()
+      expect(before.map(({ status, reason }) => `${status} ${reason}`)).toEqual(
+        before.map(() => 'ended not_started:not_logged_in'),
+      )
       expect(await one.yard.ask('explain', 'b1')).toMatchObject({
         waits_for: expect.stringContaining('is not logged in'),
       })
       expect(await one.bead('b1')).toMatchObject({ status: 'pending', attempt: 1, retry_count: 0 })
       // several looks of the leader later it is still so
-      const looks = await one.yard.ask<{ cursor: string }>('events', '--limit', '1')
-      expect(looks).toBeDefined()
-      await new Promise((done) => setTimeout(done, 4_000))
+      await new Promise((done) => setTimeout(done, 3_000))
       expect(await one.sessions()).toHaveLength(before.length)
       await one.yard.ask('down', '--now')
       expect(JSON.parse((await running.ended).stdout).d).toMatchObject({ status: 'stopped', landed: 0 })

@@ -48,3 +48,40 @@ describe('a report of a host', () => {
     expect(order?.extended_ms).toBeLessThanOrEqual(600_000)
   })
 })
+
+describe('the conversation that the next session of a bead goes on with', () => {
+  let sessions = 0
+  /** One more session of the bead that has ended so. */
+  async function ended(reason: string, native: string | null, account = 'demo/default'): Promise<string> {
+    const id = `s-resume-${++sessions}`
+    await sql`insert into swarm.agent_sessions (repo_id, session_id, run_id, host_id, agent_id, adapter, account, bead_id, stage, attempt, fence, status,
+      reason, native_id, workspace, queued_at, started_at, ended_at) values (${REPO}, ${id}, 'run-1', 'h-1', 2, 'demo', ${account}, 'b2', 'implement', 1,
+      1, 'ended', ${reason}, ${native}, '/work', clock_timestamp(), clock_timestamp(), clock_timestamp())`
+    return id
+  }
+  const next = async (account = 'demo/default') => {
+    const [row] = await sql`select swarm.to_resume(${REPO}, 'b2', 'implement', 'demo', ${account}) as d`
+    return row?.d
+  }
+
+  test('is that of a session which was cut off, held by the one that began it, until one has come to its end', async () => {
+    expect(await next()).toBeNull()
+    const begun_by = await ended('quota', 'n1')
+    expect(await next()).toEqual({ native_id: 'n1', workspace: '/work', begun_by })
+    await ended('host_lost', 'n1')
+    // what did not start has changed nothing
+    await ended('not_started:fault', null)
+    expect(await next()).toMatchObject({ native_id: 'n1', begun_by })
+    // its HOME has the login of its account
+    expect(await next('demo/other')).toBeNull()
+    await ended('failed', 'n1')
+    expect(await next()).toBeNull()
+  })
+
+  test('is left alone when it has crashed twice', async () => {
+    await ended('crashed', 'n2')
+    expect(await next()).toMatchObject({ native_id: 'n2' })
+    await ended('crashed', 'n2')
+    expect(await next()).toBeNull()
+  })
+})

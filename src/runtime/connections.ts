@@ -52,7 +52,7 @@ export function createConnections(holder: string): Connections {
 
   function open(target: ResolvedTarget, root: Root | null): Pool {
     makeRoom()
-    const { database } = target
+    const database = target.database()
     const known = held.get(database) ?? { holdings: createHoldings(), cursors: new Map<string, number>() }
     held.set(database, known)
     const db = openDatabase(target.open, {

@@ -38,11 +38,10 @@ export function openScope(
   asked?: AbortSignal,
 ): { scope: Scope; end: () => void; done: () => void } {
   const { rid, waits } = request
-  const own = new AbortController()
   const cancellable = waits && rid !== undefined
-  if (cancellable) state.waiting.set(rid, own)
-  const ends = cancellable || (waits && state.authority.hasToken)
-  const signals = [state.stop.signal, ...(ends ? [own.signal] : []), ...(asked ? [asked] : [])]
+  const own = cancellable || (waits && state.authority.hasToken) ? new AbortController() : undefined
+  if (cancellable && own) state.waiting.set(rid, own)
+  const signals = [state.stop.signal, ...(own ? [own.signal] : []), ...(asked ? [asked] : [])]
   let use: Use | undefined
   const connection = () => {
     use ??= state.connect(request)
@@ -58,7 +57,7 @@ export function openScope(
       emit,
       notes: {},
     },
-    end: () => own.abort(),
+    end: () => own?.abort(),
     done: () => {
       use?.release()
       if (cancellable && state.waiting.get(rid) === own) state.waiting.delete(rid)

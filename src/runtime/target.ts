@@ -15,7 +15,7 @@ export interface ResolvedTarget {
   /** Equal for requests that may share connections. */
   readonly key: string
   /** Equal for requests that go to the same database, whoever asks and however long connecting may take. */
-  readonly database: string
+  readonly database: () => string
   readonly connectTimeoutMs: number
   readonly listen: UrlTarget | undefined
   readonly open: () => Promise<ConnectTarget>
@@ -47,7 +47,7 @@ export function resolveTarget(
     return {
       // who named it decides which password may go there
       key: fromFile ? `file ${url}` : url,
-      database: databaseOf(url),
+      database: () => databaseOf(url),
       connectTimeoutMs,
       listen,
       open: async () => ({ kind: 'url', url, fromFile }),
@@ -60,7 +60,7 @@ export function resolveTarget(
   const idleStopMs = root.config.idle_stop_ms
   return {
     key: swarmDir,
-    database: swarmDir,
+    database: () => swarmDir,
     connectTimeoutMs,
     listen,
     open: async () => (await import('../embedded/target.ts')).embeddedTarget(swarmDir, idleStopMs),

@@ -1,4 +1,4 @@
-import { type BlockList, isIPv4, isIPv6 } from 'node:net'
+import { BlockList, isIPv4, isIPv6 } from 'node:net'
 
 /** The address of a peer as one client's: an IPv4 address, or the first 64 bits of an IPv6 one, of which a client has as many as it likes. */
 export function addressOf(peer: string | undefined): string {
@@ -12,11 +12,19 @@ export function addressOf(peer: string | undefined): string {
   return `${[...first, ...zeros, ...last].slice(0, 4).join(':')}::/64`
 }
 
-/** Whether a peer is a proxy that is believed. */
-export function isProxy(proxies: BlockList, peer: string | undefined): boolean {
-  if (peer === undefined) return false
-  const plain = peer.replace(/^::ffff:(?=\d+\.)/i, '')
-  return proxies.check(plain, isIPv6(plain) ? 'ipv6' : 'ipv4')
+/** Says whether a peer is a proxy that is believed. */
+export type IsProxy = (peer: string | undefined) => boolean
+
+/** Of these addresses. */
+export function proxiesAt(addresses: readonly string[]): IsProxy {
+  if (addresses.length === 0) return () => false
+  const list = new BlockList()
+  for (const address of addresses) list.addAddress(address, isIPv6(address) ? 'ipv6' : 'ipv4')
+  return (peer) => {
+    if (peer === undefined) return false
+    const plain = peer.replace(/^::ffff:(?=\d+\.)/i, '')
+    return list.check(plain, isIPv6(plain) ? 'ipv6' : 'ipv4')
+  }
 }
 
 /**
@@ -24,12 +32,12 @@ export function isProxy(proxies: BlockList, peer: string | undefined): boolean {
  * stands before that may be anybody's invention.
  */
 export function clientAddress(
-  proxies: BlockList,
+  isProxy: IsProxy,
   peer: string | undefined,
   forwardedFor: string | undefined,
 ): string {
-  if (!isProxy(proxies, peer)) return addressOf(peer)
+  if (!isProxy(peer)) return addressOf(peer)
   const named = (forwardedFor ?? '').split(',').map((one) => one.trim())
-  const last = named.findLast((one) => !isProxy(proxies, isIPv4(one) || isIPv6(one) ? one : undefined))
+  const last = named.findLast((one) => !isProxy(isIPv4(one) || isIPv6(one) ? one : undefined))
   return last !== undefined && (isIPv4(last) || isIPv6(last)) ? addressOf(last) : addressOf(peer)
 }

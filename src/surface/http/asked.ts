@@ -30,9 +30,10 @@ export function headerOf(incoming: IncomingMessage): (name: string) => string | 
   }
 }
 
-/** Aborts when the client has gone before its answer was written. */
+/** Aborts when the client has gone before its answer was written, also where it had by now. */
 export function goneSignal(outgoing: ServerResponse): AbortSignal {
   const gone = new AbortController()
+  if (outgoing.destroyed && !outgoing.writableFinished) gone.abort()
   outgoing.once('close', () => {
     if (!outgoing.writableFinished) gone.abort()
   })

@@ -1,12 +1,12 @@
 import type { Server as HttpServer } from 'node:http'
-import { BlockList, type Server as NetServer } from 'node:net'
+import type { Server as NetServer } from 'node:net'
 import { join } from 'node:path'
 import { createAdaptorServer, type WebSocketServerLike } from '@hono/node-server'
 import { WebSocketServer } from 'ws'
 import type { CommandContext, Served, ServeOptions } from '../../contract/command.ts'
 import { SwarmError } from '../../contract/errors.ts'
 import { MAX_LINE_BYTES } from '../../wire/lines.ts'
-import { isProxy } from './address.ts'
+import { proxiesAt } from './address.ts'
 import { createApp } from './app.ts'
 import { createCallers } from './callers.ts'
 import { keepClients } from './clients.ts'
@@ -46,7 +46,7 @@ export async function serve(
   const tokens = await asksForTokens(ctx)
   if (!local && !tokens)
     throw needsTokens(isLoopbackName(options.host) ? 'trust_proxy' : 'host', options.host)
-  const site: Site = { local, proxies: blockList(proxies) }
+  const site: Site = { local, isProxy: proxiesAt(proxies) }
   const callers = createCallers(ctx, !local)
   const streams = createStreams(createHub(ctx), callers, ctx.repo, settings.streams ?? MOST_STREAMS)
   let port = options.port
@@ -91,7 +91,7 @@ export async function serve(
   const clients = keepClients(server as HttpServer, {
     most,
     mostOfAddress: settings.connections_per_address ?? Math.ceil(most / 2),
-    isProxy: (peer) => isProxy(site.proxies, peer),
+    isProxy: site.isProxy,
     // a request that does not arrive in time is answered before its connection has been silent for so long
     unreadMs: bodyTimeoutMs + 2 * CHECKING_MS,
   })
@@ -177,12 +177,6 @@ function needsTokens(field: string, host: string): SwarmError {
       ctx: { kind: 'InvalidValue', field, expected: '127.0.0.1, or tokens', got: host },
     },
   )
-}
-
-function blockList(addresses: readonly string[]): BlockList {
-  const list = new BlockList()
-  for (const address of addresses) list.addAddress(address, address.includes(':') ? 'ipv6' : 'ipv4')
-  return list
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -58,7 +58,7 @@ export function createMetrics(repo: string, streams: () => Readonly<Record<strin
     },
     async answer(c) {
       const { dispatcher } = c.get('asked')
-      const gone = goneSignal(c.env.outgoing)
+      const gone = () => goneSignal(c.env.outgoing)
       const status = await perform(dispatcher, { cmd: 'status' }, { gone })
       const ps = status.ok ? await perform(dispatcher, { cmd: 'ps' }, { gone }) : status
       if (!status.ok || !ps.ok) return answerReply(c, status.ok ? ps : status)

@@ -12,7 +12,7 @@ let waits = 0
 export async function perform(
   dispatcher: Dispatcher,
   raw: JsonObject,
-  options: { readonly gone: AbortSignal; readonly emit?: Emit },
+  options: { readonly gone: () => AbortSignal; readonly emit?: Emit },
 ): Promise<Reply> {
   const flaw = inspect(raw)
   if (flaw) return dispatcher.refuse(flaw)
@@ -25,7 +25,7 @@ export async function perform(
   const reply = await dispatcher.run(
     { ...accepted, rid: own },
     (lines) => emit(lines.map((line) => named(line, rid))),
-    options.gone,
+    options.gone(),
   )
   return named(reply, rid)
 }

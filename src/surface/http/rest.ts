@@ -21,7 +21,7 @@ export async function answerRest(c: Ctx, route: Route, maxBytes: number): Promis
   if (!body) return sent()
   const fields = fieldsOf(c, route, command, body)
   const request = { ...route.given, ...wrapped(route, fields), cmd: command.name }
-  const reply = await perform(dispatcher, request, { gone: goneSignal(outgoing) })
+  const reply = await perform(dispatcher, request, { gone: () => goneSignal(outgoing) })
   if (!reply.ok) return answerReply(c, reply)
   const answer = shaped(reply.d, route.body ?? { kind: 'same' }, fields)
   if (answer instanceof SwarmError) return answerError(c, answer)

@@ -50,7 +50,7 @@ export async function answerRpc(c: Ctx, callers: Callers, maxBytes: number): Pro
     )
   }
   const reply = await perform(dispatcher, decoded.request, {
-    gone: goneSignal(outgoing),
+    gone: () => goneSignal(outgoing),
     async emit(lines) {
       if (write(lines) || outgoing.destroyed) return
       await new Promise<void>((resolve) => {

@@ -1,14 +1,14 @@
-import { type BlockList, isIP } from 'node:net'
+import { isIP } from 'node:net'
 import { SwarmError } from '../../contract/errors.ts'
-import { clientAddress, isProxy } from './address.ts'
+import { clientAddress, type IsProxy } from './address.ts'
 import { Refused } from './refused.ts'
 
 /** How this server may be reached. */
 export interface Site {
   /** True when only this machine reaches it, and no proxy stands before it: then `Host` must name this machine. */
   readonly local: boolean
-  /** Addresses whose X-Forwarded-* headers are believed. */
-  readonly proxies: BlockList
+  /** Whose X-Forwarded-* headers are believed. */
+  readonly isProxy: IsProxy
 }
 
 /** What a request says of where it comes from. Header values as they were sent. */
@@ -44,12 +44,12 @@ export function checkOrigin(site: Site, request: Origins, navigation: boolean): 
 }
 
 function reachedBy(site: Site, { peer, header }: Origins): Reached {
-  const trusted = isProxy(site.proxies, peer)
+  const trusted = site.isProxy(peer)
   const forwarded = (name: string) => (trusted ? header(name)?.split(',')[0]?.trim() : undefined)
   const host = forwarded('x-forwarded-host') ?? header('host')
   if (host === undefined || !/^[A-Za-z0-9.:[\]-]{1,255}$/.test(host))
     throw foreign('Host', 'the name of the server', host ?? 'nothing')
-  const address = clientAddress(site.proxies, peer, header('x-forwarded-for'))
+  const address = clientAddress(site.isProxy, peer, header('x-forwarded-for'))
   return { host: host.toLowerCase(), secure: forwarded('x-forwarded-proto') === 'https', address }
 }
 

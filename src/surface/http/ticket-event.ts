@@ -32,7 +32,7 @@ export async function answerTicketEvent(c: Ctx, maxBytes: number): Promise<Respo
       payload,
       ...(idem === undefined ? {} : { idem }),
     },
-    { gone: goneSignal(c.env.outgoing) },
+    { gone: () => goneSignal(c.env.outgoing) },
   )
   return reply.ok ? answerJson(c, 200, { success: true, event: event ?? null }) : answerReply(c, reply)
 }

@@ -84,11 +84,8 @@ test('ten thousand connections of one address leave the server to all others, an
   }
   const kept = () => many.filter(({ closed }) => !closed).length
   await expect.poll(kept).toBeLessThanOrEqual(2_500)
-  expect(
-    await ask(`${server.url}/api/status`, { from: '127.0.0.2' }).catch(() => ({ status: 429 })),
-  ).toMatchObject({
-    status: 429,
-  })
+  // those that say nothing for ten seconds make room for others
+  expect(many.filter(({ text }) => text.startsWith('HTTP/1.1 429 '))).not.toEqual([])
   expect(memoryOf(server.pid) - before).toBeLessThan(150)
   expect(server.open() - files).toBeLessThan(3_000)
   for (const { socket } of many) socket.destroy()

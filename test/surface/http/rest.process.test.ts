@@ -98,7 +98,7 @@ describe('beads', () => {
 
 describe('agents, runs, sessions and their iterations', () => {
   beforeAll(async () => {
-    const { json } = await send('POST', '/api/runs', { agents: { implementer: 1 } })
+    const { json } = await send('POST', '/api/runs', { agents: { planner: 1, implementer: 1, reviewer: 1 } })
     const run = (json as { run_id?: string }).run_id ?? ''
     await sql`insert into swarm.agent_sessions (repo_id, session_id, run_id, host_id, agent_id, adapter, bead_id, stage, attempt, fence, status, queued_at)
       values ('rest', 's-1', ${run}, 'h', 1, 'demo', 'one', 'implement', 1, 1, 'running', now())`

@@ -165,9 +165,14 @@ function withValues(request: Act, fields: readonly Field[], values: Readonly<Rec
 /** The same request as a command of a shell. */
 export function shellOf({ cmd, ...fields }: Act): string {
   const flags = Object.entries(fields).map(([name, value]) =>
-    value === true ? flagOf(name) : `${flagOf(name)} ${quoted(String(value))}`,
+    value === true ? flagOf(name) : flagWith(name, String(value)),
   )
   return ['swarm', cmd, ...flags].join(' ')
+}
+
+/** With `=` where the value itself looks like a flag. */
+export function flagWith(name: string, value: string): string {
+  return `${flagOf(name)}${value.startsWith('-') ? '=' : ' '}${quoted(value)}`
 }
 
 function flagOf(name: string): string {

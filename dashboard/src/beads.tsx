@@ -121,9 +121,23 @@ function Nothing({ archived }: { readonly archived: number }) {
   if (!state.beadsRead) return <p className="empty">reading…</p>
   if (state.beads.size === 0)
     return (
-      <p className="empty">
-        The backlog is empty. <code>swarm import FILE</code> or <code>swarm enqueue</code> fills it.
-      </p>
+      <div className="empty">
+        <p>The backlog is empty.</p>
+        <dl>
+          <dt>
+            <code>swarm import backlog.jsonl</code>
+          </dt>
+          <dd>reads that of a tracker</dd>
+          <dt>
+            <code>swarm enqueue --json '…'</code>
+          </dt>
+          <dd>adds single beads</dd>
+          <dt>
+            <code>swarm up --agents implementer=4</code>
+          </dt>
+          <dd>works through it</dd>
+        </dl>
+      </div>
     )
   if (status !== '' || q !== '') return <p className="empty">No bead is like that.</p>
   return (

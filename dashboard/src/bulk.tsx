@@ -1,5 +1,5 @@
 import { type FormEvent, useEffect, useRef, useState } from 'react'
-import { quoted, Shell } from './act.tsx'
+import { flagWith, quoted, Shell } from './act.tsx'
 import { type Act, Refusal, type Result, rpcEach } from './api.ts'
 
 /** What can be done to several beads at once. */
@@ -125,6 +125,6 @@ function requestOf(verb: Bulk, bead_id: string, reason: string, priority: string
 /** The same as a loop of a shell. */
 function loopOf(verb: Bulk, beads: readonly string[], reason: string, priority: string): string {
   const { cmd, bead_id: _each, ...fields } = requestOf(verb, '', reason, priority)
-  const flags = Object.entries(fields).map(([name, value]) => ` --${name} ${quoted(String(value))}`)
-  return `for bead in ${beads.map(quoted).join(' ')}; do swarm ${cmd} --bead-id "$bead"${flags.join('')}; done`
+  const flags = Object.entries(fields).map(([name, value]) => ` ${flagWith(name, String(value))}`)
+  return `for bead in ${beads.map(quoted).join(' ')}; do swarm ${cmd} --bead-id="$bead"${flags.join('')}; done`
 }

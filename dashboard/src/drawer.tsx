@@ -1,6 +1,6 @@
 import { type ReactNode, useEffect, useRef, useState } from 'react'
 import { Refusal } from './api.ts'
-import { Ago } from './time.tsx'
+import { Ago, serverNow } from './time.tsx'
 
 interface DrawerProps {
   readonly title: ReactNode
@@ -54,7 +54,7 @@ export function useAnswer<T>(
   // biome-ignore lint/correctness/useExhaustiveDependencies: subject and version say what is read and when again
   useEffect(() => {
     let over = false
-    const at = () => new Date().toISOString()
+    const at = () => new Date(serverNow()).toISOString()
     read().then(
       (answer) => over || setKnown({ subject, answer, at: at() }),
       (error: unknown) =>

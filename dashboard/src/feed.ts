@@ -9,6 +9,7 @@ import {
   rpc,
 } from './api.ts'
 import { type Connection, state, touch } from './store.ts'
+import { learnClock, serverNow } from './time.tsx'
 
 const PAGE = 1_000
 /** Beads that are read again in one request. */
@@ -16,6 +17,12 @@ const AT_ONCE = 500
 const KEPT_EVENTS = 500
 /** Changes are gathered for so long before they are read, in ms. */
 const GATHER_MS = 200
+/** And for so long where more is read, in ms. */
+const REST_MS = 500
+/** Attempts that are read after an event, and how often all of the last hour are, in ms. */
+const RECENT = 200
+const WHOLE_MS = 30_000
+const HOUR_MS = 3_600_000
 /** What no event tells (quiet sessions, leases, quotas) is read so often, in ms. */
 const REFRESH_MS = 5_000
 
@@ -23,6 +30,7 @@ const inOrder = new Intl.Collator('en', { numeric: true })
 const dirty = new Set<string>()
 let source: EventSource | undefined
 let newest = 0
+let attemptsReadAt = Number.NEGATIVE_INFINITY
 /** What is gathered or read at the moment, by name, and whether it is wanted again. */
 const runs = new Map<string, { again: boolean }>()
 
@@ -37,7 +45,14 @@ export async function start(): Promise<void> {
   }
 }
 
+/** A connection that hangs tells nothing: the stream is opened anew too. */
+async function beginAgain(): Promise<void> {
+  follow()
+  await readEverything()
+}
+
 async function readEverything(): Promise<void> {
+  attemptsReadAt = Number.NEGATIVE_INFINITY
   await Promise.all([readOverview(), readAgents(), readAttempts(), readEvents()])
   await readBeads()
   settle('live', '')
@@ -69,19 +84,19 @@ function follow(): void {
 function arrived(event: LogEvent): void {
   if (event.sequence <= newest) return
   newest = event.sequence
-  state.lagMs = Math.max(0, Date.now() - Date.parse(event.timestamp))
+  state.lagMs = Math.max(0, serverNow() - Date.parse(event.timestamp))
   state.events = [event, ...state.events].slice(0, KEPT_EVENTS)
   touch('events', 'connection')
   if (event.bead_id !== undefined) dirty.add(event.bead_id)
   later('beads', readDirty)
-  later('overview', readOverview)
-  if (event.agent_id !== undefined) later('agents', readAgents)
+  later('overview', readOverview, REST_MS)
+  if (event.agent_id !== undefined) later('agents', readAgents, REST_MS)
   if (event.event_type.startsWith('stage_') || event.event_type.startsWith('transition_'))
-    later('attempts', readAttempts)
+    later('attempts', readAttempts, REST_MS)
 }
 
 /** Does `work` once what comes meanwhile has been gathered; never twice at the same time. */
-function later(name: string, work: () => Promise<void>): void {
+function later(name: string, work: () => Promise<void>, gatherMs = GATHER_MS): void {
   const run = runs.get(name)
   if (run) {
     run.again = true
@@ -96,12 +111,13 @@ function later(name: string, work: () => Promise<void>): void {
       lost(error)
     }
     runs.delete(name)
-    if (fresh.again) later(name, work)
-  }, GATHER_MS)
+    if (fresh.again) later(name, work, gatherMs)
+  }, gatherMs)
 }
 
 async function readOverview(): Promise<void> {
   state.overview = await get<Overview>('/api/overview')
+  learnClock(state.overview.as_of)
   if (state.connection === 'database away') settle('live', '')
   touch('overview')
 }
@@ -112,9 +128,18 @@ async function readAgents(): Promise<void> {
   touch('agents')
 }
 
+/** The latest; all of the last hour now and then, since one that began long ago ends too. */
 async function readAttempts(): Promise<void> {
-  const { attempts } = await get<{ attempts: Attempt[] }>('/api/history', { limit: PAGE })
-  state.attempts = attempts
+  const whole = Date.now() - attemptsReadAt > WHOLE_MS
+  const { attempts } = await get<{ attempts: Attempt[] }>('/api/history', { limit: whole ? PAGE : RECENT })
+  const from = serverNow() - HOUR_MS
+  const oldest = attempts.at(-1)?.attempt_id ?? 0
+  const kept = whole ? [] : state.attempts.filter(({ attempt_id = 0 }) => attempt_id < oldest)
+  state.attempts = [...attempts, ...kept].filter(
+    ({ status, started_at, duration_ms }) =>
+      status === 'started' || Date.parse(started_at) + duration_ms > from,
+  )
+  if (whole) attemptsReadAt = Date.now()
   touch('attempts')
 }
 
@@ -167,7 +192,7 @@ function lost(error: unknown): void {
   if (!(error instanceof Refusal)) throw error
   if (error.status === 401) settle('login', error.message)
   else settle(error.status === 503 ? 'database away' : 'away', error.message)
-  if (error.status !== 401) setTimeout(() => later('all', readEverything), 1_000)
+  if (error.status !== 401) setTimeout(() => later('all', beginAgain), 1_000)
 }
 
 function settle(connection: Connection, why: string): void {

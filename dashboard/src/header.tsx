@@ -4,7 +4,7 @@ import type { Act, Overview } from './api.ts'
 import { colourOf } from './colours.ts'
 import { Mark } from './status.tsx'
 import { state, useTopic } from './store.ts'
-import { Ago, localTimes, span } from './time.tsx'
+import { Ago, localTimes, serverNow, span } from './time.tsx'
 import { choose } from './url-state.ts'
 
 interface HeaderProps {
@@ -90,7 +90,7 @@ function Progress({ overview, theme }: { readonly overview: Overview; readonly t
       <BurnUp finished={overview.finished} theme={theme} />
       {estimate !== undefined && (
         <span className="dim" title={new Date(estimate).toLocaleString()}>
-          about {span(Date.parse(estimate) - Date.now())} left
+          about {span(Date.parse(estimate) - serverNow())} left
         </span>
       )}
     </span>

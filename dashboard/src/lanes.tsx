@@ -3,7 +3,7 @@ import type { Agent, Attempt } from './api.ts'
 import { Canvas, cut } from './canvas.tsx'
 import { colourOf, colours } from './colours.ts'
 import { state, useTopic } from './store.ts'
-import { span } from './time.tsx'
+import { serverNow, span } from './time.tsx'
 import { choose, useChosen } from './url-state.ts'
 
 const LEFT = 96
@@ -46,7 +46,9 @@ export function Lanes({ open }: { readonly open: (agent: string) => void }) {
         <Legend rows={rows} />
       </h2>
       {rows.length === 0 ? (
-        <p className="empty">No agent has come yet. `swarm up`, or `swarm register`, brings them.</p>
+        <p className="empty">
+          No agent has come yet. <code>swarm up --agents implementer=4,reviewer=2</code> brings some.
+        </p>
       ) : (
         <div className="scroll">
           <div className="lanes-box" style={{ minHeight: rows.length * LOWEST_ROW + AXIS }}>
@@ -60,7 +62,7 @@ export function Lanes({ open }: { readonly open: (agent: string) => void }) {
               }}
               draw={(context, width, box) => {
                 drawnHeight = box
-                draw(context, rows, { width, box, row: height(box), spanMs, now: Date.now() })
+                draw(context, rows, { width, box, row: height(box), spanMs, now: knownUntil() })
               }}
             />
           </div>
@@ -176,6 +178,12 @@ function whatOf({ agent_id, bead_id, stage, status }: Agent, silentMs: number): 
   const what = `${bead_id} ${stage ?? ''}`
   if (sessionOf(agent_id)?.status === 'asking') return `asks, ${what}`
   return silentMs > QUIET_MS ? `silent ${span(silentMs)}, ${what}` : what
+}
+
+/** Up to when something is known: what has come about while nothing is heard is not drawn. In Unix milliseconds. */
+function knownUntil(): number {
+  const { connection, overview } = state
+  return connection === 'live' || !overview ? serverNow() : Date.parse(overview.as_of)
 }
 
 /** How long an agent that holds something has given no sign of life, in ms: by its session where it has one. */

@@ -1,5 +1,5 @@
 import { state, useTopic } from './store.ts'
-import { dollars, span } from './time.tsx'
+import { dollars, serverNow, span } from './time.tsx'
 
 const BUDGETS: Readonly<Record<string, string>> = {
   run_usd: 'budget of the run',
@@ -17,7 +17,7 @@ export function Resources({ open }: { readonly open: (bead: string) => void }) {
   // what was used up and is renewed says nothing any more
   const told = quotas.filter(
     ({ used_percent, until }) =>
-      used_percent !== undefined || until === undefined || Date.parse(until) > Date.now(),
+      used_percent !== undefined || until === undefined || Date.parse(until) > serverNow(),
   )
   const hasSpent = spent.usd > 0 || spent.tokens > 0
   if (train.length === 0 && told.length === 0 && budgets.length === 0 && !hasSpent) return null
@@ -54,7 +54,7 @@ export function Resources({ open }: { readonly open: (bead: string) => void }) {
             />
             <span className="dim">
               {used_percent === undefined ? 'used up' : `${Math.round(used_percent)} %`}
-              {until === undefined ? '' : `, renewed in ${span(Date.parse(until) - Date.now())}`}
+              {until === undefined ? '' : `, renewed in ${span(Date.parse(until) - serverNow())}`}
             </span>
           </li>
         ))}

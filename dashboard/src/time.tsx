@@ -1,11 +1,26 @@
 import { useSyncExternalStore } from 'react'
 
+let skewMs = 0
 let now = Date.now()
 const listeners = new Set<() => void>()
 setInterval(() => {
-  now = Date.now()
+  now = serverNow()
   for (const listener of listeners) listener()
 }, 1_000)
+
+/** A difference below this is the way and no wrong clock, in ms. */
+const NO_SKEW_MS = 2_000
+
+/** Learns how the clock of this machine stands to the server's, by an ISO time that has just come from there. */
+export function learnClock(asOf: string): void {
+  const skew = Date.parse(asOf) - Date.now()
+  skewMs = Math.abs(skew) < NO_SKEW_MS ? 0 : skew
+}
+
+/** Unix milliseconds by the server's clock: what times of the server are held against. */
+export function serverNow(): number {
+  return Date.now() + skewMs
+}
 
 function subscribe(listener: () => void): () => void {
   listeners.add(listener)

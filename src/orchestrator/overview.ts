@@ -1,6 +1,7 @@
 import type { CommandContext } from '../contract/command.ts'
 import type { Facts, Overview } from '../contract/run-rows.ts'
 import { budgetsOf } from '../core/budget.ts'
+import { estimateOf } from '../core/estimate.ts'
 import { judge } from '../core/verdict.ts'
 import { readFunction } from '../runtime/read.ts'
 
@@ -9,5 +10,7 @@ export async function readOverview(ctx: CommandContext, runId: string | undefine
   const read = await readFunction<Omit<Facts, 'budgets'>>(ctx, 'run_overview', ctx.repo, runId ?? null)
   const facts = { ...read, budgets: budgetsOf(read, ctx.root?.config.orchestrator?.budgets ?? {}) }
   const { as_of, run, ...rest } = facts
-  return { as_of, ...judge(facts), ...(run ? { run } : {}), ...rest }
+  const estimate = estimateOf(facts)
+  const told = run && { ...run, ...(estimate === undefined ? {} : { estimated_completion: estimate }) }
+  return { as_of, ...judge(facts), ...(told ? { run: told } : {}), ...rest }
 }

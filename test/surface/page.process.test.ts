@@ -143,7 +143,7 @@ describe.skipIf(BROWSER === undefined)('the page', () => {
     const dialog = page.getByRole('dialog', { name: 'reopen 2 beads' })
     await dialog.getByLabel('Reason').fill('as a page')
     await dialog
-      .getByText(`for bead in odd spare; do swarm reopen --bead-id "$bead" --feedback 'as a page'; done`)
+      .getByText(`for bead in odd spare; do swarm reopen --bead-id="$bead" --feedback 'as a page'; done`)
       .waitFor()
     await dialog.getByRole('button', { name: 'reopen' }).click()
     await dialog.getByText('1 done, 1 refused').waitFor()
@@ -196,6 +196,18 @@ describe.skipIf(BROWSER === undefined)('the page', () => {
     await page.keyboard.press('j')
     await page.getByRole('dialog', { name: 'bead docs' }).waitFor()
     await page.keyboard.press('Escape')
+  })
+
+  test('tells times by the server’s clock, whatever its own says', async () => {
+    const other = await browser.newPage()
+    await other.addInitScript(() => {
+      const now = Date.now
+      Date.now = () => now() + 3_600_000
+    })
+    await other.goto(serving.url)
+    const time = other.locator('.events time').first()
+    await time.filter({ hasText: /^\d+[sm]$/ }).waitFor()
+    await other.close()
   })
 
   test('has at most 130 KB of script', () => {

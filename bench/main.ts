@@ -1,5 +1,5 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { cpus, totalmem, type } from 'node:os'
+import { cpus, loadavg, totalmem, type } from 'node:os'
 import { join } from 'node:path'
 import { benchAppends } from './appends.ts'
 import { bareHono } from './bare-hono.ts'
@@ -61,6 +61,18 @@ function byHand(file: string): string {
   return from < 0 ? '' : old.slice(from)
 }
 
+/** The results with one section in the place of the one that has its title, else before what was made by hand. */
+function withSection(old: string, text: string): string {
+  const title = text.slice(0, text.indexOf('\n'))
+  const from = old.indexOf(`${title}\n`)
+  if (from >= 0) {
+    const next = old.indexOf('\n## ', from + 1)
+    return `${old.slice(0, from)}${text}${next < 0 ? '' : old.slice(next)}`
+  }
+  const hand = old.indexOf('\n## Torture')
+  return hand < 0 ? `${old}\n${text}` : `${old.slice(0, hand)}\n${text}${old.slice(hand)}`
+}
+
 async function main(): Promise<void> {
   const wanted = process.argv.slice(2)
   // the process that another one is measured beside
@@ -80,9 +92,24 @@ async function main(): Promise<void> {
       sections.push(text)
     }
   })
+  const file = join(process.env.SWARM_BENCH_ROOT ?? '.', 'bench', 'RESULTS.md')
+  if (wanted.includes('--write')) {
+    const today = new Date().toISOString().slice(0, 10)
+    // where something lies on this machine concerns nobody
+    const told = wanted
+      .filter((word) => word !== '--write')
+      .map((word) => (word.startsWith('/') ? 'DIR' : word))
+      .join(' ')
+    const dated = sections.map((text) =>
+      text.replace(
+        '\n\n|',
+        `\n\n\`npm run bench -- ${told}\`, ${today}, load ${loadavg()[0]?.toFixed(0)}:\n\n|`,
+      ),
+    )
+    writeFileSync(file, dated.reduce(withSection, readFileSync(file, 'utf8')))
+  }
   if (wanted.length > 0) return
   const head = `# Results\n\nAbsolute figures differ from machine to machine; the ratios are measured side by side in one run.\n\n- machine: ${machine()}\n- command: \`npm run bench\`\n\n`
-  const file = join(process.env.SWARM_BENCH_ROOT ?? '.', 'bench', 'RESULTS.md')
   writeFileSync(file, head + sections.join('\n') + byHand(file))
 }
 

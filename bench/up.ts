@@ -8,7 +8,7 @@ import { makeYard } from './yard.ts'
 
 const AGENTS = 200
 const BEADS = 10_000
-const TARGET = 400
+const TARGET = 250
 /** What a demo agent takes for its work. */
 const PACE_MS = 20_000
 

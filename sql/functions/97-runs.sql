@@ -290,7 +290,7 @@ begin
   end if;
   select * into r from swarm.swarm_runs where repo_id = p_repo and run_id = b.run_id;
   return jsonb_build_object('bead_id', b.bead_id, 'status', b.status, 'stage', b.stage, 'workflow', b.workflow,
-      'open_blockers', b.open_blockers, 'feedback', b.feedback, 'pr_url', b.pr_url,
+      'open_blockers', b.open_blockers, 'feedback', b.feedback, 'pr_url', b.pr_url, 'landing', (select reason from swarm.landings where repo_id = p_repo and bead_id = b.bead_id and status in ('queued', 'testing', 'green')),
       'traits', jsonb_build_object('title', b.title, 'bead_type', b.bead_type, 'labels', b.labels, 'priority', b.priority),
       'run_id', b.run_id, 'run_open', r.run_id is not null and r.ended_at is null)
     || case when b.status = 'pending' and swarm.is_kept(b, nullif(b.not_for, 0)) then jsonb_build_object('not_for', b.not_for) else '{}' end

@@ -21,6 +21,8 @@ interface Facts {
   readonly traits: BeadTraits
   /** The pull request by which it is to land. */
   readonly pr_url: string | null
+  /** Why it does not go on by itself, if so. */
+  readonly landing: string | null
   readonly run_id: string | null
   readonly run_open: boolean
   /** The agent whose work its stage checks, when it must be another one now. */
@@ -32,7 +34,7 @@ interface Facts {
 
 /** Why a bead is where it is: facts, then what the leader would say of it now. Only reads. */
 export async function explainBead(ctx: CommandContext, subject: string) {
-  const { open_blockers, feedback, pr_url, run_id, run_open, not_for, traits, ...rest } =
+  const { open_blockers, feedback, pr_url, landing, run_id, run_open, not_for, traits, ...rest } =
     await readFunction<Facts>(ctx, 'explain_json', ctx.repo, subject)
   const rules = rulesOf(ctx.root?.config ?? {}, rest.run?.agents ?? {}, rest.run?.adapter)
   const found = translationOf(traits, rules.translations)
@@ -54,7 +56,7 @@ export async function explainBead(ctx: CommandContext, subject: string) {
     return told(`another agent than ${not_for}, whose work ${stage} checks`, 'independent')
   if (run_id === null || !run_open) return told('a run: nobody has started one for it', 'run')
   if (stage === 'land')
-    return told(pr_url === null ? 'the landing train' : `pull request ${pr_url}`, 'landing')
+    return told(pr_url === null ? (landing ?? 'the landing train') : `pull request ${pr_url}`, 'landing')
   const snapshot = await readSnapshot(ctx, run_id)
   const { waiting } = decide(snapshot, rules)
   const own = waiting.find((one) => one.bead_id === bead_id)

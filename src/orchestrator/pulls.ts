@@ -46,6 +46,8 @@ export interface Pulls {
   hasMoved(target: string): Promise<boolean>
   /** There is something new to do for this one. */
   hurry(id: number): void
+  /** Removes from the remote what was pushed for a bead that has landed. */
+  forget(beadId: string): Promise<void>
   /** Entries whose time has come. */
   due(entries: readonly PullEntry[]): ReadonlySet<number>
   /**
@@ -124,16 +126,19 @@ export function createPulls(options: PullsOptions): Pulls {
   const offer = async (entry: PullFacts, standing: PullStanding): Promise<string> => {
     const { head, tree, bead_id } = entry
     if (head === null || tree === null) return 'not built'
-    const pushed = await pushBranch(repository, remote, bead_id, head)
+    const pushed = await pushBranch(repository, remote, bead_id, head, entry.candidate)
     if (pushed.kind === 'refused') {
       await pause(`${remote} refuses the push of ${branchOf(bead_id)}: ${pushed.output.slice(-300)}`)
       return 'refused'
     }
     if (pushed.kind === 'foreign' && standing.state === 'none') {
-      await pause(
-        `${branchOf(bead_id)} on ${remote} stands at ${pushed.commit}, which was not pushed from here: it is not overwritten; merge or delete it`,
-      )
-      return 'foreign'
+      // only this one waits: the others have branches of their own
+      const reason = `${branchOf(bead_id)} on ${remote} stands at ${pushed.commit}, which swarm has not pushed: merge it by a pull request, or delete it`
+      if (times.get(entry.id)?.told !== reason) {
+        onFault(new Error(reason))
+        await set(entry, entry.status, { reason })
+      }
+      return reason
     }
     const body = pullBody({
       beadId: bead_id,
@@ -202,7 +207,6 @@ export function createPulls(options: PullsOptions): Pulls {
           reason: `pull request ${url ?? ''} was merged`,
         })
         times.delete(entry.id)
-        await removeBranch(repository, remote, entry.bead_id).catch(onFault)
         return 'landed'
       }
       if (!(await isEarlier(entry, standing, target))) {
@@ -252,6 +256,9 @@ export function createPulls(options: PullsOptions): Pulls {
     },
     hurry(id) {
       times.delete(id)
+    },
+    async forget(beadId) {
+      await removeBranch(repository, remote, beadId).catch(onFault)
     },
     due(entries) {
       const now = performance.now()

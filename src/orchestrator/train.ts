@@ -263,8 +263,9 @@ export function createTrain(options: TrainOptions, changed: () => void): Train {
     return true
   }
 
-  /** A landed bead needs its workspace no more. */
+  /** A landed bead needs its workspace no more, and its branch on the remote. */
   const tidy = async ({ bead_id, candidate }: Pick<TrainEntry, 'bead_id' | 'candidate'>): Promise<void> => {
+    await pulls?.forget(bead_id)
     const left = await removeWorkspace(repository, bead_id, candidate)
     if (left !== undefined && left !== 'missing')
       onFault(new Error(`the workspace of ${bead_id} stays: ${left}`))

@@ -158,13 +158,14 @@ export type BranchPushed =
 
 /**
  * Pushes a tested commit to the branch of a bead on a remote. What swarm has pushed there before is replaced, under a lease on what was seen
- * there; commits of others are not. Done twice it is done once.
+ * there, and so is what an agent has pushed by itself, as far as `candidate` has it; commits of others are not. Done twice it is done once.
  */
 export async function pushBranch(
   repository: Repository,
   remote: string,
   beadId: string,
   commit: string,
+  candidate: string,
   timeoutMs = 120_000,
 ): Promise<BranchPushed> {
   const ref = `refs/heads/${branchOf(beadId)}`
@@ -174,8 +175,12 @@ export async function pushBranch(
     cwd: repository.commonDir,
   })
   if (there === commit) return { kind: 'there' }
-  if (there !== undefined && !(await commitOf(repository.commonDir, `${pushedRefs(beadId)}${there}`)))
-    return { kind: 'foreign', commit: there }
+  const isOwn =
+    there === undefined ||
+    (await wasPushed(repository, beadId, there)) ||
+    ((await commitOf(repository.commonDir, there)) !== undefined &&
+      (await isAncestor(repository.commonDir, there, candidate)))
+  if (!isOwn) return { kind: 'foreign', commit: there }
   const answer = await patient(() =>
     tryGit(
       [

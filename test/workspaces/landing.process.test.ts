@@ -191,10 +191,10 @@ describe('the branch of a bead on the remote', () => {
 
   test('is pushed once, replaced by what is tested next, and removed in the end', async () => {
     const a = await candidate('a.b', 'a.txt', 'a')
-    expect(await pushBranch(repository, 'origin', 'a.b', a)).toEqual({ kind: 'pushed' })
-    expect(await pushBranch(repository, 'origin', 'a.b', a)).toEqual({ kind: 'there' })
+    expect(await pushBranch(repository, 'origin', 'a.b', a, a)).toEqual({ kind: 'pushed' })
+    expect(await pushBranch(repository, 'origin', 'a.b', a, a)).toEqual({ kind: 'there' })
     const other = scratch.git(['commit-tree', `${main}^{tree}`, '-p', main, '-m', 'put on something else'])
-    expect(await pushBranch(repository, 'origin', 'a.b', other)).toEqual({ kind: 'pushed' })
+    expect(await pushBranch(repository, 'origin', 'a.b', other, a)).toEqual({ kind: 'pushed' })
     expect(there()).toBe(other)
     expect(await wasPushed(repository, 'a.b', a)).toBe(true)
     await removeBranch(repository, 'origin', 'a.b')
@@ -202,12 +202,21 @@ describe('the branch of a bead on the remote', () => {
     expect(await wasPushed(repository, 'a.b', a)).toBe(false)
   })
 
+  test('that an agent has pushed by itself is replaced, as its commits are in the candidate', async () => {
+    const before = await candidate('a', 'a.txt', 'a')
+    scratch.git(['push', '--quiet', 'origin', `${before}:refs/heads/swarm/a`])
+    const a = await candidate('a', 'b.txt', 'b')
+    const tested = scratch.git(['commit-tree', `${a}^{tree}`, '-p', main, '-m', 'put on something else'])
+    expect(await pushBranch(repository, 'origin', 'a', tested, a)).toEqual({ kind: 'pushed' })
+    expect(there()).toBe(tested)
+  })
+
   test('on which somebody else has pushed stays as it is', async () => {
     const a = await candidate('a', 'a.txt', 'a')
-    await pushBranch(repository, 'origin', 'a', a)
+    await pushBranch(repository, 'origin', 'a', a, a)
     const theirs = scratch.git(['commit-tree', `${a}^{tree}`, '-p', a, '-m', 'theirs'])
     scratch.git(['push', '--quiet', 'origin', `${theirs}:refs/heads/swarm/a`])
-    expect(await pushBranch(repository, 'origin', 'a', main)).toEqual({ kind: 'foreign', commit: theirs })
+    expect(await pushBranch(repository, 'origin', 'a', main, a)).toEqual({ kind: 'foreign', commit: theirs })
     await removeBranch(repository, 'origin', 'a')
     expect(there()).toBe(theirs)
   })
@@ -219,7 +228,7 @@ describe('the branch of a bead on the remote', () => {
       mode: 0o755,
     })
     const a = await candidate('a', 'a.txt', 'a')
-    expect(await pushBranch(repository, 'origin', 'a', a)).toMatchObject({
+    expect(await pushBranch(repository, 'origin', 'a', a, a)).toMatchObject({
       kind: 'refused',
       output: expect.stringContaining('closed'),
     })

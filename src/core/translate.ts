@@ -7,27 +7,41 @@ export function translationOf(
   bead: BeadTraits,
   translations: readonly Translation[] = [],
 ): Translation | undefined {
-  return translations.find(({ match }) => matches(match, bead))
+  let letters: readonly string[] | undefined
+  // taken apart once, however many rules look at it
+  const title = () => {
+    letters ??= lettersOf(bead.title)
+    return letters
+  }
+  return translations.find(({ match }) => matches(match, bead, title))
 }
 
 /** True when the bead is all that the match asks for. */
-export function matches({ types, labels, priority, title }: Translation['match'], bead: BeadTraits): boolean {
+export function matches(
+  { types, labels, priority, title }: Translation['match'],
+  bead: BeadTraits,
+  letters: () => readonly string[] = () => lettersOf(bead.title),
+): boolean {
   const rank = Number(bead.priority.slice(1))
   return (
     (types === undefined || types.includes(bead.bead_type)) &&
     (labels === undefined || labels.every((one) => bead.labels.includes(one))) &&
     (priority === undefined || (rank >= priority.from && rank <= priority.to)) &&
-    (title === undefined || globMatches(title, bead.title))
+    (title === undefined || globMatches(title, letters()))
   )
+}
+
+/** A text as patterns see it: characters without capitals. */
+export function lettersOf(text: string): readonly string[] {
+  return [...text.toLowerCase()]
 }
 
 /**
  * Whether a pattern is the whole of a text: `*` stands for any characters, `?` for one; capitals do not matter. It goes back to the last star
  * only, so that it takes at most as many steps as the lengths multiplied, whoever wrote the text.
  */
-export function globMatches(pattern: string, text: string): boolean {
-  const want = [...pattern.toLowerCase()]
-  const have = [...text.toLowerCase()]
+export function globMatches(pattern: string, have: readonly string[]): boolean {
+  const want = lettersOf(pattern)
   let at = 0
   let here = 0
   let star = -1

@@ -12,6 +12,13 @@ const makeStage = () =>
     name: stageName,
     roles: z.array(text(64)).optional().describe('who may do it; anybody when absent'),
     gate: z.array(z.string()).min(1).optional().describe('command and arguments whose exit code decides'),
+    gate_files: z
+      .array(z.string().min(1).max(500))
+      .max(100)
+      .optional()
+      .describe(
+        'patterns of the files that the gate is made of, like test/**: under swarm up, work that changes one fails; those that the gate’s words name by default',
+      ),
     timeout_ms: z
       .int()
       .min(1)

@@ -30,7 +30,7 @@ export function gateOf(
 }
 
 /** A stage as the database gets it: with the gate's name and hash in place of its words. */
-export type StoredStage = Omit<StageConfig, 'gate'> & Partial<StoredGate>
+export type StoredStage = Omit<StageConfig, 'gate' | 'gate_files'> & Partial<StoredGate>
 
 /** The workflows of a configuration as the database gets them. */
 export function storedWorkflows(
@@ -41,6 +41,6 @@ export function storedWorkflows(
   )
 }
 
-function storedStage({ gate, ...stage }: StageConfig): StoredStage {
+function storedStage({ gate, gate_files: _files, ...stage }: StageConfig): StoredStage {
   return gate ? { ...stage, gate: gateName(gate), gate_hash: gateHash(gate) } : stage
 }

@@ -5,6 +5,7 @@ import type { JsonObject } from '../contract/json.ts'
 import { maskSecrets } from '../contract/secrets.ts'
 import { type GatePlace, resolveGate, runCommand, tailOf } from '../process/index.ts'
 import { makeCheckout } from '../workspaces/checkout.ts'
+import { changedGateFiles } from '../workspaces/gate-files.ts'
 import type { Repository } from '../workspaces/repository.ts'
 import type { GateSettings } from './settings.ts'
 
@@ -22,7 +23,8 @@ const GRACE_MS = 2_000
 
 /**
  * Runs gates in a clean checkout of a commit, with the operator's PATH (`path`) and nothing of the agent's: see `resolveGate`. Fails
- * closed: a command that is missing, does not end in time or ends by a signal has failed.
+ * closed: a command that is missing, does not end in time or ends by a signal has failed, and one whose own files the work has changed is not run:
+ * it would be the work that judges itself.
  */
 export async function runGates(
   repository: Repository,
@@ -37,7 +39,8 @@ export async function runGates(
   const evidence: (JsonObject & { readonly output: string })[] = []
   try {
     for (const gate of gates) {
-      const result = await runOne(gate, { root: repository.root, cwd: checkout.path, path }, signal)
+      const changed = await changedGateFiles(repository, commit, gate.argv, gate.files)
+      const result = await runOne(gate, changed, { root: repository.root, cwd: checkout.path, path }, signal)
       evidence.push({ ...result.evidence, commit, tree })
       if (!result.passed) return { passed: false, feedback: result.feedback, evidence }
     }
@@ -47,7 +50,12 @@ export async function runGates(
   }
 }
 
-async function runOne({ stage, argv, timeoutMs }: GateSettings, place: GatePlace, signal: AbortSignal) {
+async function runOne(
+  { stage, argv, timeoutMs }: GateSettings,
+  changed: readonly string[],
+  place: GatePlace,
+  signal: AbortSignal,
+) {
   const shown = maskSecrets(argv.join(' ').slice(0, 500))
   const started = performance.now()
   const failed = (how: string, output: string) => ({
@@ -63,6 +71,11 @@ async function runOne({ stage, argv, timeoutMs }: GateSettings, place: GatePlace
       output: `$ ${shown}\n[${how}]\n${output}`,
     },
   })
+  if (changed.length > 0)
+    return failed(
+      `was not run: the work changes ${changed.slice(0, 5).join(', ')}, by which it is judged. Restore ${changed.length === 1 ? 'it' : 'them'}; a person changes what gates are made of`,
+      '',
+    )
   try {
     const program = resolveGate(argv, place)
     const result = await runCommand({

@@ -167,6 +167,8 @@ export interface GateSettings {
   readonly stage: string
   readonly argv: readonly string[]
   readonly timeoutMs: number
+  /** Patterns of the files that it is made of; undefined: those that its words name. */
+  readonly files?: readonly string[]
 }
 
 const DEFAULT_GATE_MS = 600_000
@@ -175,8 +177,13 @@ const DEFAULT_GATE_MS = 600_000
 export function gateSettings(config: SwarmConfig, workflow: string, stage: string): GateSettings | undefined {
   const argv = gateOf(config, workflow, stage)
   if (!argv) return undefined
-  const timeoutMs = config.workflows?.[workflow]?.stages.find(({ name }) => name === stage)?.timeout_ms
-  return { stage, argv, timeoutMs: timeoutMs ?? DEFAULT_GATE_MS }
+  const own = config.workflows?.[workflow]?.stages.find(({ name }) => name === stage)
+  return {
+    stage,
+    argv,
+    timeoutMs: own?.timeout_ms ?? DEFAULT_GATE_MS,
+    ...(own?.gate_files === undefined ? {} : { files: own.gate_files }),
+  }
 }
 
 /** What a tree must pass before it lands: the gate of the stage `land`, else the gates of all stages, in order. */

@@ -28,7 +28,10 @@ export function activeKeys(
   const told = Object.entries(prompts).map(([stage, text]) => [stage, hashOfText(text)] as const)
 
   const gates = Object.entries(config.workflows ?? {}).flatMap(([workflow, { stages }]) =>
-    stages.flatMap(({ name, gate }) => (gate ? [[`${workflow}.${name}`, gate] as const] : [])),
+    stages.flatMap(({ name, gate, gate_files }) => [
+      ...(gate ? [[`${workflow}.${name}`, gate] as const] : []),
+      ...(gate && gate_files ? [[`${workflow}.${name} files`, gate_files] as const] : []),
+    ]),
   )
   const active = {
     ...(config.database_url === undefined ? {} : { database_url: config.database_url }),

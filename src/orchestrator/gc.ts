@@ -92,7 +92,7 @@ export async function collect(
       const landed = facts.beads[bead]?.landed
       const why =
         needed ??
-        usedBy(workspaceOf(repository, bead).path) ??
+        (facts.beads[bead] ? undefined : usedBy(workspaceOf(repository, bead).path)) ??
         whyText(await whyKept(repository, bead, landed))
       if (why !== undefined) left.push({ kind: 'workspace', name: bead, why })
       else
@@ -133,7 +133,7 @@ function neededBy(bead: Facts['beads'][string] | undefined): string | undefined 
   return bead.status === 'completed' || bead.status === 'cancelled' ? undefined : `its bead is ${bead.status}`
 }
 
-/** A process at work in a directory: perhaps an agent of another database, which knows the bead. */
+/** A process at work in the directory of a bead that this database does not know: perhaps an agent, and another database knows it. */
 function usedBy(path: string): string | undefined {
   const [one] = processesWithin(path)
   return one && `${one.name} (process ${one.pid}) runs in it`

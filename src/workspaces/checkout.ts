@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { standingOfProcess, thisProcess } from '../process/index.ts'
-import { git, tryGit } from './git.ts'
+import { git, gitFailed, tryGit } from './git.ts'
 import type { Repository } from './repository.ts'
 
 /** A detached worktree of one commit, made for one purpose and removed after it. */
@@ -24,13 +24,30 @@ export async function makeCheckout(repository: Repository, commit: string): Prom
   return { path, remove: () => repository.exclusive(() => removeCheckout(repository, path)) }
 }
 
-async function removeCheckout(repository: Repository, path: string): Promise<void> {
-  const removed = await tryGit(['worktree', 'remove', '--force', '--force', path], {
-    cwd: repository.commonDir,
-  })
+async function removeCheckout({ commonDir }: Repository, path: string): Promise<void> {
+  const removed = await tryGit(['worktree', 'remove', '--force', '--force', path], { cwd: commonDir })
+  if (removed.exitCode === 0) await rm(path, { recursive: true, force: true })
+  else await clearAway(commonDir, path)
+}
+
+/** Removes what git did not, and has git forget it. */
+async function clearAway(commonDir: string, path: string): Promise<void> {
   await rm(path, { recursive: true, force: true })
-  if (removed.exitCode !== 0)
-    await tryGit(['worktree', 'prune', '--expire=now'], { cwd: repository.commonDir })
+  await tryGit(['worktree', 'prune', '--expire=now'], { cwd: commonDir })
+}
+
+/**
+ * Removes a worktree that holds nothing of its own. It is moved aside first, to where a checkout of this process would be: killed half-way, what
+ * is left is swept as one, and does not look like a workspace in which somebody has deleted files. Throws when git finds changes, and all stays.
+ */
+export async function removeWorktree({ worktrees, commonDir }: Repository, path: string): Promise<void> {
+  const aside = join(worktrees, `${CHECKOUT_PREFIX}${thisProcess()}-${crypto.randomUUID().slice(0, 6)}`)
+  await git(['worktree', 'move', path, aside], { cwd: commonDir })
+  const args = ['worktree', 'remove', aside]
+  const removed = await tryGit(args, { cwd: commonDir })
+  if (removed.exitCode <= 0) return removed.exitCode === 0 ? undefined : clearAway(commonDir, aside)
+  await git(['worktree', 'move', aside, path], { cwd: commonDir })
+  throw gitFailed(args, commonDir, removed)
 }
 
 /** Checkouts of processes of this machine that are gone: nobody will remove them. */

@@ -1,7 +1,7 @@
 import { lstat, mkdir, readdir, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { SwarmError } from '../contract/errors.ts'
-import { CHECKOUT_PREFIX } from './checkout.ts'
+import { CHECKOUT_PREFIX, removeWorktree } from './checkout.ts'
 import { giveWork, keepOfClone, kindOf } from './clone.ts'
 import { git, tryGit } from './git.ts'
 import { type MakerOrder, makeByCommand, removeByCommand } from './maker.ts'
@@ -223,12 +223,12 @@ export function removeWorkspace(
 }
 
 async function removePlace(repository: Repository, workspace: Workspace, head: string): Promise<void> {
-  const { maker, commonDir } = repository
+  const { maker } = repository
   const { path } = workspace
   if (maker?.remove)
     await removeByCommand({ ...maker, remove: maker.remove }, orderOf(repository, workspace, head))
   else if ((await kindOf(repository, path)) === 'clone') await rm(path, { recursive: true })
-  else await git(['worktree', 'remove', path], { cwd: commonDir })
+  else await removeWorktree(repository, path)
 }
 
 /** The head of a workspace, or of its branch when only that is left; no head: neither is there, or something else is in its place. */

@@ -28,7 +28,8 @@ const STEPS = {
   checkout: { at: 'checkout' },
   merged: { at: 'git-after', words: `* merge --ff-only --quiet ${SHA}` },
   row: { at: 'row', status: 'landed' },
-  tidy: { at: 'git-before', words: '* worktree remove */worktrees/b*' },
+  tidy: { at: 'git-before', words: '* worktree move */worktrees/b*' },
+  removal: { at: 'git-before', words: '* worktree remove /*' },
   tidied: { at: 'git-before', words: '* update-ref -d refs/heads/swarm/*' },
 } as const satisfies Record<string, Step>
 
@@ -68,7 +69,7 @@ const GROUPS: Record<string, readonly Blow[]> =
           blow('received', 'killed', 'late'),
           blow('merged', 'killed', 'dies'),
           blow('row', 'killed', 'soon'),
-          blow('tidy', 'killed', 'dies'),
+          blow('removal', 'killed', 'dies'),
         ],
       }
     : { even: ALL.filter((_, at) => at % 2 === 0), odd: ALL.filter((_, at) => at % 2 === 1) }

@@ -1,7 +1,8 @@
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { makeCheckout } from '../../src/workspaces/checkout.ts'
+import { makeCheckout, removeWorktree } from '../../src/workspaces/checkout.ts'
 import { candidateRef, salvageRef } from '../../src/workspaces/names.ts'
 import { commitOf, moveRef, openRepository, type Repository } from '../../src/workspaces/repository.ts'
 import {
@@ -154,6 +155,37 @@ describe('removing a workspace', () => {
     expect(await removeWorkspace(repository, 'api')).toBeUndefined()
     expect(existsSync(path)).toBe(false)
     expect(await commitOf(scratch.root, `refs/heads/${branch}`)).toBeUndefined()
+  })
+
+  test('leaves nothing of it when the git command that removes it is killed half-way', async () => {
+    const { path, branch } = await ensureWorkspace(repository, 'api')
+    const bin = mkdtempSync(join(tmpdir(), 'swarm-git-'))
+    const { PATH } = process.env
+    const halfWay = 'for path; do :; done; rm "$path/README.md"; kill -9 $$'
+    writeFileSync(
+      join(bin, 'git'),
+      `#!/bin/sh\nPATH='${PATH}'\ncase " $* " in *' worktree remove '*) ${halfWay} ;; esac\nexec git "$@"\n`,
+      { mode: 0o755 },
+    )
+    process.env.PATH = `${bin}:${PATH}`
+    try {
+      expect(await removeWorkspace(repository, 'api')).toBeUndefined()
+    } finally {
+      process.env.PATH = PATH
+      rmSync(bin, { recursive: true, force: true })
+    }
+    expect(existsSync(path)).toBe(false)
+    expect(readdirSync(repository.worktrees)).toEqual([])
+    expect(scratch.git(['worktree', 'list'])).not.toContain('worktrees')
+    expect(await commitOf(scratch.root, `refs/heads/${branch}`)).toBeUndefined()
+  })
+
+  test('puts it back when git finds something in it after all', async () => {
+    const { path } = await ensureWorkspace(repository, 'api')
+    writeFileSync(join(path, 'late.txt'), 'written after the look')
+    await expect(removeWorktree(repository, path)).rejects.toThrow('untracked')
+    expect(readFileSync(join(path, 'late.txt'), 'utf8')).toBe('written after the look')
+    expect(scratch.git(['status', '--short'], path)).toBe('?? late.txt')
   })
 })
 

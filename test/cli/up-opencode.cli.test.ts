@@ -11,10 +11,11 @@ await describeUp({
   settings: opencodeSettings('opencode'),
   quota: {
     // it would wait for a shorter time by itself
-    holdsMs: 60_000,
-    fault: (until) => ({
+    holdsMs: 40_000,
+    isRelative: true,
+    fault: (_until, ms) => ({
       status: 429,
-      headers: { 'retry-after': String(Math.ceil((until - Date.now()) / 1_000)) },
+      headers: { 'retry-after': String(ms / 1_000) },
       body: error('rate limit'),
     }),
     tellsUntil: true,

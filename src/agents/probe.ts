@@ -4,7 +4,7 @@ import { delimiter, isAbsolute, join } from 'node:path'
 import { drain, endSession, newMarker, startProgram, within } from '../process/index.ts'
 import type { Probe, ProbeOrders } from './adapter.ts'
 
-const VERSION_MS = 15_000
+const VERSION_MS = 60_000
 
 /** Where the program of an argv is; undefined when it is not installed or may not be executed. */
 export function findProgram(name: string, path: string): string | undefined {

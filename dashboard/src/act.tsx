@@ -1,11 +1,14 @@
 import { type FormEvent, useEffect, useRef, useState } from 'react'
 import { type Act, Refusal, rpc } from './api.ts'
+import { Text } from './drawer.tsx'
 import { state } from './store.ts'
 
 export interface Wanted {
   readonly request: Act
   /** Answers that were offered with a question. */
   readonly options?: readonly string[] | undefined
+  /** What it is about, in full: a question, like. */
+  readonly about?: string | undefined
 }
 
 interface Field {
@@ -41,7 +44,10 @@ export function ActDialog({ wanted, close }: DialogProps) {
   const [busy, setBusy] = useState(false)
   const fields = FIELDS[wanted.request.cmd] ?? [REASON]
   const request = withValues(wanted.request, fields, values)
-  useEffect(() => box.current?.showModal(), [])
+  useEffect(() => {
+    box.current?.showModal()
+    box.current?.querySelector<HTMLElement>('input, select')?.focus()
+  }, [])
 
   const send = async (event: FormEvent) => {
     event.preventDefault()
@@ -58,6 +64,11 @@ export function ActDialog({ wanted, close }: DialogProps) {
     <dialog ref={box} className="act" aria-label={wanted.request.cmd} onClose={close}>
       <form onSubmit={send}>
         <h2>{wanted.request.cmd}</h2>
+        {wanted.about !== undefined && (
+          <Text label="what it is about" prose>
+            {wanted.about}
+          </Text>
+        )}
         {fields.map((field, at) => (
           <label key={field.name} htmlFor={`act-${field.name}`}>
             {field.label}

@@ -27,7 +27,7 @@ export function App() {
 
   if (state.connection === 'login') return <Login />
   const open = (bead: string) => choose({ bead, agent: '' })
-  const act = (request: Act, options?: readonly string[]) => setWanted({ request, options })
+  const act = (request: Act, more?: Omit<Wanted, 'request'>) => setWanted({ request, ...more })
   return (
     <>
       <Header theme={theme} act={act} />

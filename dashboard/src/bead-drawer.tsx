@@ -49,7 +49,9 @@ export function BeadDrawer({ id, act, open, openAgent, close }: BeadProps) {
       title={
         <>
           {shown && <Mark group={groupOf(shown.status, shown.open_blockers)} />}
-          <span className="mono">{id}</span>
+          <span className="mono cut" title={id}>
+            {id}
+          </span>
         </>
       }
     >
@@ -141,10 +143,15 @@ function Facts({ about, sessions, open, openAgent }: FactsProps) {
               {blockers.map(({ bead_id, kind, status, open: isOpen }) => (
                 <li key={`${kind} ${bead_id}`}>
                   <Mark group={isOpen ? groupOf(status ?? 'pending', 0) : 'done'} />
-                  <button type="button" className="link mono" onClick={() => open(bead_id)}>
+                  <button
+                    type="button"
+                    className="link mono cut"
+                    title={bead_id}
+                    onClick={() => open(bead_id)}
+                  >
                     {bead_id}
-                  </button>{' '}
-                  <span className="dim">
+                  </button>
+                  <span className="dim whole">
                     {status?.replaceAll('_', ' ') ?? 'unknown'}
                     {kind === 'blocks' ? '' : `, ${kind}`}
                   </span>

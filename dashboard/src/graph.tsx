@@ -42,8 +42,8 @@ export function Graph({ open }: { readonly open: (bead: string) => void }) {
     <section className="panel graph" aria-label="dependencies">
       <h2>
         Dependencies
-        <span className="dim">
-          {bead === '' ? '' : `of ${bead}: `}
+        <span className="dim cut">
+          {bead === '' ? '' : `of ${bead.length > 40 ? `${bead.slice(0, 39)}…` : bead}: `}
           {plan.beads.length.toLocaleString('en')} beads, {plan.edges.length.toLocaleString('en')} links
           {answer?.more ? ', and more' : ''}
         </span>

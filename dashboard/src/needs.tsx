@@ -1,10 +1,11 @@
+import type { Wanted } from './act.tsx'
 import type { Act, Need } from './api.ts'
 import { state, useTopic } from './store.ts'
 import { Ago, localTimes } from './time.tsx'
 
 interface NeedsProps {
   readonly open: (bead: string) => void
-  readonly act: (request: Act, options?: readonly string[]) => void
+  readonly act: (request: Act, more?: Omit<Wanted, 'request'>) => void
 }
 
 /** The second second: what waits for a person, worst first. Never hidden. */
@@ -33,6 +34,7 @@ export function Needs({ open, act }: NeedsProps) {
 
 function NeedCard({ need, open, act }: NeedsProps & { readonly need: Need }) {
   const { kind, title, evidence, since, bead_id, acts, options } = need
+  const about = evidence === undefined ? title : `${title}\n${localTimes(evidence)}`
   return (
     <>
       <p className="about">
@@ -45,7 +47,7 @@ function NeedCard({ need, open, act }: NeedsProps & { readonly need: Need }) {
         {since !== undefined && <Ago at={since} />}
       </p>
       <p>
-        <b>{title}</b>
+        <b title={title}>{title}</b>
       </p>
       {evidence !== undefined && (
         <p className="dim evidence" title={evidence}>
@@ -55,7 +57,7 @@ function NeedCard({ need, open, act }: NeedsProps & { readonly need: Need }) {
       {acts.length > 0 && (
         <p className="acts">
           {acts.map((request) => (
-            <button key={request.cmd} type="button" onClick={() => act(request, options)}>
+            <button key={request.cmd} type="button" onClick={() => act(request, { options, about })}>
               {request.cmd}
             </button>
           ))}

@@ -26,13 +26,12 @@ afterAll(() => rm(scratch, { recursive: true, force: true }))
 const schema = z.fromJSONSchema(JSON.parse(readFileSync(join(PROTOCOL, 'envelope.json'), 'utf8')))
 const names = readdirSync(FIXTURES).sort()
 
-/** Verbs that need more than an empty repo: a file, a gate that is configured, another request that is still open. */
-/** These need a file, a gate, a request that waits, or a run with its sessions. */
+/** Verbs that need more than an empty repo: a file, a configured gate, another request that is still open, or a run with its sessions. */
 const WITHOUT_FIXTURE = [
   // a run has a random id
   ...['check-iteration', 'serve', 'start-run', 'waves'],
   ...['import', 'qa', 'replay', 'unsubscribe'],
-  ...['answer', 'down', 'extend', 'kill', 'pause', 'steer', 'unpause', 'up', 'worker'],
+  ...['answer', 'diff', 'down', 'extend', 'kill', 'logs', 'pause', 'steer', 'unpause', 'up', 'worker'],
 ]
 
 test('every verb has a fixture, but those that work on the machine itself', async () => {

@@ -213,6 +213,8 @@ begin
     'ready', (select coalesce(jsonb_agg(to_jsonb(x)), '[]') from (
         select b.bead_id, b.title, b.bead_type, b.labels, b.priority, b.workflow, b.stage, b.wave, b.workspace, extract(epoch from b.created_at) * 1000 as created_ms,
           (select count(*) from swarm.bead_links l where l.repo_id = p_repo and l.other_id = b.bead_id and l.kind in ('blocks', 'parent-child')) as unblocks,
+          exists (select from swarm.questions q join swarm.agent_sessions s on s.repo_id = p_repo and s.session_id = q.session_id
+            where q.repo_id = p_repo and q.answered_at is null and q.bead_id = b.bead_id and s.reason in ('shutdown', 'quota', 'budget')) as asking,
           nullif(b.not_for, 0) as implementer, not b.workflow_given and b.fence = 0 as unbegun,
           (select count(*) from swarm.agent_sessions s where s.repo_id = p_repo and s.bead_id = b.bead_id
             and (s.reason in ('failed', 'crashed') or s.reason like 'stuck:%')) as failures

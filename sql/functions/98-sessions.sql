@@ -163,7 +163,8 @@ begin
         'extended_ms', case when x.status <> 'assigned' and x.deadline_at > v_now then round(extract(epoch from x.deadline_at - v_now) * 1000) end,
         'held', exists (select from swarm.bead_claims c where c.repo_id = p_repo and c.bead_id = x.bead_id
           and c.fence = x.fence and c.claimed_by = x.agent_id and c.status = 'in_progress'),
-        'inputs', (select jsonb_agg(jsonb_build_object('id', i.id, 'kind', i.kind, 'text', i.text, 'question_id', i.question_id) order by i.id)
+        'inputs', (select jsonb_agg(jsonb_build_object('id', i.id, 'kind', i.kind, 'text', i.text, 'question_id', i.question_id,
+            'question', (select left(q.text, 500) from swarm.questions q where q.repo_id = p_repo and q.question_id = i.question_id)) order by i.id)
           from swarm.session_inputs i where i.repo_id = p_repo and i.session_id = x.session_id and i.taken_at is null)))), '[]')
       from swarm.agent_sessions x where x.repo_id = p_repo and x.host_id = h ->> 'host_id' and x.ended_at is null));
 end $$;
@@ -180,6 +181,19 @@ create or replace function swarm.to_resume(p_repo text, p_bead text, p_stage tex
     and (select count(*) from swarm.agent_sessions o where o.repo_id = p_repo and o.bead_id = p_bead and o.native_id = l.native_id
       and o.reason = 'crashed') < 2
 $$;
+
+-- What people have answered to earlier sessions of a bead that had ended by then: for the next one, once.
+create or replace function swarm.late_answers(p_repo text, p_bead text) returns jsonb language plpgsql volatile as $$
+declare
+  v_answers  jsonb;
+begin
+  with taken as (update swarm.session_inputs i set taken_at = clock_timestamp() from swarm.questions q
+      where i.repo_id = p_repo and i.taken_at is null and i.kind = 'answer' and q.repo_id = p_repo and q.question_id = i.question_id
+        and q.bead_id = p_bead and exists (select from swarm.agent_sessions s where s.repo_id = p_repo and s.session_id = i.session_id and s.ended_at is not null)
+      returning i.id, q.text as question, i.text as answer)
+    select jsonb_agg(jsonb_build_object('question', left(question, 2000), 'answer', left(answer, 8000)) order by id) into v_answers from taken;
+  return coalesce(v_answers, '[]');
+end $$;
 
 -- The host takes an order: from now on the session's process holds the claim. Answers all that is needed to run it; refused when the
 -- bead has gone to somebody else.
@@ -208,7 +222,7 @@ begin
     jsonb_build_object('adapter', x.adapter, 'attempt', b.attempt, 'host_id', x.host_id));
   return jsonb_build_object('d', jsonb_build_object('started', true, 'agent_id', x.agent_id, 'fence', b.fence, 'role', x.role, 'run_id', x.run_id,
     'adapter', x.adapter, 'account', x.account, 'model', x.model,
-    'resume', swarm.to_resume(p_repo, b.bead_id, b.stage, x.adapter, x.account),
+    'resume', swarm.to_resume(p_repo, b.bead_id, b.stage, x.adapter, x.account), 'answers', swarm.late_answers(p_repo, b.bead_id),
     'bead', jsonb_build_object('bead_id', b.bead_id, 'title', b.title, 'description', b.description, 'priority', b.priority,
       'labels', to_jsonb(b.labels), 'bead_type', b.bead_type, 'workflow', b.workflow),
     'stage', b.stage, 'attempt', b.attempt, 'feedback', b.feedback, 'commit_hash', b.commit_hash));
@@ -229,6 +243,11 @@ begin
     where repo_id = p_repo and session_id = x.session_id and settled_at is null;
   update swarm.session_iterations set status = case p_reason when 'completed' then 'completed' else 'failed' end, ended_at = clock_timestamp()
     where repo_id = p_repo and session_id = x.session_id and status = 'running';
+  -- who does not go on waits for no answer any more
+  if p_reason not in ('completed', 'shutdown', 'quota', 'budget') then
+    update swarm.questions set answered_at = clock_timestamp(), answered_by = 'swarm: its session has ended'
+      where repo_id = p_repo and session_id = x.session_id and answered_at is null;
+  end if;
   perform swarm.emit_run(p_repo, 'session_ended', x.run_id, x.session_id, x.bead_id, x.agent_id, x.stage, jsonb_build_object('reason', p_reason,
     'rule', f ->> 'rule', 'evidence', left(f ->> 'evidence', 500), 'exit_code', f -> 'exit_code', 'left', f -> 'left', 'salvage', f ->> 'salvage', 'files', f -> 'files'));
   if p_reason in ('failed', 'crashed') or p_reason like 'stuck:%' or p_reason like 'not\_started:%' then

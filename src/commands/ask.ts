@@ -16,6 +16,7 @@ export default defineCommand({
   output: z.object({ question_id: z.string() }),
   effect: 'write',
   role: 'agent',
+  positional: ['question'],
   errors: ['NOTFOUND'],
 
   examples: [

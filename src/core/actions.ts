@@ -50,6 +50,7 @@ export type Why =
   | 'target'
   | 'wave'
   | 'budget'
+  | 'question'
   | 'no_agent'
   | 'independent'
   | 'limit'

@@ -224,6 +224,8 @@ function chooseFor(
   const { run, open_wave } = snapshot
   if (run.waves === 'strict' && open_wave !== null && bead.wave !== null && bead.wave > open_wave)
     return { why: 'wave', detail: `wave ${open_wave} is not finished` }
+  if (bead.asking)
+    return { why: 'question', detail: 'a question about it waits for an answer: see questions' }
   const dear = overBudget(bead, snapshot, rules)
   if (dear) return { why: 'budget', detail: dear }
   const full = overReserve(snapshot, rules, taken.started)

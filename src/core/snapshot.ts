@@ -134,6 +134,8 @@ export interface ReadyBead extends BeadTraits {
   readonly implementer: number | null
   /** Sessions over its life that failed, crashed or got stuck. */
   readonly failures: number
+  /** A question about it that nobody has answered. */
+  readonly asking?: boolean
   /** Nobody has named a workflow for it, and nobody has held it: a rule may give it one. */
   readonly unbegun?: boolean
 }

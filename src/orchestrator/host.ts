@@ -9,7 +9,7 @@ import { readFunction } from '../runtime/read.ts'
 import { write } from '../runtime/write.ts'
 import type { HostSettings } from './host-settings.ts'
 import { sweepLeftovers, sweepPaths } from './leftovers.ts'
-import { type RunningOrder, runOrder, type Stop } from './run-session.ts'
+import { answerText, type RunningOrder, runOrder, type Stop } from './run-session.ts'
 import { allSettings, withAccount } from './settings.ts'
 
 /** How often a host says that it lives and asks for orders, at least. */
@@ -32,6 +32,8 @@ interface Order {
     readonly kind: string
     readonly text: string
     readonly question_id?: string
+    /** Its words. */
+    readonly question?: string
   }[]
 }
 
@@ -152,7 +154,8 @@ export function createHost(options: HostOptions): Host {
       if (input.kind === 'steer') return live.agent.send(input.text)
       const native = input.question_id?.slice(order.session_id.length + 1) ?? ''
       const asked = live.agent.track().asking.find(({ id }) => id === native)
-      if (!asked) return true
+      // asked by `swarm ask`: the program itself waits for nothing, and is told
+      if (!asked) return live.agent.send(answerText(input.question ?? '', input.text))
       if (asked.kind === 'question') return live.agent.answer(native, { kind: 'text', text: input.text })
       return live.agent.answer(
         native,

@@ -41,6 +41,17 @@ import { gateSettings, sessionSettings, withAccount } from './settings.ts'
 import { tidyLanded } from './tidy.ts'
 import { isAway } from './vigil.ts'
 
+/** A person's answer, as the agent reads it. */
+export function answerText(question: string, answer: string): string {
+  return `The answer to the question "${question}": ${answer}`
+}
+
+/** What the next attempt is told: why the last one did not pass, and what people have answered meanwhile. */
+function feedbackOf({ feedback, answers }: StartAnswer): string | null {
+  const told = answers.map(({ question, answer }) => answerText(question, answer))
+  return told.length === 0 ? feedback : [...(feedback === null ? [] : [feedback]), ...told].join('\n')
+}
+
 /** Why a session is to end before its program has given a result. */
 export interface Stop {
   readonly reason: string
@@ -86,6 +97,8 @@ interface StartAnswer {
   readonly stage: string
   readonly attempt: number
   readonly feedback: string | null
+  /** To questions of earlier sessions that had ended when they were answered. */
+  readonly answers: readonly { readonly question: string; readonly answer: string }[]
   readonly commit_hash: string | null
 }
 
@@ -215,7 +228,7 @@ async function work(
           bead,
           stage,
           attempt,
-          feedback: order.feedback,
+          feedback: feedbackOf(order),
           branch: workspace?.branch,
           resumed: resume !== undefined,
         },
@@ -606,6 +619,13 @@ async function conclude(
     hasGate: gate !== undefined,
     hasWork,
   })
+  const passes = claimed.reason === 'completed' && claimed.complete?.outcome === 'passed'
+  if (!passes && ended.result?.ok === true && ended.stop === undefined && (await isAsking(ctx, sessionId)))
+    return {
+      reason: 'shutdown',
+      release: 'it waits for an answer',
+      facts: { ...facts, rule: 'asking', evidence: 'it has asked a person, and goes on with the answer' },
+    }
   if (claimed.reason !== 'completed' || !claimed.complete || claimed.complete.outcome !== 'passed')
     return { ...claimed, facts: { ...facts, ...claimed.facts } }
   if (!gate || !repository || !after) return { ...claimed, ...(after ? { commit: after.head } : {}), facts }
@@ -631,6 +651,15 @@ async function conclude(
       ...(verdict.feedback === undefined ? {} : { evidence: verdict.feedback.slice(0, 2_000) }),
     },
   }
+}
+
+/** Whether a session has asked something that nobody has answered: then it has not failed, and no attempt is charged. */
+async function isAsking(ctx: CommandContext, sessionId: string): Promise<boolean> {
+  const open = await ctx.db.read(
+    'select 1 as open from swarm.questions where repo_id = $1 and session_id = $2 and answered_at is null limit 1',
+    [ctx.repo, sessionId],
+  )
+  return open.length > 0
 }
 
 function notStarted(why: string, evidence: string): Outcome {

@@ -1,3 +1,4 @@
+import { storable } from '../contract/json.ts'
 import {
   drain,
   endSession,
@@ -126,7 +127,8 @@ class RunningSession implements AgentSession {
     return this.#end
   }
 
-  #emit(event: AgentEvent): void {
+  #emit(said: AgentEvent): void {
+    const event = storable(said)
     this.#heard++
     if (event.kind === 'output' && event.from === 'stderr') {
       this.#stderr = `${this.#stderr}${event.text}\n`.slice(-STDERR_CHARS)

@@ -3,6 +3,7 @@ import { hostname } from 'node:os'
 import { adapterNamed } from '../agents/adapters.ts'
 import { ADAPTERS } from '../contract/agents-config.ts'
 import type { CommandContext } from '../contract/command.ts'
+import { storable } from '../contract/json.ts'
 import { pauseOrAbort } from '../contract/pause.ts'
 import { standingOfProcess, thisProcess } from '../process/index.ts'
 import { readFunction } from '../runtime/read.ts'
@@ -93,7 +94,7 @@ export function createHost(options: HostOptions): Host {
     }
     const [row] = await ctx.db.read<{ d: HostAnswer }>(
       'select swarm.host_beat($1, $2::text::jsonb, $3::text::jsonb) as d',
-      [ctx.repo, JSON.stringify(host), JSON.stringify(facts)],
+      [ctx.repo, JSON.stringify(host), JSON.stringify(storable(facts))],
       { timeoutMs: 10_000 },
     )
     heard = performance.now()

@@ -7,6 +7,9 @@ import { type LivenessSample, livenessDelta, sampleLiveness } from '../process/i
 /** What of a session goes into the database, in bytes; the rest is in a file of the host. */
 const LOG_BYTES = 8 * 1_048_576
 const CHUNK_CHARS = 16_384
+/** What one message of a program may say that it has used. */
+const MOST_TOKENS = 1e12
+const MOST_USD = 1e6
 const KEPT_ACTIONS = 12
 
 export interface LogChunk {
@@ -156,7 +159,7 @@ export class LiveSession {
         return
       }
       case 'usage':
-        this.#use(event.of, event.usage)
+        this.#use(event.of, this.#counted(event.usage))
         return
       case 'question':
         this.#asked.push({ id: event.id, text: event.text, options: event.options })
@@ -245,6 +248,18 @@ export class LiveSession {
       cache_read: this.usage.cache_read + cacheRead,
       cache_write: this.usage.cache_write + cacheWrite,
       cost_usd: this.usage.cost_usd + costUsd,
+    }
+  }
+
+  /** Numbers of a program as they are counted: none below zero, no fractions of a token, and none that no sum could hold. */
+  #counted({ input, output, cacheRead, cacheWrite, costUsd }: Usage): Usage {
+    const count = (told = 0) => (told > 0 ? Math.min(Math.round(told), MOST_TOKENS) : 0)
+    return {
+      input: count(input),
+      output: count(output),
+      cacheRead: count(cacheRead),
+      cacheWrite: count(cacheWrite),
+      costUsd: costUsd !== undefined && costUsd > 0 ? Math.min(costUsd, MOST_USD) : 0,
     }
   }
 

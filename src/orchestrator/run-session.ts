@@ -7,7 +7,7 @@ import { startSession } from '../agents/session.ts'
 import { LONG_WAIT_MS } from '../agents/tracking.ts'
 import type { CommandContext } from '../contract/command.ts'
 import { SwarmError } from '../contract/errors.ts'
-import type { JsonObject } from '../contract/json.ts'
+import { type JsonObject, storable } from '../contract/json.ts'
 import { pauseOrAbort } from '../contract/pause.ts'
 import { STUCK_RULES, type StuckRules } from '../core/liveness.ts'
 import { newMarker, operatorPath } from '../process/index.ts'
@@ -512,19 +512,19 @@ async function flush({ ctx, root }: HostSettings, live: LiveSession): Promise<vo
       ctx.repo,
       live.sessionId,
       JSON.stringify(iterations),
-      JSON.stringify(chunks),
+      JSON.stringify(storable(chunks)),
     ])
   }
   for (const { id, text, options } of asked) {
     await write(
       ctx,
       'ask',
-      {
+      storable({
         session_id: live.sessionId,
         question_id: `${live.sessionId}/${id}`.slice(0, 200),
         question: text.slice(0, 8_000),
         options: [...options],
-      },
+      }),
       {},
       `ask/${live.sessionId}/${id}`,
     )
@@ -673,7 +673,7 @@ async function report(
   outcome: Outcome,
 ): Promise<{ readonly held: boolean }> {
   const { facts, ...rest } = outcome
-  const request = { session_id: sessionId, host_id: hostId, ...rest, ...facts }
+  const request = storable({ session_id: sessionId, host_id: hostId, ...rest, ...facts })
   for (;;) {
     try {
       return await write<{ readonly held: boolean }>(ctx, 'session-end', request, {}, `end/${sessionId}`)

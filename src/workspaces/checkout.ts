@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { standingOfProcess, thisProcess } from '../process/index.ts'
 import { git, gitFailed, tryGit } from './git.ts'
-import type { Repository } from './repository.ts'
+import { commitOf, type Repository } from './repository.ts'
 
 /** A detached worktree of one commit, made for one purpose and removed after it. */
 export interface Checkout {
@@ -45,7 +45,9 @@ export async function removeWorktree({ worktrees, commonDir }: Repository, path:
   await git(['worktree', 'move', path, aside], { cwd: commonDir })
   const args = ['worktree', 'remove', aside]
   const removed = await tryGit(args, { cwd: commonDir })
-  if (removed.exitCode <= 0) return removed.exitCode === 0 ? undefined : clearAway(commonDir, aside)
+  if (removed.exitCode === 0) return
+  // killed half-way, or without its branch: another process has found meanwhile that nothing in it can be lost
+  if (removed.exitCode < 0 || !(await commitOf(aside, 'HEAD'))) return clearAway(commonDir, aside)
   await git(['worktree', 'move', aside, path], { cwd: commonDir })
   throw gitFailed(args, commonDir, removed)
 }

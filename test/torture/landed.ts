@@ -124,7 +124,7 @@ function stateOf({ scratch }: Yard, name: string): string {
   return [
     ...readdirSync(cwd),
     git(['status', '--short', '--branch'], cwd),
-    git(['log', '--format=%h %s', '-4'], cwd),
+    git(['log', '--format=%h %s', '-4', '--all'], cwd),
   ].join('; ')
 }
 

@@ -180,6 +180,14 @@ describe('removing a workspace', () => {
     expect(await commitOf(scratch.root, `refs/heads/${branch}`)).toBeUndefined()
   })
 
+  test('ends what another process has begun to remove, whose branch has gone meanwhile', async () => {
+    const { path, branch } = await ensureWorkspace(repository, 'api')
+    scratch.git(['update-ref', '-d', `refs/heads/${branch}`])
+    await removeWorktree(repository, path)
+    expect(readdirSync(repository.worktrees)).toEqual([])
+    expect(scratch.git(['worktree', 'list'])).not.toContain('worktrees')
+  })
+
   test('puts it back when git finds something in it after all', async () => {
     const { path } = await ensureWorkspace(repository, 'api')
     writeFileSync(join(path, 'late.txt'), 'written after the look')

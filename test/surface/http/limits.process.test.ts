@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
 import type { JsonObject } from '../../../src/contract/json.ts'
 import { testDatabase } from '../../support/database.ts'
 import { ask, startServe } from '../../support/serve.ts'
@@ -37,7 +37,7 @@ async function serving(http: string, tokens: Readonly<Record<string, JsonObject>
   if (Object.keys(tokens).length > 0)
     await sql`update swarm.repos set auth = 'tokens' where repo_id = ${repo}`
   const server = await startServe({ DATABASE_URL: database, SWARM_TOKEN: made.operator }, { cwd })
-  afterAll(() => server.kill())
+  onTestFinished(() => server.kill())
   return { ...server, repo, tokens: made, open: () => readdirSync(`/proc/${server.pid}/fd`).length }
 }
 

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client'
-import { afterAll, describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { ask, type Serving, startServe } from '../../support/serve.ts'
 import { openPipe } from '../../support/swarm.ts'
 import { mcpPlace } from './support.ts'
@@ -17,7 +17,7 @@ async function someRoot() {
   mkdirSync(join(cwd, '.swarm'), { recursive: true })
   writeFileSync(join(cwd, '.swarm', 'config.toml'), `repo = "${repo}"\n[http]\nstreams = 2\n`)
   const pipe = openPipe({ DATABASE_URL: url }, cwd)
-  afterAll(() => void pipe.close())
+  onTestFinished(async () => void (await pipe.close()))
   await pipe.ok({ cmd: 'register', count: 2 })
   await pipe.ok({
     cmd: 'enqueue',
@@ -40,7 +40,7 @@ function hearing(client: Client): string[] {
 
 async function serveMcp(cwd: string, env: Record<string, string> = {}) {
   const serving = await startServe({ DATABASE_URL: url, ...env }, { cwd })
-  afterAll(() => serving.kill())
+  onTestFinished(() => serving.kill())
   return serving
 }
 
@@ -50,7 +50,7 @@ async function connect(serving: Serving, token?: string) {
   await client.connect(
     new StreamableHTTPClientTransport(new URL(`${serving.url}/mcp?agent=1`), { requestInit }),
   )
-  afterAll(() => client.close())
+  onTestFinished(() => client.close())
   return client
 }
 

@@ -10,7 +10,8 @@ import { readFunction } from '../runtime/read.ts'
 import { write } from '../runtime/write.ts'
 import type { HostSettings } from './host-settings.ts'
 import { sweepLeftovers, sweepPaths } from './leftovers.ts'
-import { answerText, type RunningOrder, runOrder, type Stop } from './run-session.ts'
+import { type RunningOrder, runOrder } from './run-session.ts'
+import { answerText, type Stop } from './session-order.ts'
 import { allSettings, withAccount } from './settings.ts'
 
 /** How often a host says that it lives and asks for orders, at least. */

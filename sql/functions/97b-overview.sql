@@ -12,12 +12,7 @@ begin
   v_from := coalesce(r.started_at, v_now - interval '1 day');
   v_step := greatest(interval '1 minute', (coalesce(r.ended_at, v_now) - v_from) / 120);
   return jsonb_strip_nulls(jsonb_build_object('as_of', swarm.iso(v_now),
-    -- at the pace since it began; nothing is said before something has landed, or of a run that stands still
-    'run', case when r.run_id is not null then swarm.run_json(r) || (select case when r.status = 'running' and landed > 0
-        then jsonb_build_object('estimated_completion', swarm.iso(v_now + (v_now - r.started_at) * ((least(r.target, rest + landed) - landed)::float8 / landed)))
-        else '{}' end
-      from (select count(*) filter (where status = 'completed') as landed, count(*) filter (where status in ('pending', 'in_progress')) as rest
-        from swarm.bead_backlog where repo_id = p_repo and run_id = r.run_id) x) end,
+    'run', case when r.run_id is not null then swarm.run_json(r) end,
     'beads', (select coalesce(jsonb_object_agg(status, n), '{}') from (select status, count(*) as n from swarm.bead_backlog
       where repo_id = p_repo and (r.run_id is null or run_id = r.run_id) group by status) x),
     'ready', (select count(*) from swarm.bead_backlog where repo_id = p_repo and status = 'pending' and open_blockers = 0

@@ -56,9 +56,6 @@ begin
           where repo_id = p_repo and run_id = v_run and number = (a ->> 'number')::integer and status <> 'completed';
       end if;
       perform swarm.emit_run(p_repo, a ->> 'kind', v_run, null, null, null, null, jsonb_build_object('number', a -> 'number', 'reason', a ->> 'reason'));
-    when 'estimate' then
-      update swarm.swarm_runs set estimated_completion = to_timestamp((a ->> 'at_ms')::double precision / 1000)
-        where repo_id = p_repo and run_id = v_run;
     when 'warn' then
       perform swarm.emit_run(p_repo, a ->> 'event', v_run, a ->> 'session_id', a ->> 'bead_id', null, null,
         coalesce(a -> 'detail', '{}') || jsonb_build_object('reason', a ->> 'reason'));

@@ -2,7 +2,10 @@ export interface PromptFacts {
   readonly bead: { readonly bead_id: string; readonly title: string; readonly description: string }
   readonly stage: string
   readonly attempt: number
+  /** Why the last attempt did not pass. */
   readonly feedback: string | null
+  /** What people have answered to earlier sessions. */
+  readonly answers?: string | null
   readonly branch: string | undefined
   readonly resumed: boolean
 }
@@ -21,7 +24,7 @@ const LONGEST_TEXT = 60_000
 const LONGEST_NAME = 200
 
 /** Texts of others, which stand in a prompt between marks wherever they are asked for. */
-const QUOTED = ['title', 'description', 'feedback'] as const
+const QUOTED = ['title', 'description', 'feedback', 'answers'] as const
 export const PLACEHOLDERS = ['bead_id', 'stage', 'attempt', 'branch', ...QUOTED] as const
 type Placeholder = (typeof PLACEHOLDERS)[number]
 
@@ -37,7 +40,7 @@ const VERDICT_LINE = /^\W*VERDICT:\s*(passed|failed)\b:?\s*(.*?)\W*$/im
  * `own` replaces the task of the stage; its placeholders are filled in once, so that none of what they bring is looked at again.
  */
 export function promptFor(facts: PromptFacts, own: string | undefined, mark: string): string {
-  const { bead, stage, attempt, feedback, branch, resumed } = facts
+  const { bead, stage, attempt, feedback, answers, branch, resumed } = facts
   const task = own ?? (Object.hasOwn(TASKS, stage) ? TASKS[stage] : undefined) ?? OTHER
   const quoted = (name: string, text: string) =>
     `<${name} ${mark}>\n${without(text.slice(0, LONGEST_TEXT).toWellFormed(), mark)}\n</${name} ${mark}>`
@@ -49,6 +52,7 @@ export function promptFor(facts: PromptFacts, own: string | undefined, mark: str
     title: quoted('title', bead.title),
     description: quoted('description', bead.description),
     feedback: quoted('feedback', feedback ?? 'none'),
+    answers: quoted('answers', answers ?? 'none'),
   }
   const asked = new Set(placesIn(task).map(({ name }) => name))
   const rest = (name: Placeholder, there: unknown) => (there && !asked.has(name) ? [values[name]] : [])
@@ -62,6 +66,9 @@ export function promptFor(facts: PromptFacts, own: string | undefined, mark: str
     ...rest('description', bead.description),
     ...(feedback && !asked.has('feedback')
       ? ['An earlier attempt did not pass:', ...rest('feedback', true)]
+      : []),
+    ...(answers && !asked.has('answers')
+      ? ['A person has answered what was asked:', ...rest('answers', true)]
       : []),
     ...(resumed ? ['You were interrupted and go on where you were.'] : []),
     ...(stage === 'implement' ? [] : [VERDICT]),

@@ -23,7 +23,7 @@ import { sweepLeftovers } from './leftovers.ts'
 import { LiveSession } from './live-session.ts'
 import type { Outcome } from './outcome.ts'
 import { promptFor } from './prompt.ts'
-import { type Control, feedbackOf, type StartAnswer, type Stop } from './session-order.ts'
+import { answersOf, type Control, type StartAnswer, type Stop } from './session-order.ts'
 import { keptPaths, sessionPaths } from './session-paths.ts'
 import { sessionSettings, withAccount } from './settings.ts'
 import { tidyLanded } from './tidy.ts'
@@ -155,7 +155,8 @@ async function work(
           bead,
           stage,
           attempt,
-          feedback: feedbackOf(order),
+          feedback: order.feedback,
+          answers: answersOf(order),
           branch: workspace?.branch,
           resumed: resume !== undefined,
         },

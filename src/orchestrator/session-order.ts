@@ -5,10 +5,9 @@ export function answerText(question: string, answer: string): string {
   return `The answer to the question "${question}": ${answer}`
 }
 
-/** What the next attempt is told: why the last one did not pass, and what people have answered meanwhile. */
-export function feedbackOf({ feedback, answers }: StartAnswer): string | null {
-  const told = answers.map(({ question, answer }) => answerText(question, answer))
-  return told.length === 0 ? feedback : [...(feedback === null ? [] : [feedback]), ...told].join('\n')
+/** What people have answered to earlier sessions of the bead, a line each; null when they have not. */
+export function answersOf({ answers }: StartAnswer): string | null {
+  return answers.map(({ question, answer }) => answerText(question, answer)).join('\n') || null
 }
 
 /** Why a session is to end before its program has given a result. */

@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import type { CommandContext } from '../contract/command.ts'
 import { SwarmError } from '../contract/errors.ts'
 import type { RunRow } from '../contract/run-rows.ts'
+import { VERSION } from '../contract/version.ts'
 import { operatorPath, resolveGate } from '../process/index.ts'
 import { write } from '../runtime/write.ts'
 import { refusedPush } from '../workspaces/landing.ts'
@@ -165,7 +166,7 @@ function makeHost(
     adapter,
     path: ctx.env.PATH ?? '',
     capacity,
-    version: 'unknown',
+    version: VERSION,
     vigil,
     onFault: (error) => faults(ctx, error),
   })

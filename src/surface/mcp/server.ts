@@ -1,6 +1,6 @@
 import { ProtocolError, ProtocolErrorCode, Server, type ServerContext } from '@modelcontextprotocol/server'
 import type { JsonObject } from '../../contract/json.ts'
-import { VERSION } from '../version.ts'
+import { VERSION } from '../../contract/version.ts'
 import type { Change, Changes } from './changes.ts'
 import { checkUri, listResources, readResource, resourceTemplates } from './resources.ts'
 import type { McpSession } from './session.ts'

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { type OpenDatabase, openDatabase } from '../db/database.ts'
 import { ensureEmbedded, resetEmbedded } from '../embedded/index.ts'
 import { embeddedTarget } from '../embedded/target.ts'
-import { type Environment, standingOfProcess, thisProcess } from '../process/index.ts'
+import { type Environment, processesWithin, standingOfProcess, thisProcess } from '../process/index.ts'
 import { git } from '../workspaces/git.ts'
 
 /** The tenant of the demo. */
@@ -13,6 +13,8 @@ export const DEMO_REPO = 'demo'
 export const TARGET = 'main'
 /** Should the demo itself be killed, its server stops after this long without a client. */
 const IDLE_STOP_MS = 60_000
+/** More than watchdogs take. */
+const LEAVING_MS = 10_000
 const PREFIX = 'swarm-demo-'
 /** Names the process that made a scratch directory. */
 const MAKER = 'maker'
@@ -77,6 +79,16 @@ async function removeBase(base: string): Promise<void> {
   }
 }
 
+/**
+ * Resolves when nothing works below a directory any more, but in `except`, where its server is; after ten seconds in any case. The watchdogs of a
+ * demo that was killed end what it has started: until then that may write there.
+ */
+async function emptied(base: string, except: string): Promise<void> {
+  const until = performance.now() + LEAVING_MS
+  const works = () => processesWithin(base).length > processesWithin(except).length
+  while (works() && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, 50))
+}
+
 /** Removes the directories of demos whose process is gone. Those of others, and what is not surely a demo's, stay. */
 async function removeFormer(): Promise<void> {
   for (const name of readdirSync(tmpdir())) {
@@ -84,8 +96,9 @@ async function removeFormer(): Promise<void> {
     const base = join(tmpdir(), name)
     try {
       const mine = statSync(base).uid === process.getuid?.()
-      if (mine && standingOfProcess(readFileSync(join(base, MAKER), 'utf8')) === 'gone')
-        await removeBase(base)
+      if (!mine || standingOfProcess(readFileSync(join(base, MAKER), 'utf8')) !== 'gone') continue
+      await emptied(base, join(base, 'work', '.swarm', 'pg'))
+      await removeBase(base)
     } catch {
       // it is not a demo's, or goes just now
     }

@@ -1,5 +1,5 @@
 import { existsSync, lstatSync, mkdirSync, realpathSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { failure } from './failure.ts'
 
 /** The files of one embedded server under `.swarm/`. */
@@ -16,8 +16,9 @@ export interface ServerPaths {
 }
 
 /**
- * The place of a server. Makes `.swarm/` when it is missing and `create` says so. Throws DEPENDENCY when `.swarm` is a link: a
- * repository that holds one would command the server of another directory.
+ * The place of a server. Makes `.swarm/` when it is missing and `create` says so, but never the directory that it is in: whoever goes on in a
+ * repository that was deleted must not bring it back. Throws DEPENDENCY then, and when `.swarm` is a link: a repository that holds one would
+ * command the server of another directory.
  */
 export function pathsOf(swarmDir: string, create: boolean): ServerPaths | null {
   if (lstatSync(swarmDir, { throwIfNoEntry: false })?.isSymbolicLink()) {
@@ -26,7 +27,7 @@ export function pathsOf(swarmDir: string, create: boolean): ServerPaths | null {
       { swarm_dir: swarmDir },
     )
   }
-  if (create) mkdirSync(swarmDir, { recursive: true })
+  if (create) make(swarmDir)
   if (!existsSync(swarmDir)) return null
   const real = realpathSync(swarmDir)
   return {
@@ -35,5 +36,15 @@ export function pathsOf(swarmDir: string, create: boolean): ServerPaths | null {
     dataPath: join(real, 'pg'),
     lockFile: join(real, 'postgres.lock'),
     logFile: join(real, 'postgres.log'),
+  }
+}
+
+function make(swarmDir: string): void {
+  try {
+    mkdirSync(swarmDir)
+  } catch (error) {
+    if (existsSync(swarmDir)) return
+    if (existsSync(dirname(swarmDir))) throw error
+    throw failure(`${dirname(swarmDir)} is not there any more`, { swarm_dir: swarmDir })
   }
 }

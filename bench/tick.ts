@@ -7,6 +7,8 @@ import type { BenchServer } from './server.ts'
 const AGENTS = 200
 const TICKS = 120
 const SIZES = [1_000, 10_000, 100_000]
+/** Beads that wait for nothing, the same number in each backlog: a look is to cost what is active, not what there is. */
+const ROOTS = 600
 const RUN = 'run-bench'
 
 /** What a look of the leader costs, with 200 sessions at work, by the size of the backlog. */
@@ -25,7 +27,7 @@ export async function benchTick(fresh: () => Promise<BenchServer>): Promise<Sect
   const smallest = quantile(yards[0]?.took ?? [], 0.5)
   return {
     title: 'A look of the leader',
-    how: `${AGENTS} sessions at work on one host; the snapshot read and decided, ${TICKS} times each, run alternately; nothing is written`,
+    how: `${AGENTS} sessions at work on one host, ${ROOTS - AGENTS} more beads ready; the snapshot read and decided, ${TICKS} times each, run alternately; nothing is written`,
     rows: yards.map(({ beads, took }, at) => {
       const [p50, p99] = [quantile(took, 0.5), quantile(took, 0.99)]
       const last = at === SIZES.length - 1
@@ -45,7 +47,7 @@ export async function benchTick(fresh: () => Promise<BenchServer>): Promise<Sect
   }
 }
 
-/** A run over so many beads in chains of four, with every agent at work. */
+/** A run over so many beads, in chains that begin with the roots, with every agent at work. */
 async function yard({ sql }: BenchServer, beads: number): Promise<() => Promise<void>> {
   const repo = `tick-${beads}`
   const json = (value: object) => JSON.stringify(value)
@@ -60,10 +62,10 @@ async function yard({ sql }: BenchServer, beads: number): Promise<() => Promise<
   await sql`insert into swarm.workflows (repo_id, name) values (${repo}, 'one')`
   await sql`insert into swarm.workflow_stages (repo_id, name, stage, position, role) values (${repo}, 'one', 'implement', 1, '{implementer}')`
   await sql`insert into swarm.bead_backlog (repo_id, bead_id, title, workflow, stage, priority, open_blockers)
-    select ${repo}, 'b' || n, 'bead ' || n, 'one', 'implement', 'p' || n % 5, case when n = 1 or n % 4 = 0 then 0 else 1 end
+    select ${repo}, 'b' || n, 'bead ' || n, 'one', 'implement', 'p' || n % 5, case when n <= ${ROOTS}::integer then 0 else 1 end
     from generate_series(1, ${beads}) n`
   await sql`insert into swarm.bead_links (repo_id, bead_id, other_id, kind)
-    select ${repo}, 'b' || n, 'b' || n - 1, 'blocks' from generate_series(1, ${beads}) n where n % 4 > 0 and n > 1`
+    select ${repo}, 'b' || n, 'b' || n - ${ROOTS}::integer, 'blocks' from generate_series(${ROOTS + 1}::integer, ${beads}) n`
   await run('run-start', { run_id: RUN, agents: { implementer: AGENTS }, config: { adapter: 'demo' } })
   await sql`insert into swarm.hosts (repo_id, host_id, name, capacity, adapters, heartbeat_at, free_disk_mb)
     values (${repo}, 'h1', 'here', ${json({ implementer: AGENTS })}::text::jsonb, '{"demo": {"version": "1"}}'::jsonb, now() + interval '1 day', 100000)`

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { SwarmError } from '../contract/errors.ts'
 import { git, tryGit } from './git.ts'
 import type { WorkspaceMaker } from './maker.ts'
+import { takeTurn } from './turn.ts'
 
 /** A git repository in which beads are worked on. */
 export interface Repository {
@@ -16,7 +17,7 @@ export interface Repository {
   readonly worktrees: string
   /** Makes and removes workspaces instead of `git worktree`; what it makes may be a clone. */
   readonly maker?: WorkspaceMaker
-  /** Runs one change of worktrees or refs at a time within this process; `hurried` ones before all others that wait. */
+  /** Runs one change of worktrees or refs at a time, among the processes of this machine; `hurried` ones before all others that wait. */
   readonly exclusive: <T>(change: () => Promise<T>, hurried?: boolean) => Promise<T>
   /** The same for the commands of a maker, which may take long: refs change beside them. */
   readonly making: Repository['exclusive']
@@ -44,13 +45,15 @@ export async function openRepository(
   if (head.exitCode !== 0) {
     throw invalid(`there is no branch ${branch} with a commit in ${real}`, branch, 'landing.target')
   }
+  const commonDir = await realpath(join(real, inside.stdout)).catch(() => realpath(inside.stdout))
+  const queue = oneAtATime()
   return {
     root: real,
-    commonDir: await realpath(join(real, inside.stdout)).catch(() => realpath(inside.stdout)),
+    commonDir,
     target: branch,
     worktrees: join(real, '.swarm', 'worktrees'),
     ...(maker ? { maker } : {}),
-    exclusive: oneAtATime(),
+    exclusive: (change, isFirst) => queue(() => takeTurn(commonDir, change), isFirst),
     making: oneAtATime(),
   }
 }

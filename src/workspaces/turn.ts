@@ -1,8 +1,10 @@
-import { link, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { link, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { standingOfProcess, thisProcess } from '../process/index.ts'
 
+/** What waits for its turn, with the name of its process. */
+const WAITING = 'swarm-worktrees-'
 const PAUSE_MS = 10
 /** Longer than git takes to make or remove a worktree. Whoever is slower, or was stopped meanwhile, goes on beside the others. */
 const PATIENCE_MS = 2_000
@@ -15,10 +17,11 @@ const PATIENCE_MS = 2_000
 export async function takeTurn<T>(commonDir: string, change: () => Promise<T>): Promise<T> {
   const lock = join(commonDir, 'swarm-worktrees.lock')
   const mine = `${thisProcess()} ${crypto.randomUUID()}`
-  const own = `${lock}.${mine.slice(-36)}`
+  const own = join(commonDir, `${WAITING}${thisProcess()}-${mine.slice(-12)}`)
   await writeFile(own, mine)
   try {
     await acquire(lock, own)
+    await sweep(commonDir)
     return await change()
   } finally {
     if ((await holder(lock)) === mine) await rm(lock, { force: true })
@@ -47,7 +50,7 @@ async function acquire(lock: string, own: string): Promise<void> {
 
 /** Takes a turn away, unless it is another one by now: that is given back. */
 async function takeAway(lock: string, other: string): Promise<void> {
-  const aside = `${lock}.${crypto.randomUUID()}`
+  const aside = join(dirname(lock), `${WAITING}${thisProcess()}-${crypto.randomUUID().slice(-12)}`)
   try {
     await rename(lock, aside)
     if ((await holder(aside)) !== other) await link(aside, lock)
@@ -55,6 +58,15 @@ async function takeAway(lock: string, other: string): Promise<void> {
     // somebody else was quicker
   }
   await rm(aside, { force: true })
+}
+
+/** Removes what processes that were killed have left while they waited. */
+async function sweep(commonDir: string): Promise<void> {
+  for (const name of await readdir(commonDir)) {
+    if (!name.startsWith(WAITING)) continue
+    const maker = name.slice(WAITING.length).replace(/-[^-]*$/, '')
+    if (standingOfProcess(maker) === 'gone') await rm(join(commonDir, name), { force: true })
+  }
 }
 
 async function holder(lock: string): Promise<string | undefined> {

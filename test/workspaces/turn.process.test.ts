@@ -28,9 +28,10 @@ test('one at a time, whatever each does, and nothing is left', async () => {
   expect(readdirSync(dir)).toEqual([])
 })
 
-test('the turn of a process that is gone is taken away', async () => {
+test('the turn of a process that is gone is taken away, and what it left while it waited', async () => {
   const gone = thisProcess().replace(String(process.pid), '4194303')
   writeFileSync(join(dir, 'swarm-worktrees.lock'), `${gone} an-id`)
+  writeFileSync(join(dir, `swarm-worktrees-${gone}-0123456789ab`), '')
   expect(await takeTurn(dir, async () => 'done')).toBe('done')
   expect(readdirSync(dir)).toEqual([])
 })
